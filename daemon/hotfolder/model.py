@@ -1,0 +1,119 @@
+"""The values that travel between the parts: frozen, small, without behaviour that touches the outside world.
+
+Paths are bytes, relative to the root of their watch, with ``/`` between parts; the root itself is ``b""``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from enum import IntEnum, StrEnum
+
+from hotfolder.errors import Reason
+
+
+class Lane(StrEnum):
+    """The two lanes of the queue: fresh drops overtake the backlog of a scan."""
+
+    FRESH = "fresh"
+    BACKLOG = "backlog"
+
+
+class State(IntEnum):
+    """What the index knows of a source. PENDING waits for work (again), FAILED is in quarantine."""
+
+    PENDING = 0
+    DONE = 1
+    FAILED = 2
+    SKIPPED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A source's state at one moment; `hash` is the xxh3-128 of its bytes where they have been read."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+    hash: bytes | None = None
+
+    @classmethod
+    def of(cls, stat: os.stat_result) -> Version:
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns)
+
+    def same_stat(self, other: Version) -> bool:
+        """Size, mtime and inode agree. ctime is left out: a chmod or a hard-link backup changes it alone."""
+        return (self.size, self.mtime_ns, self.inode) == (other.size, other.mtime_ns, other.inode)
+
+    def same_moment(self, other: Version) -> bool:
+        """Nothing at all happened to the file between the two looks."""
+        return self.same_stat(other) and self.ctime_ns == other.ctime_ns
+
+    def hashed(self, digest: bytes) -> Version:
+        return replace(self, hash=digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source that waits for a worker. Times are of time.monotonic()."""
+
+    watch: str
+    path: bytes
+    lane: Lane
+    since: float
+    """Last event, or first poll, that announced this version."""
+    queued: float
+    seen_changing: float | None = None
+    """When this process last saw the file change; None where a walk found it at rest."""
+    hint: bytes | None = None
+    """The relative path that the file had before, where a rename announced it."""
+
+    @property
+    def key(self) -> tuple[str, bytes]:
+        return (self.watch, self.path)
+
+
+class Result(StrEnum):
+    """How a job ended. DONE made renditions; REUSED found, moved or re-keyed them and decoded nothing."""
+
+    DONE = "done"
+    REUSED = "reused"
+    FAILED = "failed"
+    RETRIED = "retried"
+    SKIPPED = "skipped"
+    GONE = "gone"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One file that was made: pixels, bytes, the mtime it was given, and a note (``larger``, ``kept`` or empty)."""
+
+    preset: str
+    width: int
+    height: int
+    bytes: int
+    mtime_ns: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker reports of one job."""
+
+    result: Result
+    renditions: tuple[Rendition, ...] = ()
+    source_bytes: int = 0
+    seconds: float = 0.0
+    reason: Reason | None = None
+    message: str = ""
+    extra: str = ""
+
+
+def show(path: bytes) -> str:
+    """A path for people and logs: undecodable bytes as ``\\xNN``, control characters escaped."""
+    text = path.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
