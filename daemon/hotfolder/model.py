@@ -66,6 +66,14 @@ class Job:
     queued: float
     seen_changing: float | None = None
     """When this process last saw the file change; None where a walk found it at rest."""
+    closed: bool = False
+    """A writer closed it, or a rename brought it: the bytes may be new even where the version looks equal."""
+    rested: bool = False
+    """Found at rest by a walk: whole, unless someone has it open for writing."""
+    look: Version | None = None
+    """What an earlier look, at least the quiet time ago, has seen; an equal one now says that it is whole."""
+    deleted: bool = False
+    """An event, or two walks, said that it went: where it is not there, its renditions may go."""
     hint: bytes | None = None
     """The relative path that the file had before, where a rename announced it."""
 

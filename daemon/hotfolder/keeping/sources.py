@@ -1,0 +1,274 @@
+"""Source rows and what hangs on them: versions, states, renditions, failures.
+
+All functions take a connection: those that change something must run inside `Database.write`. Nothing here touches
+a file; that renditions lie where the rows say is for working/ to see to.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hotfolder.errors import Reason
+from hotfolder.keeping import folders
+from hotfolder.model import State, Version
+
+_COLUMNS = "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra"
+_BY_NAME = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name = ?"
+_BY_HASH = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND hash = ? AND size = ? LIMIT ?"
+_PAGE = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name > ? ORDER BY name LIMIT ?"
+_WAITING = """
+    SELECT retry_at, id, watch_id, folder_id, name, young, tries FROM source
+    WHERE state = 0 AND retry_at <= ? AND (retry_at, id) > (?, ?) ORDER BY retry_at, id LIMIT ?"""
+_NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
+_INSERT_WAITING = """
+    INSERT INTO source (watch_id, folder_id, name, state, young, retry_at, seen_at) VALUES (?, ?, ?, 0, ?, ?, ?)
+    ON CONFLICT (folder_id, name) DO UPDATE SET state = 0, young = excluded.young, retry_at = excluded.retry_at,
+        tries = CASE state WHEN 0 THEN tries ELSE 0 END, gone = 0"""
+_ENSURE = """
+    INSERT INTO source (watch_id, folder_id, name, state, seen_at) VALUES (?, ?, ?, 0, ?)
+    ON CONFLICT (folder_id, name) DO UPDATE SET gone = 0 RETURNING id"""
+_SETTLED = """
+    UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, hash = ?, state = ?, made = ?, decoder = ?,
+        extra = ?, format = ?, width = ?, height = ?, retry_at = 0, tries = 0, young = 0, gone = 0, done_at = ?
+    WHERE id = ?"""
+_REKEY = "UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, gone = 0 WHERE id = ?"
+_RENDITIONS = """
+    SELECT r.preset, r.signature, p.spec, r.area, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note
+    FROM rendition r JOIN plan p ON p.id = r.plan_id WHERE r.source_id = ?"""
+_PUT_RENDITION = "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"
+_TAKEN = """
+    SELECT source_id FROM rendition
+    WHERE place = ? AND area = ? AND name_key = ? AND note <> 'kept' AND source_id <> ?"""
+_PUT_FAILURE = """
+    INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET reason = excluded.reason, message = excluded.message, decoder = excluded.decoder,
+        tries = excluded.tries, last_at = excluded.last_at"""
+_FREE_NAMES = """
+    UPDATE source SET state = 0, retry_at = 0 WHERE state = 2 AND watch_id = ?
+    AND id IN (SELECT source_id FROM failure WHERE reason = 'name_taken')"""
+_GONE = "UPDATE source SET gone = gone + 1 WHERE id = ?"
+_GONE_BELOW = "UPDATE source SET gone = gone + 1 WHERE folder_id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One source as the index knows it; `version` is the one that `state` speaks of (size -1: none yet)."""
+
+    id: int
+    folder_id: int
+    name: bytes
+    version: Version
+    state: State
+    made: str
+    tries: int
+    young: bool
+    gone: int
+    extra: str
+
+    def complete(self, want: str) -> bool:
+        """All renditions of `want` were made of `version`."""
+        return self.state is State.DONE and self.made == want
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One rendition as the index knows it."""
+
+    preset: str
+    signature: str
+    plan: str
+    area: int
+    name: bytes
+    width: int
+    height: int
+    bytes: int
+    mtime_ns: int
+    present: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decode told of a source."""
+
+    decoder: str = ""
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    extra: str = ""
+
+
+def _row(columns: Sequence[object]) -> Row:
+    id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra = columns
+    version = Version(size, mtime, inode, ctime, digest)  # type: ignore[arg-type]
+    return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)  # type: ignore[arg-type]
+
+
+# -- asking ------------------------------------------------------------------------------------------------------------
+
+
+def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> Row | None:
+    head, _, name = path.rpartition(b"/")
+    folder_id = folders.find(connection, watch_id, head)
+    if folder_id is None:
+        return None
+    columns = connection.execute(_BY_NAME, (folder_id, name)).fetchone()
+    return None if columns is None else _row(columns)
+
+
+def page(connection: sqlite3.Connection, folder_id: int, after: bytes, limit: int) -> list[Row]:
+    """The rows of one folder in the order of their names' bytes, from behind `after`."""
+    return [_row(columns) for columns in connection.execute(_PAGE, (folder_id, after, limit)).fetchall()]
+
+
+def same_content(connection: sqlite3.Connection, watch_id: int, version: Version, limit: int = 8) -> list[Row]:
+    """Sources with these bytes: one of them may have been renamed to the one at hand."""
+    rows = connection.execute(_BY_HASH, (watch_id, version.hash, version.size, limit)).fetchall()
+    return [_row(columns) for columns in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row that waits for work, in the order in which it may come."""
+
+    retry_at: float
+    id: int
+    watch_id: int
+    folder_id: int
+    name: bytes
+    young: bool
+    tries: int
+
+
+def waiting(connection: sqlite3.Connection, now: float, after: tuple[float, int], limit: int) -> list[Waiting]:
+    """What waits and is due at `now` (seconds since 1970), from behind the position `after`."""
+    return [Waiting(*row) for row in connection.execute(_WAITING, (now, *after, limit)).fetchall()]
+
+
+def next_retry(connection: sqlite3.Connection, now: float) -> float | None:
+    """When the next row that waits becomes due; None where none does."""
+    moment: float | None = connection.execute(_NEXT_RETRY, (now,)).fetchone()[0]
+    return moment
+
+
+def renditions(connection: sqlite3.Connection, source_id: int) -> list[Made]:
+    rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
+    return [Made(*row[:9], bool(row[9]), row[10]) for row in rows]
+
+
+def owner(connection: sqlite3.Connection, place: int, area: int, key: bytes, but: int) -> int | None:
+    """The other source to which the index gives this rendition path, or None."""
+    row = connection.execute(_TAKEN, (place, area, key, but)).fetchone()
+    return None if row is None else int(row[0])
+
+
+# -- changing ----------------------------------------------------------------------------------------------------------
+
+
+def wait(
+    connection: sqlite3.Connection, watch_id: int, folder_id: int, name: bytes, now: float, *, young: bool = False,
+    retry_at: float = 0.0,
+) -> None:  # fmt: skip
+    """The source waits for work; a row that has renditions keeps them and their version."""
+    connection.execute(_INSERT_WAITING, (watch_id, folder_id, name, int(young), retry_at, now))
+
+
+def ensure(connection: sqlite3.Connection, watch_id: int, folder_id: int, name: bytes, now: float) -> int:
+    return int(connection.execute(_ENSURE, (watch_id, folder_id, name, now)).fetchone()[0])
+
+
+def settle(
+    connection: sqlite3.Connection, source_id: int, version: Version, state: State, made: str, facts: Facts, now: float
+) -> None:
+    """The row speaks of `version` from now on and waits no longer; a former failure is forgotten."""
+    stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns, version.hash)
+    picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height)
+    connection.execute(_SETTLED, (*stat, int(state), made, *picture, now, source_id))
+    if state is not State.FAILED:
+        connection.execute("DELETE FROM failure WHERE source_id = ?", (source_id,))
+
+
+def rekey(connection: sqlite3.Connection, source_id: int, version: Version) -> None:
+    """The same bytes at other times or in another inode."""
+    stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns)
+    connection.execute(_REKEY, (*stat, source_id))
+
+
+def fail(
+    connection: sqlite3.Connection, source_id: int, reason: Reason, message: str, decoder: str, tries: int, now: float
+) -> None:
+    connection.execute(_PUT_FAILURE, (source_id, str(reason), message, decoder, tries, now, now))
+
+
+def retry(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int) -> None:
+    query = "UPDATE source SET state = 0, retry_at = ?, tries = ? WHERE id = ?"
+    connection.execute(query, (retry_at, tries, source_id))
+
+
+def put_rendition(
+    connection: sqlite3.Connection, source_id: int, place: int, key: bytes, made: Made, epoch: int
+) -> None:
+    """Raises sqlite3.IntegrityError where the path belongs to another source."""
+    plan_id = plan(connection, made.plan)
+    values = (made.area, place, made.name, key, made.width, made.height, made.bytes, made.mtime_ns)
+    connection.execute(_PUT_RENDITION, (source_id, made.preset, made.signature, plan_id, *values, epoch, made.note))
+
+
+def drop_rendition(connection: sqlite3.Connection, source_id: int, preset: str) -> None:
+    connection.execute("DELETE FROM rendition WHERE source_id = ? AND preset = ?", (source_id, preset))
+
+
+def miss_renditions(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]) -> None:
+    """These files are not there any more as they were made; the source is no longer complete."""
+    query = "UPDATE rendition SET present = 0 WHERE source_id = ? AND preset = ?"
+    connection.executemany(query, [(source_id, preset) for preset in presets])
+    connection.execute("UPDATE source SET made = '' WHERE id = ?", (source_id,))
+
+
+def plan(connection: sqlite3.Connection, spec: str) -> int:
+    row = connection.execute("SELECT id FROM plan WHERE spec = ?", (spec,)).fetchone()
+    if row is None:
+        row = (connection.execute("INSERT INTO plan (spec) VALUES (?)", (spec,)).lastrowid,)
+    return int(row[0] or 0)
+
+
+def move(connection: sqlite3.Connection, source_id: int, folder_id: int, name: bytes) -> None:
+    """The source lies somewhere else now. A row that waits there already gives way."""
+    former = connection.execute("SELECT folder_id FROM source WHERE id = ?", (source_id,)).fetchone()[0]
+    there = connection.execute(_BY_NAME, (folder_id, name)).fetchone()
+    if there is not None and there[0] != source_id:
+        remove(connection, there[0], keep_folder=True)
+    query = "UPDATE source SET folder_id = ?, name = ?, gone = 0 WHERE id = ?"
+    connection.execute(query, (folder_id, name, source_id))
+    folders.remove_empty(connection, former)
+
+
+def remove(connection: sqlite3.Connection, source_id: int, *, keep_folder: bool = False) -> None:
+    """Forget a source. Whoever was refused a name in its watch is looked at again."""
+    row = connection.execute("SELECT watch_id, folder_id FROM source WHERE id = ?", (source_id,)).fetchone()
+    if row is None:
+        return
+    connection.execute("DELETE FROM source WHERE id = ?", (source_id,))
+    connection.execute(_FREE_NAMES, (row[0],))
+    if not keep_folder:
+        folders.remove_empty(connection, row[1])
+
+
+def mark_gone(connection: sqlite3.Connection, source_ids: Iterable[int], folder_ids: Iterable[int]) -> None:
+    """A whole reconcile did not find these sources, nor any of these folders and what lies below them."""
+    connection.executemany(_GONE, [(source_id,) for source_id in source_ids])
+    for folder_id in folder_ids:
+        below = folders.subtree(connection, folder_id)
+        connection.executemany(_GONE_BELOW, [(each,) for each in below])
+
+
+def unmark_gone(connection: sqlite3.Connection, source_id: int) -> None:
+    connection.execute("UPDATE source SET gone = 0 WHERE id = ?", (source_id,))
+
+
+def gone(connection: sqlite3.Connection, watch_id: int, after: int, limit: int, times: int = 1) -> list[Row]:
+    """What at least `times` reconciles in a row did not find, by id from behind `after`."""
+    query = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND gone >= ? AND id > ? ORDER BY id LIMIT ?"
+    return [_row(columns) for columns in connection.execute(query, (watch_id, times, after, limit)).fetchall()]

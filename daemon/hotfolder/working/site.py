@@ -1,0 +1,110 @@
+"""One watch as the workers see it: where its sources and renditions lie and what is wanted of each source.
+
+Made anew when the configuration is read again; knows nothing of events, queues or rules.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from hotfolder.imaging.plan import Plan
+from hotfolder.keeping import layout
+from hotfolder.keeping.layout import Target
+from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
+
+AREAS = (layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)
+"""The index says an area by its number."""
+
+
+class Gate:
+    """Workers pass it one by one; who moves a whole folder closes it and waits until nobody is inside."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._closed = False
+
+    def enter(self) -> None:
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def closed(self, timeout: float) -> Iterator[bool]:
+        """Hold everybody out. Gives False where those inside did not leave within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._closed:
+                self._changed.wait()
+            self._closed = True
+            while self._inside and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+            empty = self._inside == 0
+        try:
+            yield empty
+        finally:
+            with self._changed:
+                self._closed = False
+                self._changed.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What a worker must know of a watch. `folds`: the output ignores case or normalises Unicode."""
+
+    name: str
+    id: int
+    root: str
+    output: str
+    presets: tuple[Preset, ...]
+    optimize: OptimizeSpec | None
+    mode: int
+    dir_mode: int
+    source_times: bool
+    """Optimized copies carry the mtime of their source."""
+    keep_deleted: bool
+    folds: bool
+    network: bool = False
+    gate: Gate = field(default_factory=Gate)
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(tuple(sorted(self.presets, key=lambda preset: preset.name)), self.optimize)
+
+    def targets(self, name: bytes) -> dict[str, Target]:
+        """Where each rendition of a source of this name goes, by preset."""
+        return {target.preset: target for target in layout.targets(name, self.presets, self.optimize)}
+
+    def signatures(self) -> dict[str, str]:
+        """What is wanted: the signature of each preset, and of the optimized copy."""
+        wanted = {preset.name: preset.signature for preset in self.presets}
+        if self.optimize is not None:
+            wanted[OPTIMIZED] = self.optimize.signature
+        return wanted
+
+    @property
+    def want(self) -> str:
+        """One short text for all that is wanted; a source made for it is complete."""
+        text = "\n".join(f"{name} {signature}" for name, signature in sorted(self.signatures().items()))
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def place_key(site: Site, name: bytes) -> bytes:
+    """The form of a rendition's name in which it must be unique in its folder."""
+    return layout.fold(name) if site.folds else name
+
+
+def rendition_path(folder: bytes, area: int, name: bytes) -> bytes:
+    """Relative to the output root."""
+    return b"/".join(part for part in (AREAS[area], folder, name) if part)
