@@ -117,6 +117,13 @@ class Outcome:
     reason: Reason | None = None
     message: str = ""
     extra: str = ""
+    notes: tuple[str, ...] = ()
+    look: Version | None = None
+    """CHANGED: what was seen, for the next look to compare with."""
+    old_path: bytes | None = None
+    """REUSED by a rename: where the source and its renditions were before."""
+    removed: bool = False
+    """GONE: its row and renditions have been removed."""
 
 
 def show(path: bytes) -> str:

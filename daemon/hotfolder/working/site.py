@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hotfolder.imaging.plan import Plan
 from hotfolder.keeping import layout
@@ -59,7 +60,7 @@ class Gate:
                 self._changed.notify_all()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Site:
     """What a worker must know of a watch. `folds`: the output ignores case or normalises Unicode."""
 
@@ -78,14 +79,19 @@ class Site:
     network: bool = False
     gate: Gate = field(default_factory=Gate)
 
-    @property
+    @cached_property
     def plan(self) -> Plan:
         return Plan(tuple(sorted(self.presets, key=lambda preset: preset.name)), self.optimize)
+
+    @cached_property
+    def plan_spec(self) -> str:
+        return self.plan.to_json()
 
     def targets(self, name: bytes) -> dict[str, Target]:
         """Where each rendition of a source of this name goes, by preset."""
         return {target.preset: target for target in layout.targets(name, self.presets, self.optimize)}
 
+    @cached_property
     def signatures(self) -> dict[str, str]:
         """What is wanted: the signature of each preset, and of the optimized copy."""
         wanted = {preset.name: preset.signature for preset in self.presets}
@@ -93,10 +99,10 @@ class Site:
             wanted[OPTIMIZED] = self.optimize.signature
         return wanted
 
-    @property
+    @cached_property
     def want(self) -> str:
         """One short text for all that is wanted; a source made for it is complete."""
-        text = "\n".join(f"{name} {signature}" for name, signature in sorted(self.signatures().items()))
+        text = "\n".join(f"{name} {signature}" for name, signature in sorted(self.signatures.items()))
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -1,0 +1,235 @@
+"""Files beneath a root, through directory descriptors: no path leads out, no reader sees half a file.
+
+Every folder on the way is opened with O_NOFOLLOW, so that a symbolic link that someone puts there ends in an OSError
+instead of somewhere else. Names may have any length that the file system takes, since paths are never joined.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from types import TracebackType
+from typing import BinaryIO
+
+from hotfolder.keeping.layout import OPTIMIZED_FOLDER, THUMBNAILS, Target
+
+TEMP_PREFIX = b".hotfolder-"
+TEMP_SUFFIX = b".tmp"
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_root(path: str) -> int:
+    """A root's descriptor. The root itself may be a link: its owner configured it."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def open_folder(root_fd: int, folder: bytes) -> int:
+    """A folder beneath the root. Raises OSError (ENOENT, ENOTDIR or ELOOP for what is no folder of its own)."""
+    fd = os.dup(root_fd)
+    for name in folder.split(b"/") if folder else ():
+        try:
+            _refuse_dots(name)
+            below = os.open(name, _FOLDER, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def make_folder(root_fd: int, folder: bytes, mode: int) -> int:
+    """The same, with the folders on the way made where they are missing, of exactly this mode."""
+    fd = os.dup(root_fd)
+    for name in folder.split(b"/") if folder else ():
+        try:
+            below = _step(fd, name, mode)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def _step(fd: int, name: bytes, mode: int) -> int:
+    _refuse_dots(name)
+    while True:
+        try:
+            return os.open(name, _FOLDER, dir_fd=fd)
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):  # a job beside us made it: open that one
+                os.mkdir(name, 0o700, dir_fd=fd)
+                os.chmod(name, mode, dir_fd=fd)
+
+
+def _refuse_dots(name: bytes) -> None:
+    if name in (b"", b".", b".."):
+        raise ValueError(f"not a name: {name!r}")
+
+
+def open_source(root_fd: int, path: bytes) -> int:
+    """A file beneath the root for reading; never waits (a FIFO), never follows. The caller looks what it is."""
+    folder, _, name = path.rpartition(b"/")
+    folder_fd = open_folder(root_fd, folder)
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+    finally:
+        os.close(folder_fd)
+
+
+def lstat_beneath(root_fd: int, path: bytes) -> os.stat_result:
+    """What stands at the path itself. Raises FileNotFoundError or NotADirectoryError where nothing does."""
+    if not path:
+        return os.fstat(root_fd)
+    folder, _, name = path.rpartition(b"/")
+    folder_fd = open_folder(root_fd, folder)
+    try:
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    finally:
+        os.close(folder_fd)
+
+
+class Staging:
+    """The temporary files of one job, each in its target folder. What is not published goes with the block."""
+
+    def __init__(self, output_fd: int, folder: bytes, *, mode: int, dir_mode: int, fsync: bool) -> None:
+        self._output_fd = output_fd
+        self._folder = folder
+        self._mode = mode
+        self._dir_mode = dir_mode
+        self._fsync = fsync
+        self._folders: dict[bytes, int] = {}
+        self._waiting: dict[str, tuple[Target, bytes, BinaryIO]] = {}
+
+    def create(self, target: Target) -> BinaryIO:
+        """A new file under a temporary name, of the right mode. Raises OSError (disk full, no permission …)."""
+        folder_fd = self._folder_fd(target.area)
+        name = TEMP_PREFIX + secrets.token_hex(8).encode() + TEMP_SUFFIX
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(name, flags, 0o600, dir_fd=folder_fd)
+        file = os.fdopen(fd, "w+b")
+        self._waiting[target.preset] = (target, name, file)
+        os.fchmod(fd, self._mode)
+        return file
+
+    def _folder_fd(self, area: bytes) -> int:
+        if area not in self._folders:
+            path = area + b"/" + self._folder if self._folder else area
+            self._folders[area] = make_folder(self._output_fd, path, self._dir_mode)
+        return self._folders[area]
+
+    def publish(self, times: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """Rename all to their names; `times` gives the mtime in ns for some presets.
+
+        Gives bytes and mtime_ns of each, as the file system says afterwards.
+        """
+        written: dict[str, tuple[int, int]] = {}
+        for preset, (_, _, file) in self._waiting.items():
+            file.flush()
+            if preset in times:
+                os.utime(file.fileno(), ns=(times[preset], times[preset]))
+            if self._fsync:
+                os.fsync(file.fileno())
+            result = os.fstat(file.fileno())
+            written[preset] = (result.st_size, result.st_mtime_ns)
+            file.close()
+        for preset, (target, name, _) in list(self._waiting.items()):
+            folder_fd = self._folders[target.area]
+            os.rename(name, target.name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            del self._waiting[preset]
+        if self._fsync:
+            for folder_fd in self._folders.values():
+                os.fsync(folder_fd)
+        return written
+
+    def discard(self) -> None:
+        """Remove what was not published, and close the folders."""
+        for target, name, file in self._waiting.values():
+            with contextlib.suppress(OSError):
+                file.close()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=self._folders[target.area])
+        self._waiting.clear()
+        for folder_fd in self._folders.values():
+            os.close(folder_fd)
+        self._folders.clear()
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.discard()
+
+
+def rename_beneath(root_fd: int, old: bytes, new: bytes, dir_mode: int) -> None:
+    """Move a file or a folder, making the folders it goes to."""
+    old_folder, _, old_name = old.rpartition(b"/")
+    new_folder, _, new_name = new.rpartition(b"/")
+    old_fd = open_folder(root_fd, old_folder)
+    try:
+        new_fd = make_folder(root_fd, new_folder, dir_mode)
+        try:
+            os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+        finally:
+            os.close(new_fd)
+    finally:
+        os.close(old_fd)
+
+
+def remove_made(root_fd: int, path: bytes, size: int, mtime_ns: int) -> bool:
+    """Remove a file that still is as it was made. True where nothing is there afterwards."""
+    folder, _, name = path.rpartition(b"/")
+    try:
+        folder_fd = open_folder(root_fd, folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    try:
+        found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+            return False
+        os.unlink(name, dir_fd=folder_fd)
+    except FileNotFoundError:
+        return True
+    finally:
+        os.close(folder_fd)
+    return True
+
+
+def prune_folders(root_fd: int, folder: bytes) -> None:
+    """Remove the folder while it is empty, and then those above it; the two areas and the root stay."""
+    while b"/" in folder:
+        above, _, name = folder.rpartition(b"/")
+        try:
+            above_fd = open_folder(root_fd, above)
+        except (FileNotFoundError, NotADirectoryError):
+            folder = above
+            continue
+        try:
+            os.rmdir(name, dir_fd=above_fd)
+        except FileNotFoundError:
+            pass  # somebody was quicker: go on above
+        except OSError:
+            return  # not empty
+        finally:
+            os.close(above_fd)
+        folder = above
+
+
+def remove_leftovers(output_fd: int, folder: bytes) -> int:
+    """Remove temporary files of ours from both areas of one source folder; gives how many."""
+    count = 0
+    for area in (THUMBNAILS, OPTIMIZED_FOLDER):
+        try:
+            fd = open_folder(output_fd, area + b"/" + folder if folder else area)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            for text in os.listdir(fd):
+                name = os.fsencode(text)
+                if name.startswith(TEMP_PREFIX) and name.endswith(TEMP_SUFFIX):
+                    os.unlink(name, dir_fd=fd)
+                    count += 1
+        finally:
+            os.close(fd)
+    return count

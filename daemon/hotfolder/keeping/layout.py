@@ -1,0 +1,97 @@
+"""Where renditions go: pure naming, from a source's name alone. Nothing here looks at a file or a folder.
+
+The rules are the contract's ("Where renditions go"); what they cannot keep apart, such as `a.jpg` beside `a.JPG` on an
+output that ignores case, is told apart by the index's unique rendition paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hotfolder.presets import EXTENSIONS, OPTIMIZED, OptimizeSpec, Preset
+
+THUMBNAILS = b"thumbnails"
+OPTIMIZED_FOLDER = b"optimized"
+NAME_MAX = 255
+
+SOURCE_EXTENSIONS = frozenset(
+    b"." + extension.encode()
+    for extension in (
+        "jpg jpeg jpe jfif png apng webp avif heic heif hif gif bmp tif tiff ico ppm pgm pbm pnm tga jxl "
+        "dng cr2 cr3 nef arw orf rw2 raf"
+    ).split()
+)
+"""The one list of extensions that make a file a source, lower case, the same whatever extras are installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One rendition's place: its preset, its area below the output, its file name."""
+
+    preset: str
+    area: bytes
+    name: bytes
+
+
+def split(name: bytes) -> tuple[bytes, bytes]:
+    """Stem and extension with its dot; a leading dot begins no extension."""
+    dot = name.rfind(b".")
+    return (name, b"") if dot <= 0 else (name[:dot], name[dot:])
+
+
+def is_image_name(name: bytes) -> bool:
+    return split(name)[1].lower() in SOURCE_EXTENSIONS
+
+
+def thumbnail_name(name: bytes, preset: Preset) -> bytes:
+    """The name of one thumbnail of a source of this name."""
+    stem, extension = split(name)
+    own = [known.encode() for known in EXTENSIONS[preset.format]]
+    suffix = preset.suffix.encode()
+    if extension.lower() in own and not is_image_name(stem):
+        return _bounded(stem, suffix + extension, name)
+    return _bounded(name, suffix + own[0], name)
+
+
+def optimized_name(name: bytes, spec: OptimizeSpec) -> bytes:
+    """The source's own name under ``format: keep``; otherwise that name with the format's extension added."""
+    if spec.format == "keep":
+        return name
+    return _bounded(name, EXTENSIONS[spec.format][0].encode(), name)
+
+
+def _bounded(head: bytes, tail: bytes, full_name: bytes) -> bytes:
+    """`head` + `tail`; where that would pass 255 bytes `head` is cut and told apart by the MD5 of the full name."""
+    if len(head) + len(tail) <= NAME_MAX:
+        return head + tail
+    mark = b"~" + hashlib.md5(full_name, usedforsecurity=False).hexdigest()[:8].encode()
+    cut = NAME_MAX - len(tail) - len(mark)
+    while cut and head[cut] & 0xC0 == 0x80:  # not within a UTF-8 character
+        cut -= 1
+    return head[:cut] + mark + tail
+
+
+def targets(name: bytes, presets: Iterable[Preset], optimize: OptimizeSpec | None) -> tuple[Target, ...]:
+    """All renditions of a source of this name."""
+    found = [Target(preset.name, THUMBNAILS, thumbnail_name(name, preset)) for preset in presets]
+    if optimize is not None:
+        found.append(Target(OPTIMIZED, OPTIMIZED_FOLDER, optimized_name(name, optimize)))
+    return tuple(found)
+
+
+def fold(name: bytes) -> bytes:
+    """A name's key on an output that ignores case or normalises Unicode: NFC of the case-folded text."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold()).encode()
+
+
+def key(path: bytes, size: int, mtime_ns: int, signature: str) -> str:
+    """The cache key of one rendition: MD5 over relative path, size, mtime_ns and the preset's signature."""
+    text = b"\0".join((path, str(size).encode(), str(mtime_ns).encode(), signature.encode()))
+    return hashlib.md5(text, usedforsecurity=False).hexdigest()

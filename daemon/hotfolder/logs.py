@@ -1,0 +1,184 @@
+"""Structured logs: one line an event, as text for people or JSON for machines, never more of a kind than can be read.
+
+An event has a stable name and keys; paths are bytes and are escaped here, so that no file name can forge a line.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from hotfolder.model import show
+
+RATE_SECONDS = 10.0
+RATE_LINES = {logging.DEBUG: 5000, logging.INFO: 2000, logging.WARNING: 50, logging.ERROR: 50}
+"""Lines of one event in RATE_SECONDS; what is beyond is counted and said in the event's next line."""
+
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_FOREIGN = ("watchdog", "uvicorn", "asyncio", "concurrent.futures", "py.warnings")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Logger:
+    """Thin face of a standard logger: ``log.info("ready", watch="inbox", path=b"a.jpg", seconds=0.12)``."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(f"hotfolder.{name}")
+
+    def debug(self, event: str, /, **keys: Any) -> None:
+        self._say(logging.DEBUG, event, keys)
+
+    def info(self, event: str, /, **keys: Any) -> None:
+        self._say(logging.INFO, event, keys)
+
+    def warning(self, event: str, /, **keys: Any) -> None:
+        self._say(logging.WARNING, event, keys)
+
+    def error(self, event: str, /, **keys: Any) -> None:
+        self._say(logging.ERROR, event, keys)
+
+    def _say(self, level: int, event: str, keys: dict[str, Any]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, event, extra={"keys": keys})
+
+
+def get(name: str) -> Logger:
+    return Logger(name)
+
+
+class RateLimit(logging.Filter):
+    """Lets RATE_LINES of an event and level through in RATE_SECONDS and counts the others."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows: dict[tuple[str, int], tuple[float, int, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.getMessage() if not hasattr(record, "keys") else record.msg, record.levelno)
+        now = self._clock()
+        with self._lock:
+            if len(self._windows) > 1000:
+                self._windows.clear()  # foreign messages may carry anything; ours are a few dozen
+            began, lines, left_out = self._windows.get(key, (now, 0, 0))
+            if now - began >= RATE_SECONDS:
+                began, lines = now, 0
+            if lines >= RATE_LINES.get(record.levelno, 50):
+                self._windows[key] = (began, lines, left_out + 1)
+                return False
+            self._windows[key] = (began, lines + 1, 0)
+        record.left_out = left_out
+        return True
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON can carry it: bytes paths escaped, exceptions as ``Type: text``."""
+    if isinstance(value, bytes):
+        return show(value)
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, str | int | bool) or value is None:
+        return value
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    return str(value)
+
+
+def _keys(record: logging.LogRecord) -> dict[str, Any]:
+    keys = dict(getattr(record, "keys", {}))
+    if left_out := getattr(record, "left_out", 0):
+        keys["left_out"] = left_out
+    if record.exc_info and record.exc_info[1] is not None:
+        keys.setdefault("error", record.exc_info[1])
+    return keys
+
+
+def _trace(keys: dict[str, Any]) -> str:
+    for value in keys.values():
+        if isinstance(value, BaseException):
+            return "".join(traceback.format_exception(value))
+    return ""
+
+
+class TextFormatter(logging.Formatter):
+    """For people: ``12:03:04 info  ready inbox a/b.jpg seconds=0.12``."""
+
+    def __init__(self, *, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        keys = _keys(record)
+        words = [_clean(record.getMessage())]
+        words += [_clean(str(plain(keys.pop(name)))) for name in ("watch", "path") if name in keys]
+        words += [f"{name}={_quoted(plain(value))}" for name, value in keys.items()]
+        line = " ".join(words)
+        if self._journal:
+            return f"<{_PRIORITY.get(record.levelno, 6)}>{line}"
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        return f"{clock} {record.levelname.lower():7} {line}"
+
+
+def _clean(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _quoted(value: Any) -> str:
+    text = _clean(str(value))
+    return f'"{text}"' if " " in text or not text else text
+
+
+class JsonFormatter(logging.Formatter):
+    """For machines: one object a line; a path that is not UTF-8 has `path_b64`, too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        keys = _keys(record)
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line: dict[str, Any] = {"ts": moment, "level": record.levelname.lower(), "event": record.getMessage()}
+        line["logger"] = record.name.removeprefix("hotfolder.")
+        for name, value in keys.items():
+            line[name] = plain(value)
+            if isinstance(value, bytes) and not _is_utf8(value):
+                line[f"{name}_b64"] = base64.b64encode(value).decode()
+        if record.levelno >= logging.ERROR and (trace := _trace(keys)):
+            line["trace"] = trace
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def setup(level: str, style: str, stream: TextIO | None = None) -> None:
+    """Send all logs, ours and those of the libraries that we run, to `stream` (standard error)."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    journal = "JOURNAL_STREAM" in os.environ
+    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(journal=journal))
+    handler.addFilter(RateLimit())
+    ours = logging.getLogger("hotfolder")
+    ours.handlers[:] = [handler]
+    ours.setLevel(LEVELS[level])
+    ours.propagate = False
+    for name in _FOREIGN:
+        foreign = logging.getLogger(name)
+        foreign.handlers[:] = [handler]
+        foreign.setLevel(logging.WARNING)
+        foreign.propagate = False
+    # watchdog says each overflow itself; we count them, and say the first.
+    logging.getLogger("watchdog.observers.inotify_c").setLevel(logging.ERROR)

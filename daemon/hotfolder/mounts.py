@@ -1,0 +1,82 @@
+"""What is mounted where, and what that means for watching: read from mountinfo (proc(5)), never by touching a mount."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Backend = Literal["inotify", "polling", "hybrid"]
+
+NETWORK = frozenset(
+    "nfs nfs4 cifs smb3 smbfs 9p virtiofs ceph glusterfs lustre afs davfs ncpfs fuse.sshfs fuse.rclone fuse.s3fs "
+    "fuse.gcsfuse fuse.glusterfs fuse.curlftpfs fuse.davfs2 fuse.vmhgfs-fuse vboxsf prl_fs fuse.grpcfuse".split()
+)
+"""File systems whose changes on the other side raise no event here."""
+
+_OCTAL = re.compile(rb"\\([0-7]{3})")
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo: where, what kind, from what, and which folder of it."""
+
+    point: bytes
+    fstype: str
+    source: str
+    root: str
+
+
+def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
+    """All mounts in the order in which they were made; none where the system has no such file."""
+    try:
+        with open(path, "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    return [mount for line in lines if (mount := _parse(line)) is not None]
+
+
+def _parse(line: bytes) -> Mount | None:
+    head, separator, tail = line.partition(b" - ")
+    fields, more = head.split(b" "), tail.split(b" ")
+    if not separator or len(fields) < 6 or len(more) < 2:
+        return None
+    plain = [_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), field) for field in (fields[3], fields[4], more[1])]
+    return Mount(plain[1], more[0].decode("ascii", "replace"), os.fsdecode(plain[2]), os.fsdecode(plain[0]))
+
+
+def of(path: bytes, mounts: list[Mount]) -> Mount | None:
+    """The mount that an absolute path lies on: the longest mount point above it, of two the later one."""
+    best: Mount | None = None
+    for mount in mounts:
+        point = mount.point.rstrip(b"/")
+        inside = path == mount.point or path.startswith(point + b"/")
+        if inside and (best is None or len(mount.point) >= len(best.point)):
+            best = mount
+    return best
+
+
+def backend_for(fstype: str) -> Backend:
+    """How changes there can be seen: network mounts by polling, other FUSE by events and a slow poll."""
+    if fstype in NETWORK:
+        return "polling"
+    if fstype == "fuse" or fstype.startswith("fuse."):
+        return "hybrid"
+    return "inotify"
+
+
+def identity(fd: int, path: bytes, mounts: list[Mount]) -> str:
+    """A text that is the same as long as the same file system is mounted there, over reboots, too.
+
+    st_dev is no part of it (it changes over reboots); f_fsid is where it is not 0.
+    """
+    mount = of(path, mounts)
+    fsid = os.fstatvfs(fd).f_fsid
+    if mount is None:
+        return f"fsid={fsid:x}"
+    parts = [mount.fstype, mount.source, mount.root]
+    if fsid and mount.fstype not in ("tmpfs", "ramfs", "overlay"):
+        parts.append(f"fsid={fsid:x}")
+    return " ".join(parts)

@@ -1,0 +1,170 @@
+"""How the end of a job stands in the index: one small callable a kind of end, run on the index's writer.
+
+They hold values only, so that a worker can go on while they wait for their group's commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from dataclasses import dataclass
+
+from hotfolder.errors import Reason, SourceError
+from hotfolder.keeping import folders, sources
+from hotfolder.keeping.sources import Facts, Made, Row
+from hotfolder.model import State, Version
+from hotfolder.working.site import Site, place_key
+
+YOUNG_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0)
+"""Seconds between the looks at a damaged young file; together a little more than its 60 seconds."""
+PASSING_DELAYS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)
+"""Seconds between tries where waiting can help; after the last one it counts as failed."""
+OUTPUT_DELAY = 60.0
+"""An output that cannot be written is no fault of the image: it is tried for ever, at the latest this often."""
+
+_NO_VERSION = Version(-1, 0, 0, 0)
+
+
+class Retries:
+    """When a failed job is tried again. A daemon has time; a scan tries once more at its end, then decides."""
+
+    def __init__(self, patient: bool) -> None:
+        self._patient = patient
+
+    def delay(self, reason: Reason, tries: int, *, young: bool) -> float | None:
+        """Seconds until try number `tries` + 1, or None where this failure counts."""
+        if reason.young_may_pass and young:
+            delays = YOUNG_DELAYS if self._patient else (0.0,)
+        elif reason.may_pass:
+            delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
+        else:
+            return None
+        if tries <= len(delays):
+            return delays[tries - 1]
+        return OUTPUT_DELAY if reason is Reason.OUTPUT_ERROR and self._patient else None
+
+
+def path_of(connection: sqlite3.Connection, row: Row) -> bytes:
+    folder = folders.path_of(connection, row.folder_id)
+    return b"/".join(part for part in (folder, row.name) if part)
+
+
+def _source_id(connection: sqlite3.Connection, site: Site, path: bytes) -> tuple[int, int]:
+    """The ids of the source and of its folder, both made where they are new."""
+    folder, _, name = path.rpartition(b"/")
+    folder_id = folders.ensure(connection, site.id, folder, folds=site.folds)
+    return sources.ensure(connection, site.id, folder_id, name, time.time()), folder_id
+
+
+def missed(connection: sqlite3.Connection, source_id: int) -> None:
+    """Not found, and nobody said that it was deleted: no longer waiting, to be looked at by the next reconcile."""
+    connection.execute("UPDATE source SET state = ?, made = '', gone = max(gone, 1) WHERE id = ?", (State.DONE, source_id))
+
+
+def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str, facts: Facts) -> None:
+    """Everything wanted was there already."""
+    kept = connection.execute("SELECT decoder, format, width, height FROM source WHERE id = ?", (source_id,)).fetchone()
+    sources.settle(connection, source_id, version, State.DONE, want, Facts(*kept) if kept else facts, time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Renditions were made; those of `stale` presets are gone or replaced."""
+
+    site: Site
+    path: bytes
+    version: Version
+    made: tuple[Made, ...]
+    stale: frozenset[str]
+    facts: Facts
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        source_id, folder_id = _source_id(connection, self.site, self.path)
+        place = folders.place(connection, folder_id)
+        for preset in self.stale:
+            sources.drop_rendition(connection, source_id, preset)
+        for made in self.made:
+            sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, epoch=0)
+        sources.settle(
+            connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The source has a new path, and its renditions went along; what did not is made by a job of its own."""
+
+    site: Site
+    source_id: int
+    path: bytes
+    version: Version
+    followed: tuple[Made, ...]
+    complete: bool
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        folder, _, name = self.path.rpartition(b"/")
+        folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
+        place = folders.place(connection, folder_id)
+        sources.move(connection, self.source_id, folder_id, name)
+        connection.execute("DELETE FROM rendition WHERE source_id = ?", (self.source_id,))
+        for made in self.followed:
+            sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, epoch=0)
+        whole = self.complete and len(self.followed) == len(self.site.signatures)
+        turned_done(connection, self.source_id, self.version, self.site.want if whole else "", Facts())
+        if not whole:
+            sources.retry(connection, self.source_id, 0.0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The decoder is an extra that is not installed."""
+
+    site: Site
+    path: bytes
+    version: Version | None
+    extra: str
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        source_id, _ = _source_id(connection, self.site, self.path)
+        connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
+        facts = Facts(extra=self.extra)
+        version = self.version or _NO_VERSION
+        sources.settle(connection, source_id, version, State.SKIPPED, self.site.want, facts, time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """It may pass: the row waits until `retry_at` (seconds since 1970)."""
+
+    site: Site
+    path: bytes
+    retry_at: float
+    tries: int
+    young: bool
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        source_id, folder_id = _source_id(connection, self.site, self.path)
+        name = self.path.rpartition(b"/")[2]
+        sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
+        sources.retry(connection, source_id, self.retry_at, self.tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Into quarantine, with the reason and the decoder that gave up."""
+
+    site: Site
+    path: bytes
+    error: SourceError
+    tries: int
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        source_id, _ = _source_id(connection, self.site, self.path)
+        if self.error.version is not None:
+            connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
+        decoder = self.error.decoder or ""
+        version = self.error.version or _NO_VERSION
+        facts = Facts(decoder=decoder)
+        now = time.time()
+        sources.settle(connection, source_id, version, State.FAILED, self.site.want, facts, now)
+        sources.fail(connection, source_id, self.error.reason, self.error.message, decoder, self.tries, now)
