@@ -1,0 +1,94 @@
+"""A job reserves the memory that it will need before it decodes, so that any mix of images stays under the limit.
+
+First come, first served: a large one is not starved by small ones behind it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hotfolder.errors import Reason, SourceError
+
+
+class Closed(Exception):
+    """The reservation was closed while somebody waited: the program is ending."""
+
+
+class Reservation:
+    """Bytes to share out; `limit` can be changed at any time."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._changed = threading.Condition()
+        self._line: deque[object] = deque()
+        self._reserved = 0
+        self._closed = False
+
+    @property
+    def reserved(self) -> int:
+        return self._reserved
+
+    @contextmanager
+    def hold(self, amount: int) -> Iterator[Held]:
+        """Wait in line for `amount` bytes and hold them within the block.
+
+        Raises SourceError(TOO_MUCH_MEMORY) for more than there ever is, Closed when the program ends meanwhile.
+        """
+        if amount > self.limit:
+            raise SourceError(
+                Reason.TOO_MUCH_MEMORY,
+                f"it needs about {amount // 1_000_000} MB of memory, more than the limit of "
+                f"{self.limit // 1_000_000} MB; raise pool.memory_limit",
+            )
+        ticket = object()
+        with self._changed:
+            self._line.append(ticket)
+            try:
+                self._changed.wait_for(lambda: self._closed or (self._line[0] is ticket and self._fits(amount)))
+            finally:
+                self._line.remove(ticket)
+                self._changed.notify_all()
+            if self._closed:
+                raise Closed
+            self._reserved += amount
+        held = Held(self, amount)
+        try:
+            yield held
+        finally:
+            with self._changed:
+                self._reserved -= held.amount
+                self._changed.notify_all()
+
+    def _fits(self, amount: int) -> bool:
+        # After the limit has shrunk, one that was admitted before still gets its turn, alone.
+        return self._reserved + amount <= self.limit or self._reserved == 0
+
+    def grow(self, held: Held, amount: int) -> bool:
+        with self._changed:
+            more = amount - held.amount
+            if more > 0 and (self._line or self._reserved + more > self.limit):
+                return False
+            self._reserved += max(0, more)
+            held.amount = max(held.amount, amount)
+            return True
+
+    def close(self) -> None:
+        """Wake all who wait; they get Closed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+class Held:
+    """What one job holds now."""
+
+    def __init__(self, reservation: Reservation, amount: int) -> None:
+        self._reservation = reservation
+        self.amount = amount
+
+    def try_grow(self, amount: int) -> bool:
+        """Hold `amount` in all, if that is free and nobody is in line; never waits, so that no two wait for each other."""
+        return self._reservation.grow(self, amount)

@@ -1,0 +1,193 @@
+"""The bounded queue: by path, two lanes, nothing else. A path is in at most one place.
+
+Waiting, in work, or in work and to be looked at again: the newest announcement of a path counts, and none is lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+
+from hotfolder.model import Job, Lane
+
+Key = tuple[str, bytes]
+
+OLDEST_EVERY = 4
+"""The fresh lane takes the newest first, and every fourth time the oldest, so that none waits for ever."""
+BACKLOG_EVERY = 16
+"""While fresh drops keep coming, the backlog still has one turn in sixteen."""
+
+
+class JobQueue:
+    """All operations are O(1) and thread-safe. `capacity` bounds each lane."""
+
+    def __init__(self, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.capacity = capacity
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._lanes: dict[Lane, OrderedDict[Key, Job]] = {lane: OrderedDict() for lane in Lane}
+        self._in_work: dict[Key, Job | None] = {}
+        self._again: dict[Key, Job] = {}
+        self._turns = 0
+        self._fresh_in_a_row = 0
+        self._closed = False
+
+    # -- giving ----------------------------------------------------------------------------------------------------
+
+    def offer(self, job: Job) -> bool:
+        """Let the job wait. False where its lane is full and its path is in no place yet.
+
+        A path that waits takes the newest announcement, keeps its time of waiting, and rises from the backlog where
+        the new one is fresh; one in work is looked at again afterwards.
+        """
+        with self._changed:
+            if job.key in self._in_work:
+                self._again[job.key] = _merged(self._again.get(job.key), job)
+                return True
+            for lane, waiting in self._lanes.items():
+                former = waiting.get(job.key)
+                if former is None:
+                    continue
+                merged = _merged(former, job)
+                if merged.lane is lane:
+                    waiting[job.key] = merged
+                    return True
+                del waiting[job.key]
+                self._lanes[merged.lane][merged.key] = merged  # a rise may pass the bound: it frees a place below
+                return True
+            if len(self._lanes[job.lane]) >= self.capacity:
+                return False
+            self._lanes[job.lane][job.key] = job
+            self._changed.notify()
+            return True
+
+    # -- taking ----------------------------------------------------------------------------------------------------
+
+    def take(self, timeout: float | None = None) -> Job | None:
+        """The next job, in work from now on; None after `timeout` seconds, or when closed."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while not self._closed:
+                job = self._next()
+                if job is not None:
+                    self._in_work[job.key] = job
+                    self._changed.notify_all()
+                    return job
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    return None
+                self._changed.wait(left)
+            return None
+
+    def _next(self) -> Job | None:
+        fresh, backlog = self._lanes[Lane.FRESH], self._lanes[Lane.BACKLOG]
+        if fresh and not (backlog and self._fresh_in_a_row >= BACKLOG_EVERY):
+            self._turns += 1
+            self._fresh_in_a_row += 1
+            return fresh.popitem(last=self._turns % OLDEST_EVERY != 0)[1]
+        if backlog:
+            self._fresh_in_a_row = 0
+            return backlog.popitem(last=False)[1]
+        return None
+
+    def finish(self, job: Job) -> None:
+        """The job has ended; what was announced meanwhile waits now."""
+        self._leave(job.key)
+
+    def claim(self, watch: str, path: bytes) -> bool:
+        """Keep a path out of work without a job, as for a rename. False where it is in work."""
+        with self._changed:
+            if (watch, path) in self._in_work:
+                return False
+            self._in_work[(watch, path)] = None
+            return True
+
+    def release(self, watch: str, path: bytes) -> None:
+        self._leave((watch, path))
+
+    def _leave(self, key: Key) -> None:
+        with self._changed:
+            self._in_work.pop(key, None)
+            again = self._again.pop(key, None)
+            if again is not None:  # may pass the bound by as many as there are workers
+                self._lanes[again.lane][key] = again
+            self._changed.notify_all()
+
+    # -- asking ----------------------------------------------------------------------------------------------------
+
+    def holds(self, watch: str, path: bytes) -> bool:
+        """Whether the path waits or is in work."""
+        with self._changed:
+            key = (watch, path)
+            return key in self._in_work or any(key in waiting for waiting in self._lanes.values())
+
+    def depth(self, lane: Lane) -> int:
+        with self._changed:
+            return len(self._lanes[lane])
+
+    def busy(self, watch: str | None = None) -> int:
+        """How many paths, of one watch or of all, wait or are in work."""
+        with self._changed:
+            places = (self._in_work, *self._lanes.values())
+            return sum(1 for place in places for key in place if watch is None or key[0] == watch)
+
+    def oldest(self, lane: Lane) -> float | None:
+        """Seconds that the longest waiting job of this lane has waited; None where none waits."""
+        with self._changed:
+            first = min((job.queued for job in self._lanes[lane].values()), default=None)
+        return None if first is None else max(0.0, self._clock() - first)
+
+    def room(self, lane: Lane) -> int:
+        with self._changed:
+            return max(0, self.capacity - len(self._lanes[lane]))
+
+    def wait_room(self, lane: Lane, timeout: float) -> bool:
+        """Wait until the lane is at most half full; True where it is. Half, so that its feeder works in pages."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._closed or len(self._lanes[lane]) <= self.capacity // 2, timeout
+            ) and not self._closed  # fmt: skip
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing waits and nothing is in work."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._in_work and not any(self._lanes.values()), timeout)
+
+    # -- ending ----------------------------------------------------------------------------------------------------
+
+    def drop(self, watch: str | None = None) -> int:
+        """Forget what waits, of one watch or of all; gives how many. What is in work goes on."""
+        with self._changed:
+            count = 0
+            for waiting in self._lanes.values():
+                for key in [key for key in waiting if watch is None or key[0] == watch]:
+                    del waiting[key]
+                    count += 1
+            self._changed.notify_all()
+            return count
+
+    def close(self) -> None:
+        """No job is given any more; what waits is found again at the next start."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _merged(former: Job | None, newer: Job) -> Job:
+    """Two announcements of one path as one: the newer's facts, the longer waiting time, the better lane."""
+    if former is None:
+        return newer
+    fresh = Lane.FRESH in (former.lane, newer.lane)
+    return replace(
+        newer,
+        lane=Lane.FRESH if fresh else Lane.BACKLOG,
+        since=min(former.since, newer.since),
+        queued=min(former.queued, newer.queued),
+        closed=former.closed or newer.closed,
+        deleted=former.deleted or newer.deleted,
+        hint=newer.hint or former.hint,
+        seen_changing=newer.seen_changing if newer.seen_changing is not None else former.seen_changing,
+    )
