@@ -10,8 +10,11 @@ from typing import Literal
 Backend = Literal["inotify", "polling", "hybrid"]
 
 NETWORK = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p virtiofs ceph glusterfs lustre afs davfs ncpfs fuse.sshfs fuse.rclone fuse.s3fs "
-    "fuse.gcsfuse fuse.glusterfs fuse.curlftpfs fuse.davfs2 fuse.vmhgfs-fuse vboxsf prl_fs fuse.grpcfuse".split()
+    (
+        "nfs nfs4 cifs smb3 smbfs 9p virtiofs ceph glusterfs lustre afs davfs ncpfs fuse.sshfs fuse.rclone "
+        "fuse.s3fs fuse.gcsfuse fuse.glusterfs fuse.curlftpfs fuse.davfs2 fuse.vmhgfs-fuse vboxsf prl_fs "
+        "fuse.grpcfuse"
+    ).split()
 )
 """File systems whose changes on the other side raise no event here."""
 

@@ -20,8 +20,8 @@ NAME_MAX = 255
 SOURCE_EXTENSIONS = frozenset(
     b"." + extension.encode()
     for extension in (
-        "jpg jpeg jpe jfif png apng webp avif heic heif hif gif bmp tif tiff ico ppm pgm pbm pnm tga jxl "
-        "dng cr2 cr3 nef arw orf rw2 raf"
+        "jpg jpeg jpe jfif png apng webp avif heic heif hif gif bmp tif tiff ico ppm pgm pbm pnm tga jxl dng "
+        "cr2 cr3 nef arw orf rw2 raf"
     ).split()
 )
 """The one list of extensions that make a file a source, lower case, the same whatever extras are installed."""

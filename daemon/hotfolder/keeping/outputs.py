@@ -84,7 +84,7 @@ def ignores_case(path: str) -> bool:
     fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     os.close(fd)
     try:
-        return os.path.exists(os.path.join(path, name.upper().replace(".HOTFOLDER", ".hotfolder").replace(".TMP", ".tmp")))
+        return os.path.exists(os.path.join(path, name.replace("x.tmp", "X.tmp")))
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(probe)

@@ -155,7 +155,10 @@ def next_retry(connection: sqlite3.Connection, now: float) -> float | None:
 
 def renditions(connection: sqlite3.Connection, source_id: int) -> list[Made]:
     rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
-    return [Made(*row[:9], bool(row[9]), row[10]) for row in rows]
+    return [
+        Made(preset, signature, plan, area, name, width, height, size, mtime_ns, bool(present), note)
+        for preset, signature, plan, area, name, width, height, size, mtime_ns, present, note in rows
+    ]
 
 
 def owner(connection: sqlite3.Connection, place: int, area: int, key: bytes, but: int) -> int | None:

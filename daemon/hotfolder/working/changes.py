@@ -34,7 +34,7 @@ class Retries:
     def delay(self, reason: Reason, tries: int, *, young: bool) -> float | None:
         """Seconds until try number `tries` + 1, or None where this failure counts."""
         if reason.young_may_pass and young:
-            delays = YOUNG_DELAYS if self._patient else (0.0,)
+            delays: tuple[float, ...] = YOUNG_DELAYS if self._patient else (0.0,)
         elif reason.may_pass:
             delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
         else:
@@ -58,7 +58,9 @@ def _source_id(connection: sqlite3.Connection, site: Site, path: bytes) -> tuple
 
 def missed(connection: sqlite3.Connection, source_id: int) -> None:
     """Not found, and nobody said that it was deleted: no longer waiting, to be looked at by the next reconcile."""
-    connection.execute("UPDATE source SET state = ?, made = '', gone = max(gone, 1) WHERE id = ?", (State.DONE, source_id))
+    connection.execute(
+        "UPDATE source SET state = ?, made = '', gone = max(gone, 1) WHERE id = ?", (State.DONE, source_id)
+    )
 
 
 def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str, facts: Facts) -> None:
@@ -85,9 +87,7 @@ class Done:
             sources.drop_rendition(connection, source_id, preset)
         for made in self.made:
             sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, epoch=0)
-        sources.settle(
-            connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time()
-        )
+        sources.settle(connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time())
 
 
 @dataclass(frozen=True, slots=True)

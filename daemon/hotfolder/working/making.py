@@ -135,12 +135,10 @@ def published(
     for preset, output in outputs.items():
         size, mtime = written.get(preset, (0, 0))
         target = targets[preset]
-        made.append(
-            Made(
-                preset, site.signatures[preset], wanted[preset], AREAS.index(target.area), target.name,
-                output.width, output.height, size, mtime, True, output.note,
-            )  # fmt: skip
-        )
+        area = AREAS.index(target.area)
+        signature, plan = site.signatures[preset], wanted[preset]
+        file = (target.name, output.width, output.height, size, mtime, True, output.note)
+        made.append(Made(preset, signature, plan, area, *file))
     return tuple(made)
 
 

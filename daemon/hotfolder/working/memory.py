@@ -90,5 +90,5 @@ class Held:
         self.amount = amount
 
     def try_grow(self, amount: int) -> bool:
-        """Hold `amount` in all, if that is free and nobody is in line; never waits, so that no two wait for each other."""
+        """Hold `amount` in all, if that is free and nobody is in line; never waits: two would wait for each other."""
         return self._reservation.grow(self, amount)

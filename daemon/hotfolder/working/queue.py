@@ -131,8 +131,8 @@ class JobQueue:
     def busy(self, watch: str | None = None) -> int:
         """How many paths, of one watch or of all, wait or are in work."""
         with self._changed:
-            places = (self._in_work, *self._lanes.values())
-            return sum(1 for place in places for key in place if watch is None or key[0] == watch)
+            keys = [key for place in (self._in_work, *self._lanes.values()) for key in place]
+        return len(keys) if watch is None else sum(key[0] == watch for key in keys)
 
     def oldest(self, lane: Lane) -> float | None:
         """Seconds that the longest waiting job of this lane has waited; None where none waits."""

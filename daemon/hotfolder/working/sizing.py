@@ -10,7 +10,7 @@ import os
 
 import psutil
 
-from hotfolder.working.pool import HIGH, LOW
+from hotfolder.working.pool import LOW
 
 AUTO_MOST = 16
 MEMORY_EACH = 128_000_000

@@ -1,0 +1,195 @@
+"""From bytes to pixels: the header first, then as little of the picture as the plan needs, upright.
+
+Nothing is decoded before its size has been checked; of an animation only the first frame is.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from PIL import Image, ImageMath, UnidentifiedImageError
+
+from hotfolder.errors import MissingExtra, Reason, SourceError
+from hotfolder.imaging import formats
+from hotfolder.imaging.plan import Plan
+from hotfolder.presets import OPTIMIZED
+
+# Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
+Image.MAX_IMAGE_PIXELS = None
+
+ORIENTATION = 0x0112
+UPRIGHT = 1
+FIXED_MEMORY = 4_000_000
+"""Bytes that any job needs beside its pixels: tables of codecs, buffers of files."""
+DECODER_BYTES = {"avif": 8, "heif": 12, "jxl": 16, "webp": 8, "png": 5, "tiff": 8, "raw": 12}
+"""Bytes a pixel that a decoder holds beside the picture itself; 1 where it decodes line by line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before decoding."""
+
+    max_pixels: int = 250_000_000
+    max_bytes: int = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Opened:
+    """A picture whose header has been read. Width and height are upright; rendering uses it up."""
+
+    format: str
+    width: int
+    height: int
+    decoder: str
+    data: bytes
+    image: Image.Image
+    orientation: int
+    animated: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return (self.width, self.height)
+
+    def memory(self, plan: Plan, wanted: Collection[str]) -> int:
+        """Bytes that decoding and encoding will need at most beside the source's own."""
+        pixels = self.width * self.height
+        scale = plan.scale(self.size) if self.format == "jpeg" else 1
+        base = -(-pixels // (scale * scale)) * 4
+        need = 2 * base + base // 2 + DECODER_BYTES.get(self.format, 0) * pixels
+        if self.format == "jpeg" and self.image.info.get("progressive"):
+            need += 6 * pixels  # all coefficients, 2 bytes a sample, at any scale
+        if plan.optimize is not None and OPTIMIZED in wanted:
+            encoded = {"avif": 24, "webp": 12}.get(plan.optimize.format, 7)
+            need += encoded * pixels
+        return need + FIXED_MEMORY
+
+
+def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
+    """Read the header. Raises SourceError or MissingExtra."""
+    kind = formats.sniff(data, name)
+    if not formats.has(kind):
+        raise MissingExtra(formats.EXTRAS[kind][0], kind.upper())
+    decoder = formats.decoder(kind)
+    with formats.guarded(decoder):
+        if kind == "raw":
+            image = _open_raw(data, limits)
+        else:
+            _register(kind)
+            image = _open(data, formats.PILLOW[kind])
+        wide, high = image.size
+        if wide * high > limits.max_pixels:
+            raise SourceError(
+                Reason.TOO_MANY_PIXELS,
+                f"it has {wide}×{high} = {wide * high} pixels, more than limits.max_pixels = {limits.max_pixels}",
+                decoder=decoder,
+            )
+        if wide < 1 or high < 1:
+            raise SourceError(Reason.DAMAGED, f"its header claims {wide}×{high} pixels", decoder=decoder)
+        # The HEIC and JPEG XL decoders turn the picture themselves.
+        orientation = UPRIGHT if kind in ("heif", "jxl") else _orientation(image)
+        animated = kind != "jpeg" and bool(getattr(image, "is_animated", False))
+    if orientation >= 5:
+        wide, high = high, wide
+    return Opened(kind, wide, high, decoder, data, image, orientation, animated)
+
+
+def _open(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=plugins)
+    except UnidentifiedImageError as error:
+        raise OSError("its header cannot be read") from error
+
+
+def _register(kind: str) -> None:
+    if kind == "heif":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    elif kind == "jxl":
+        import pillow_jxl  # noqa: F401 - registers itself
+
+
+def _open_raw(data: bytes, limits: Limits) -> Image.Image:
+    """The embedded preview where it has at least half of the sensor's width, otherwise the developed picture."""
+    import rawpy
+
+    with rawpy.imread(io.BytesIO(data)) as raw:
+        wide, high = raw.sizes.width, raw.sizes.height
+        if wide * high > limits.max_pixels:
+            raise SourceError(
+                Reason.TOO_MANY_PIXELS,
+                f"it has {wide}×{high} pixels; limits.max_pixels is {limits.max_pixels}",
+            )
+        try:
+            preview = raw.extract_thumb()
+        except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
+            preview = None
+        if preview is not None and preview.format == rawpy.ThumbFormat.JPEG:
+            image = _open(preview.data, formats.PILLOW["jpeg"])
+            if max(image.size) * 2 >= max(wide, high):
+                return image
+        return Image.fromarray(raw.postprocess(use_camera_wb=True))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, UPRIGHT)
+    except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse the picture: it is then shown as it lies
+        return UPRIGHT
+    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
+
+
+def decode(opened: Opened, plan: Plan) -> Image.Image:
+    """The upright picture at the plan's scale, in mode L, RGB, RGBA or CMYK. Raises SourceError."""
+    with formats.guarded(opened.decoder):
+        image = opened.image
+        if opened.format == "jpeg":
+            scale = plan.scale(opened.size)
+            if scale > 1:
+                image.draft(None, (image.width // scale, image.height // scale))
+        image.load()
+        image = _plain(image)
+        return _upright(image, opened.orientation)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Eight bits a channel; more are scaled, never clipped."""
+    mode = image.mode
+    if mode in ("L", "RGB", "RGBA", "CMYK"):
+        return image
+    if mode == "1":
+        return image.convert("L")
+    if mode in ("LA", "La", "PA", "RGBa"):
+        return image.convert("RGBA")
+    if mode == "P":
+        return image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if mode.startswith("I;16") or mode == "I":
+        return _sixteen(image)
+    if mode == "F":
+        low, high = image.getextrema()
+        assert isinstance(low, float)
+        assert isinstance(high, float)
+        span = (high - low) or 1.0
+        scaled = ImageMath.lambda_eval(lambda args: (args["image"] - low) * (255.0 / span), image=image)
+        picture: Image.Image = scaled.convert("L")
+        return picture
+    return image.convert("RGB")
+
+
+def _sixteen(image: Image.Image) -> Image.Image:
+    wide = image.convert("I")
+    picture: Image.Image = ImageMath.lambda_eval(
+        lambda args: args["convert"]((args["image"] + 128) / 257, "L"), image=wide
+    )
+    return picture
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)  # fmt: skip
+    return image if turn is None else image.transpose(turn)

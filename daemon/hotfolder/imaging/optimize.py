@@ -1,0 +1,96 @@
+"""The optimized copy: encoded anew, and never larger than its source where the rules allow that.
+
+Where encoding saves too little, the source's own scans are kept and only its metadata is rewritten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from PIL import Image, ImageEnhance, ImageFilter
+
+from hotfolder.imaging import metadata, resize
+from hotfolder.imaging.decode import Opened
+from hotfolder.imaging.encode import encode
+from hotfolder.presets import Format, OptimizeSpec
+
+WRITABLE = ("jpeg", "png", "webp", "avif")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What was written: its size in pixels, bytes, and a note (``larger`` or empty)."""
+
+    width: int
+    height: int
+    bytes: int
+    note: str
+
+
+def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
+    """The format of the copy; None where the source's is to be kept and cannot be written."""
+    if spec.format != "keep":
+        return spec.format
+    return cast("Format", opened.format) if opened.format in WRITABLE else None
+
+
+def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO) -> Copy | None:
+    """Write the copy of the upright full-size `image` into `file`; None where no copy can be made of this source."""
+    format_name = goal(opened, spec)
+    if format_name is None:
+        return None
+    if opened.animated:
+        return _unchanged(opened, spec, file, format_name)
+    picture = _sized(image, spec)
+    resized = picture.size != opened.size
+    picture = _enhanced(picture, spec)
+    exif = metadata.exif_for(opened.image, spec.metadata, orientation=1)
+    size = encode(
+        picture, file, format_name, spec.quality, exif=exif, icc=metadata.icc_of(opened.image),
+        xmp=metadata.xmp_of(opened.image, spec.metadata),
+    )  # fmt: skip
+    source = len(opened.data)
+    if size <= source * (1 - spec.min_saving):
+        return Copy(*picture.size, size, "")
+    if not resized and format_name == opened.format:
+        rewritten = _rewritten(opened, spec)
+        if rewritten is not None and len(rewritten) <= max(source, size):
+            return Copy(*opened.size, _replace(file, rewritten), "larger" if len(rewritten) > source else "")
+    return Copy(*picture.size, size, "larger" if size > source else "")
+
+
+def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: Format) -> Copy | None:
+    """An animation is left as it is but for its metadata, where its format allows that."""
+    if format_name != opened.format or spec.max_dimension is not None:
+        return None
+    rewritten = _rewritten(opened, spec)
+    if rewritten is None:
+        return None
+    return Copy(*opened.size, _replace(file, rewritten), "larger" if len(rewritten) > len(opened.data) else "")
+
+
+def _rewritten(opened: Opened, spec: OptimizeSpec) -> bytes | None:
+    return metadata.rewrite(opened.data, opened.format, spec.metadata, opened.image, opened.orientation)
+
+
+def _replace(file: BinaryIO, content: bytes) -> int:
+    file.seek(0)
+    file.truncate()
+    file.write(content)
+    file.flush()
+    return len(content)
+
+
+def _sized(image: Image.Image, spec: OptimizeSpec) -> Image.Image:
+    longest = max(image.size)
+    if spec.max_dimension is None or longest <= spec.max_dimension:
+        return image
+    factor = spec.max_dimension / longest
+    return resize.scale(image, (max(1, round(image.width * factor)), max(1, round(image.height * factor))))
+
+
+def _enhanced(image: Image.Image, spec: OptimizeSpec) -> Image.Image:
+    if spec.sharpen:
+        image = image.filter(ImageFilter.UnsharpMask(radius=1.0, percent=round(100 * spec.sharpen), threshold=2))
+    return ImageEnhance.Contrast(image).enhance(1.0 + spec.contrast) if spec.contrast else image

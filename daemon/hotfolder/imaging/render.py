@@ -1,0 +1,134 @@
+"""Decode once, make every rendition: the whole of imaging in one call, usable without the daemon.
+
+What is written goes into files that the caller opens; names, folders and their being seen whole are the caller's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from PIL import Image
+
+from hotfolder.imaging import colour, formats, metadata, optimize, resize
+from hotfolder.imaging.decode import Opened, decode
+from hotfolder.imaging.encode import encode
+from hotfolder.imaging.plan import Plan, Step
+from hotfolder.presets import OPTIMIZED
+
+Create = Callable[[str], BinaryIO]
+Stage = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One rendition: pixels, bytes, and a note: ``larger`` than its source, or ``kept`` where none could be made."""
+
+    preset: str
+    width: int
+    height: int
+    bytes: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one source gave. `notes` say what was left out, such as ``icc_ignored``."""
+
+    format: str
+    width: int
+    height: int
+    decoder: str
+    outputs: tuple[Output, ...]
+    notes: tuple[str, ...]
+
+
+class _Clock:
+    """Adds up what each stage took."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self._at = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.spent[stage] = self.spent.get(stage, 0.0) + now - self._at
+        self._at = now
+
+
+def _ignore(stage: str, seconds: float) -> None:
+    pass
+
+
+def render(
+    opened: Opened, plan: Plan, wanted: Collection[str], create: Create, stage: Stage = _ignore
+) -> Rendered:  # fmt: skip
+    """Make the `wanted` renditions of the plan (preset names, OPTIMIZED) and write each into ``create(name)``.
+
+    `create` gives a real file opened for reading and writing and is asked only for what is written. `stage` is told
+    the seconds spent in decode, resize and encode. Raises SourceError for what the image causes, OSError for what the
+    disk does. `opened` is used up.
+    """
+    clock = _Clock()
+    base = decode(opened, plan)
+    clock.lap("decode")
+    steps = plan.steps(opened.size)
+    pictures = _Pictures(steps, base, metadata.icc_of(opened.image))
+    outputs: list[Output] = []
+    for step in steps:
+        name = step.preset.name
+        if name not in wanted:
+            continue
+        with formats.guarded("pillow"):
+            picture = resize.finish(pictures.of(name), step.preset, step.canvas)
+        clock.lap("resize")
+        file = create(name)
+        preset = step.preset
+        size = encode(
+            picture, file, preset.format, preset.quality, progressive=preset.progressive, background=preset.background
+        )
+        outputs.append(Output(name, *picture.size, size))
+        clock.lap("encode")
+    if plan.optimize is not None and OPTIMIZED in wanted:
+        outputs.append(_optimized(opened, base, plan, create))
+        clock.lap("encode")
+    for name, seconds in clock.spent.items():
+        stage(name, seconds)
+    notes = tuple(sorted(pictures.notes))
+    return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes)
+
+
+def _optimized(opened: Opened, base: Image.Image, plan: Plan, create: Create) -> Output:
+    assert plan.optimize is not None
+    if optimize.goal(opened, plan.optimize) is None:
+        return Output(OPTIMIZED, 0, 0, 0, "kept")
+    if opened.animated and (optimize.goal(opened, plan.optimize) != opened.format or plan.optimize.max_dimension):
+        return Output(OPTIMIZED, 0, 0, 0, "kept")
+    copy = optimize.write(opened, base, plan.optimize, create(OPTIMIZED))
+    if copy is None:
+        return Output(OPTIMIZED, 0, 0, 0, "kept")
+    return Output(OPTIMIZED, copy.width, copy.height, copy.bytes, copy.note)
+
+
+class _Pictures:
+    """The pixels of each step, made when asked for, with those of its parents."""
+
+    def __init__(self, steps: tuple[Step, ...], base: Image.Image, profile: bytes | None) -> None:
+        self._steps = {step.preset.name: step for step in steps}
+        self._base = base
+        self._profile = profile
+        self._made: dict[str, Image.Image] = {}
+        self.notes: set[str] = set()
+
+    def of(self, name: str) -> Image.Image:
+        if name not in self._made:
+            step = self._steps[name]
+            if step.parent is not None:
+                self._made[name] = resize.apply(step, self.of(step.parent))
+            else:
+                picture, note = colour.to_srgb(resize.apply(step, self._base), self._profile)
+                self._made[name] = picture
+                self.notes |= {note} if note else set()
+        return self._made[name]

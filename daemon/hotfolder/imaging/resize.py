@@ -1,0 +1,67 @@
+"""One step of the plan as pixels: crop, Lanczos, canvas, and the finishing touches that a preset asks for."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageEnhance, ImageFilter
+
+from hotfolder.imaging.plan import Size, Step, crop_box
+from hotfolder.presets import Preset
+
+REDUCING_GAP = 1.5
+"""Pictures far larger than needed are first averaged by whole numbers down to this many times the goal."""
+SALIENCE_SIDE = 96
+
+
+def apply(step: Step, parent: Image.Image) -> Image.Image:
+    """The picture of one step, without the canvas of `pad`, made from its parent's pixels."""
+    box = None
+    if step.crop:
+        centre = attention(parent) if step.preset.gravity == "attention" else (0.5, 0.5)
+        box = crop_box(parent.size, step.canvas, centre)
+    return scale(parent, step.size, box)
+
+
+def scale(image: Image.Image, size: Size, box: tuple[float, float, float, float] | None = None) -> Image.Image:
+    """Lanczos resampling; alpha is premultiplied by Pillow, so that no dark fringes appear."""
+    if image.size == size and box in (None, (0.0, 0.0, float(image.width), float(image.height))):
+        return image
+    return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
+
+
+def finish(image: Image.Image, preset: Preset, canvas: Size) -> Image.Image:
+    """Sharpening, contrast and the canvas of `pad`; what comes out is no parent of others."""
+    if preset.sharpen:
+        image = image.filter(ImageFilter.UnsharpMask(radius=1.0, percent=round(100 * preset.sharpen), threshold=2))
+    if preset.contrast:
+        image = ImageEnhance.Contrast(image).enhance(1.0 + preset.contrast)
+    if image.size == canvas:
+        return image
+    alpha = preset.format != "jpeg" and image.mode == "RGBA"
+    board = Image.new("RGBA" if alpha else "RGB", canvas, (0, 0, 0, 0) if alpha else preset.background)
+    at = ((canvas[0] - image.width) // 2, (canvas[1] - image.height) // 2)
+    if image.mode == "RGBA" and not alpha:
+        board.paste(image, at, image)
+    else:
+        board.paste(image, at)
+    return board
+
+
+def attention(image: Image.Image) -> tuple[float, float]:
+    """Where the picture has most to see: the centre of gravity (0–1) of its squared edge strength.
+
+    Measured on a copy of at most 96 pixels, so that noise counts little and any size costs the same.
+    """
+    small = image.convert("L")
+    small.thumbnail((SALIENCE_SIDE, SALIENCE_SIDE), Image.Resampling.BOX)
+    edges = small.filter(ImageFilter.FIND_EDGES).point(lambda value: value * value / 255)
+    wide, high = edges.size
+    columns = edges.resize((wide, 1), Image.Resampling.BOX).tobytes()
+    rows = edges.resize((1, high), Image.Resampling.BOX).tobytes()
+    return (_centre(columns), _centre(rows))
+
+
+def _centre(weights: bytes) -> float:
+    total = sum(weights)
+    if not total:
+        return 0.5
+    return sum((at + 0.5) * weight for at, weight in enumerate(weights)) / total / len(weights)
