@@ -131,7 +131,9 @@ class JobQueue:
     def busy(self, watch: str | None = None) -> int:
         """How many paths, of one watch or of all, wait or are in work."""
         with self._changed:
-            keys = [key for place in (self._in_work, *self._lanes.values()) for key in place]
+            keys = list(self._in_work)
+            for waiting in self._lanes.values():
+                keys += waiting
         return len(keys) if watch is None else sum(key[0] == watch for key in keys)
 
     def oldest(self, lane: Lane) -> float | None:

@@ -1,0 +1,191 @@
+"""How keys have to fit together: roots, outputs, chains of watches, presets and their suffixes, tokens.
+
+Each problem is a path of keys and a sentence; load.py adds file and line.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pathspec
+
+from hotfolder.config.document import Path
+from hotfolder.config.schema import Config
+
+NAME = re.compile(r"[a-z0-9-]{1,32}")
+SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
+Problem = tuple[Path, str]
+
+IDLE: tuple[Path, ...] = (
+    ("hooks",), ("backlog", "window"), ("backlog", "workers"), ("limits", "truncated"), ("limits", "min_free"),
+    ("pool", "isolate"), ("pool", "job_timeout"), ("http", "upload_limit"),
+)  # fmt: skip
+IDLE_OF_WATCH: tuple[Path, ...] = (
+    ("analyze",), ("priority",), ("optimize", "target"), ("optimize", "auto_enhance"),
+)  # fmt: skip
+"""Keys that a later version brings to life; whoever sets one is told once."""
+
+
+def slug(name: str) -> str:
+    """A folder's name as a watch's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:32].strip("-") or "watch"
+
+
+def problems(config: Config, *, has_token: bool) -> list[Problem]:
+    """All that does not fit, in the order of the file."""
+    return [
+        *_names(config),
+        *_roots(config),
+        *_outputs(config),
+        *_cycles(config),
+        *_presets(config),
+        *_patterns(config),
+        *_service(config, has_token),
+    ]
+
+
+def idle_keys(data: dict[str, Any]) -> list[Problem]:
+    """Keys that are set and have no effect yet."""
+    found = [path for path in IDLE if _is_set(data, path)]
+    for at, watch in enumerate(data.get("watches") or []):
+        found += [("watches", at, *path) for path in IDLE_OF_WATCH if _is_set(watch, path)]
+        if isinstance(watch.get("optimize"), dict) and watch["optimize"].get("mode", "lossy") != "lossy":
+            found.append(("watches", at, "optimize", "mode"))
+    return [(path, "no effect yet; a later version of hotfolder brings it") for path in found]
+
+
+def _is_set(data: Any, path: Path) -> bool:
+    for part in path:
+        if not isinstance(data, dict) or part not in data:
+            return False
+        data = data[part]
+    return data not in (None, [], "auto")
+
+
+def _names(config: Config) -> Iterator[Problem]:
+    if not config.watches:
+        yield ("watches",), "no watch; give at least one with path and output"
+    seen: dict[str, int] = {}
+    for at, watch in enumerate(config.watches):
+        if NAME.fullmatch(watch.name) is None:
+            yield ("watches", at, "name"), f'"{watch.name}" is not allowed; allowed: 1 to 32 of a–z, 0–9 and -'
+        if watch.name in seen:
+            other = f"watches[{seen[watch.name]}]"
+            yield ("watches", at, "name"), f'"{watch.name}" is also the name of {other}; names have to differ'
+        seen.setdefault(watch.name, at)
+        if watch.layout != "mirror":
+            yield ("watches", at, "layout"), f'"{watch.layout}" does not exist yet; allowed: mirror'
+
+
+def _roots(config: Config) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for at, watch in enumerate(config.watches):
+        real = os.path.realpath(watch.path)
+        if real in seen:
+            yield ("watches", at, "path"), f"{watch.path} is also the root of watches[{seen[real]}]; watch it once"
+        seen.setdefault(real, at)
+        if real == os.path.realpath(watch.output):
+            yield ("watches", at, "output"), f"{watch.output} is the watch's own root; choose another folder"
+
+
+def _outputs(config: Config) -> Iterator[Problem]:
+    for at, watch in enumerate(config.watches):
+        for before, other in enumerate(config.watches[:at]):
+            mine, theirs = os.path.realpath(watch.output), os.path.realpath(other.output)
+            if mine == theirs:
+                yield ("watches", at, "output"), f"{watch.output} is also the output of watches[{before}]"
+            elif _inside(mine, theirs) or _inside(theirs, mine):
+                yield ("watches", at, "output"), f"{watch.output} and {other.output} (watches[{before}]) are nested"
+
+
+def _inside(path: str, root: str) -> bool:
+    return path == root or path.startswith(root.rstrip("/") + "/")
+
+
+def _cycles(config: Config) -> Iterator[Problem]:
+    """A's output in B's root feeds B. A chain is fair; a way back to where it began is not."""
+    roots = [os.path.realpath(watch.path) for watch in config.watches]
+    outputs = [os.path.realpath(watch.output) for watch in config.watches]
+    feeds = {
+        a: [b for b, root in enumerate(roots) if b != a and (_inside(outputs[a], root) or _inside(root, outputs[a]))]
+        for a in range(len(roots))
+    }
+    for start in feeds:
+        way = _way_back(feeds, start)
+        if way and start == min(way):
+            names = " → ".join(config.watches[at].name for at in (*way, start))
+            yield ("watches", start, "output"), f"the watches feed each other in a circle: {names}; break it"
+
+
+def _way_back(feeds: dict[int, list[int]], start: int) -> list[int]:
+    ways = [[start]]
+    seen: set[int] = set()
+    while ways:
+        way = ways.pop()
+        for following in feeds[way[-1]]:
+            if following == start:
+                return way
+            if following not in seen:
+                seen.add(following)
+                ways.append([*way, following])
+    return []
+
+
+def _presets(config: Config) -> Iterator[Problem]:
+    try:
+        known = config.all_presets()
+    except TypeError:
+        for name, fields in config.presets.items():
+            lacking = [key for key in ("width", "height", "suffix") if getattr(fields, key) is None]
+            if lacking:
+                yield ("presets", name), f"a new preset also needs {', '.join(lacking)}"
+        return
+    for name, preset in known.items():
+        if SUFFIX.fullmatch(preset.suffix) is None:
+            yield ("presets", name, "suffix"), f'"{preset.suffix}": allowed are 1 to 32 of A–Z a–z 0–9 . _ and -'
+            continue
+        for other in known.values():
+            if other.name != name and preset.suffix.lower().endswith(other.suffix.lower()):
+                place = name if name in config.presets else other.name
+                text = f'"{preset.suffix}" ends like "{other.suffix}" of {other.name}; their files could meet'
+                yield ("presets", place, "suffix"), text
+    for at, watch in enumerate(config.watches):
+        for name in watch.presets:
+            if name not in known:
+                yield ("watches", at, "presets"), f'unknown preset "{name}"; known: {", ".join(sorted(known))}'
+        if len(set(watch.presets)) != len(watch.presets):
+            yield ("watches", at, "presets"), "a preset stands twice"
+
+
+def _patterns(config: Config) -> Iterator[Problem]:
+    for at, watch in enumerate(config.watches):
+        for key in ("include", "exclude"):
+            for pattern in getattr(watch, key):
+                try:
+                    pathspec.GitIgnoreSpec.from_lines([pattern])
+                except ValueError as error:
+                    yield ("watches", at, key), f'"{pattern}" is no glob pattern: {error}'
+        for name in watch.ignore_files:
+            if not name or "/" in name or name in (".", ".."):
+                yield ("watches", at, "ignore_files"), f'"{name}" is no file name'
+
+
+def _service(config: Config, has_token: bool) -> Iterator[Problem]:
+    if config.pool.executor == "dask":
+        yield ("pool", "executor"), '"dask" does not exist yet; allowed: threads'
+    if config.http.enabled and not has_token and not _is_loopback(config.http.host):
+        text = f"{config.http.host} can be reached from outside; give a token (http.token_file) or bind to 127.0.0.1"
+        yield ("http", "host"), text
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

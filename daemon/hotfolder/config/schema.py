@@ -1,0 +1,238 @@
+"""The configuration as types: every key, its default and what it takes. Says nothing of how keys fit together.
+
+Values are resolved: durations are seconds, sizes bytes, shares 0–1, modes numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from hotfolder.config import units
+from hotfolder.config.units import DailyAt
+from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
+
+_Text = {"type": "string"}
+Duration = Annotated[
+    float, BeforeValidator(units.duration), PlainSerializer(units.show_duration),
+    WithJsonSchema(_Text | {"pattern": units.DURATION_PATTERN}),
+]  # fmt: skip
+Interval = Annotated[
+    float | DailyAt | None, BeforeValidator(units.interval),
+    PlainSerializer(lambda v: "never" if v is None else str(v) if isinstance(v, DailyAt) else units.show_duration(v)),
+    WithJsonSchema(_Text),
+]  # fmt: skip
+Size = Annotated[
+    int, BeforeValidator(units.size), PlainSerializer(units.show_size),
+    WithJsonSchema(_Text | {"pattern": units.SIZE_PATTERN}),
+]  # fmt: skip
+Count = Annotated[
+    int, BeforeValidator(units.count),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, _Text | {"pattern": units.COUNT_PATTERN}]}),
+]  # fmt: skip
+Share = Annotated[
+    float, BeforeValidator(units.share), PlainSerializer(lambda v: f"{v * 100:g}%"),
+    WithJsonSchema(_Text | {"pattern": units.SHARE_PATTERN}),
+]  # fmt: skip
+Mode = Annotated[int, BeforeValidator(units.mode), PlainSerializer(lambda v: f"{v:04o}"), WithJsonSchema(_Text)]
+
+
+def _auto_workers(value: object) -> object:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 32):
+        return value
+    raise ValueError("is not a number of workers; allowed: auto, or 2 to 32")
+
+
+def _auto_size(value: object) -> object:
+    return value if value == "auto" else units.size(value)
+
+
+Workers = Annotated[int | Literal["auto"], BeforeValidator(_auto_workers)]
+AutoSize = Annotated[
+    int | Literal["auto"], BeforeValidator(_auto_size),
+    PlainSerializer(lambda v: v if v == "auto" else units.show_size(v)), WithJsonSchema(_Text),
+]  # fmt: skip
+Quality = Annotated[StrictInt, Field(ge=1, le=100)]
+Pixels = Annotated[StrictInt, Field(ge=1, le=65535)]
+_COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}")
+
+
+class Section(BaseModel):
+    """Unknown keys are errors; values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimize(Section):
+    enabled: StrictBool = True
+    mode: Literal["lossless", "lossy", "auto"] = "lossy"
+    quality: Quality = 85
+    max_dimension: Pixels | None = None
+    format: Literal["keep", "jpeg", "png", "webp", "avif"] = "keep"
+    metadata: Literal["keep", "safe", "strip"] = "safe"
+    min_saving: Share = 0.03
+    target: Annotated[float, Field(ge=1, le=100)] = 85
+    sharpen: Annotated[float, Field(ge=0, le=5)] = 0
+    contrast: Annotated[float, Field(ge=-1, le=1)] = 0
+    auto_enhance: StrictBool = False
+
+    @property
+    def spec(self) -> OptimizeSpec | None:
+        """What the copy is to be; None where there is none."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "enabled"}
+        return OptimizeSpec(**fields) if self.enabled else None
+
+
+class Files(Section):
+    mode: Mode = 0o644
+    dir_mode: Mode = 0o755
+    mtime: Literal["source", "now"] = "source"
+
+
+class DeleteGuard(Section):
+    fraction: Share = 0.2
+    min: Annotated[StrictInt, Field(ge=0)] = 100
+
+
+class Watch(Section):
+    name: StrictStr = ""
+    path: StrictStr
+    output: StrictStr
+    create: StrictBool = True
+    recursive: StrictBool = True
+    backend: Literal["auto", "inotify", "polling", "hybrid"] = "auto"
+    poll_interval: Duration = 30.0
+    rescan_interval: Interval = 21600.0
+    settle: Duration = 0.5
+    settle_after_close: Duration = 0.0
+    include: tuple[StrictStr, ...] = ()
+    exclude: tuple[StrictStr, ...] = ()
+    ignore_files: tuple[StrictStr, ...] = (".hotfolderignore", ".nomedia")
+    priority: Literal["low", "normal", "high"] = "normal"
+    presets: tuple[StrictStr, ...] = tuple(BUILT_IN)
+    optimize: Optimize = Optimize()
+    analyze: StrictBool = True
+    layout: Literal["mirror", "sidecar", "freedesktop", "synology"] = "mirror"
+    files: Files = Files()
+    on_delete: Literal["remove", "keep"] = "remove"
+    delete_guard: DeleteGuard = DeleteGuard()
+
+
+class PresetFields(Section):
+    """One entry of `presets`; what it leaves out comes from the built-in one of the same name, or is the default."""
+
+    width: Pixels | None = None
+    height: Pixels | None = None
+    fit: Literal["contain", "cover", "stretch", "pad"] | None = None
+    format: Literal["jpeg", "png", "webp", "avif"] | None = None
+    quality: Quality | None = None
+    suffix: StrictStr | None = None
+    background: StrictStr | None = None
+    gravity: Literal["centre", "attention"] | None = None
+    progressive: StrictBool | None = None
+    sharpen: Annotated[float, Field(ge=0, le=5)] | None = None
+    contrast: Annotated[float, Field(ge=-1, le=1)] | None = None
+    colorspace: Literal["srgb", "p3", "keep"] | None = None
+
+    @field_validator("background")
+    @classmethod
+    def _colour(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if _COLOUR.fullmatch(value) is None:
+            raise ValueError('is not a colour; allowed: "#rrggbb" or "#rgb", in quotes')
+        digits = value[1:].lower()
+        return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
+
+
+class Pool(Section):
+    workers: Workers = "auto"
+    queue_per_worker: Annotated[StrictInt, Field(ge=1, le=1000)] = 50
+    memory_limit: AutoSize = "auto"
+    job_timeout: Duration = 120.0
+    isolate: Literal["auto", "always", "never"] = "auto"
+    executor: Literal["threads", "dask"] = "threads"
+
+
+class Backlog(Section):
+    window: StrictStr | None = None
+    workers: Workers = "auto"
+
+
+class LimitsSection(Section):
+    max_pixels: Count = 250_000_000
+    max_bytes: Size = 1_000_000_000
+    min_free: Size = 100_000_000
+    truncated: Literal["quarantine", "allow"] = "quarantine"
+
+
+class Hook(Section):
+    name: StrictStr
+    events: tuple[Literal["ready", "failed", "removed", "batch_done"], ...]
+    run: tuple[StrictStr, ...] | None = None
+    url: Annotated[StrictStr, Field(pattern=r"^https?://")] | None = None
+    timeout: Duration = 30.0
+    retries: Annotated[StrictInt, Field(ge=0, le=100)] = 5
+
+    @model_validator(mode="after")
+    def _one_goal(self) -> Hook:
+        if (self.run is None) == (self.url is None):
+            raise ValueError("has to have either run or url")
+        return self
+
+
+class Http(Section):
+    enabled: StrictBool = True
+    host: StrictStr = "127.0.0.1"
+    port: Annotated[StrictInt, Field(ge=0, le=65535)] = 9766
+    token_file: StrictStr | None = None
+    hosts: tuple[StrictStr, ...] = ()
+    root_path: StrictStr = ""
+    upload_limit: Size = 200_000_000
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Config(Section):
+    """The whole file. `file` and `token` are not keys: they say where it came from, and HOTFOLDER_HTTP__TOKEN."""
+
+    watches: tuple[Watch, ...]
+    presets: dict[StrictStr, PresetFields] = {}
+    pool: Pool = Pool()
+    backlog: Backlog = Backlog()
+    limits: LimitsSection = LimitsSection()
+    hooks: tuple[Hook, ...] = ()
+    state: StrictStr = "./.hotfolder"
+    http: Http = Http()
+    log: Log = Log()
+    shutdown_timeout: Duration = 8.0
+    fsync: StrictBool = False
+
+    def all_presets(self) -> dict[str, Preset]:
+        """The built-in ones with those of the file. Raises TypeError where a new one lacks a size."""
+        found = dict(BUILT_IN)
+        for name, fields in self.presets.items():
+            given: dict[str, Any] = {key: value for key, value in fields.model_dump().items() if value is not None}
+            base = found[name].as_dict() if name in found else {"name": name}
+            found[name] = Preset(**(base | given))
+        return found
+
+    def watch(self, name: str) -> Watch | None:
+        return next((watch for watch in self.watches if watch.name == name), None)
