@@ -72,8 +72,12 @@ class Job:
     """Found at rest by a walk: whole, unless someone has it open for writing."""
     look: Version | None = None
     """What an earlier look, at least the quiet time ago, has seen; an equal one now says that it is whole."""
+    waits: int = 0
+    """How many looks in a row have found it unfinished."""
     deleted: bool = False
     """An event, or two walks, said that it went: where it is not there, its renditions may go."""
+    unwanted: bool = False
+    """By the rules it is no source any more: its renditions go, whether it is there or not."""
     hint: bytes | None = None
     """The relative path that the file had before, where a rename announced it."""
 

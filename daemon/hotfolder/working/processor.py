@@ -113,6 +113,8 @@ class Processor:
 
     def _find(self, site: Site, job: Job, slot: int) -> Finding:
         row = sources.find(self._index.read(), site.id, job.path)
+        if job.unwanted:
+            return self._vanished(site, replace(job, deleted=True), row)
         try:
             root_fd = atomic.open_root(site.root)
         except OSError as error:

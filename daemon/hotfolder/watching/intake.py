@@ -1,0 +1,266 @@
+"""From events to jobs: notes one line a path, lets them settle, and offers what is due to the fresh lane.
+
+The sink's half runs on the reader's thread and only notes; everything that may touch a file runs on the intake's own.
+Past a bound of notes, a folder is noted to be reconciled instead of its paths.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from hotfolder import logs
+from hotfolder.keeping.layout import is_image_name
+from hotfolder.metrics import Metrics
+from hotfolder.model import Job, Lane, Version
+from hotfolder.watching.inotify import Kind
+from hotfolder.watching.rules import Rules
+from hotfolder.watching.settle import TWICE_SECONDS, Note, Pace
+
+NOTES_MAX = 50_000
+FOLDERS_MAX = 1_000
+CLOSES_MAX = 10_000
+
+log = logs.get("watching")
+
+
+class Outlet(Protocol):
+    """Where what is due goes."""
+
+    def look_at(self, job: Job) -> None:
+        """A path to be worked on; never refused."""
+
+    def reconcile(self, folder: bytes) -> None:
+        """A folder (``b""``: the whole root) to be compared with the index."""
+
+    def folder_moved(self, old: bytes, new: bytes) -> None: ...
+
+    def folder_deleted(self, folder: bytes) -> None: ...
+
+    def offline(self) -> None:
+        """The root went."""
+
+    def fall_back(self, folder: bytes, error: OSError) -> None:
+        """This folder cannot be watched: it has to be polled."""
+
+
+class Intake:
+    """The notes of one watch. A Sink for its TreeWatcher."""
+
+    def __init__(
+        self, watch: str, rules: Rules, pace: Pace, outlet: Outlet, metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._watch = watch
+        self._rules = rules
+        self._pace = pace
+        self._outlet = outlet
+        self._metrics = metrics
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._notes: dict[bytes, Note] = {}
+        self._heap: list[tuple[float, bytes]] = []
+        self._folders: dict[bytes, float] = {}
+        self._gone_folders: dict[bytes, float] = {}
+        self._moves: list[tuple[bytes, bytes]] = []
+        self._closes: OrderedDict[bytes, float] = OrderedDict()
+        self._forget = False
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=f"hotfolder-intake-{watch}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(5.0)
+
+    @property
+    def waiting(self) -> int:
+        """Paths and folders that are noted and not yet handed on."""
+        with self._changed:
+            return len(self._notes) + len(self._folders) + len(self._moves) + len(self._gone_folders)
+
+    def knows(self, path: bytes) -> bool:
+        with self._changed:
+            return path in self._notes
+
+    # -- Sink: on the reader's thread --------------------------------------------------------------------------------
+
+    def changed(self, path: bytes, kind: Kind) -> None:
+        self._metrics.events.labels(self._watch, kind).inc()
+        self._metrics.last_event.labels(self._watch).set(time.time())
+        if not is_image_name(path.rpartition(b"/")[2]):
+            if self._rules.is_ignore_file(path):
+                self._note_folder(path.rpartition(b"/")[0], forget=True)
+            return
+        now = self._clock()
+        with self._changed:
+            note = self._notes.get(path)
+            if note is None and len(self._notes) >= NOTES_MAX:
+                self._add_folder(path.rpartition(b"/")[0], now)
+                return
+            self._put(self._pace.event(note, path, kind, now, self._closes.get(path)))
+            if kind is Kind.CLOSED:
+                self._remember_close(path, now)
+
+    def folder_changed(self, path: bytes, kind: Kind) -> None:
+        self._metrics.events.labels(self._watch, kind).inc()
+        if kind is Kind.DELETED:
+            with self._changed:
+                self._gone_folders[path] = self._clock() + 2.0
+                self._forget = True
+                self._changed.notify_all()
+        else:
+            self._note_folder(path, forget=True)
+
+    def moved(self, old: bytes, new: bytes, *, is_folder: bool) -> None:
+        if is_folder:
+            self._metrics.events.labels(self._watch, Kind.MOVED).inc()
+            with self._changed:
+                self._gone_folders.pop(old, None)
+                self._moves.append((old, new))
+                self._forget = True
+                self._changed.notify_all()
+            return
+        self.changed(new, Kind.MOVED)
+        with self._changed:
+            note = self._notes.get(new)
+            before = self._notes.get(old)
+            if note is not None:
+                # Renamed before it was looked at: what its first name had been noted for goes along.
+                note.hint = before.hint if before is not None and before.hint is not None else old
+                note.first = min(note.first, before.first) if before is not None else note.first
+
+    def overflow(self) -> None:
+        self._metrics.events.labels(self._watch, "overflow").inc()
+        self._metrics.overflows.labels(self._watch).inc()
+        log.warning("events_lost", watch=self._watch, why="the kernel's queue overflowed", next="reconcile")
+        self._note_folder(b"", forget=True)
+
+    def root_gone(self) -> None:
+        self._outlet.offline()
+
+    def unwatched(self, folder: bytes, error: OSError) -> None:
+        self._outlet.fall_back(folder, error)
+
+    # -- noting ------------------------------------------------------------------------------------------------------
+
+    def again(self, job: Job, look: Version | None) -> None:
+        """A worker found the path unfinished: look again after the quiet time."""
+        now = self._clock()
+        with self._changed:
+            note = self._notes.get(job.path)
+            if note is None:
+                note = Note(job.path, job.since, now, seen_changing=now, hint=job.hint, deleted=job.deleted)
+                note.waits = job.waits
+                self._put(self._pace.unfinished(note, look, now))
+
+    def _put(self, note: Note) -> None:
+        self._notes[note.path] = note
+        heapq.heappush(self._heap, (note.due, note.path))
+        self._changed.notify_all()
+
+    def _note_folder(self, folder: bytes, *, forget: bool) -> None:
+        with self._changed:
+            self._forget = self._forget or forget
+            self._add_folder(folder, self._clock())
+
+    def _add_folder(self, folder: bytes, now: float) -> None:
+        if len(self._folders) >= FOLDERS_MAX:
+            self._folders.clear()
+            folder = b""
+        self._folders.setdefault(folder, now)
+        self._changed.notify_all()
+
+    def _remember_close(self, path: bytes, now: float) -> None:
+        self._closes[path] = now
+        self._closes.move_to_end(path)
+        while self._closes:
+            oldest = next(iter(self._closes))
+            if len(self._closes) <= CLOSES_MAX and now - self._closes[oldest] < TWICE_SECONDS:
+                return
+            del self._closes[oldest]
+
+    # -- handing on: on the intake's thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._stopped and not self._ready() and not self._forget:
+                    self._changed.wait(self._wait_seconds())
+                if self._stopped:
+                    return
+                forget, self._forget = self._forget, False
+                moves, self._moves = self._moves, []
+                folders, self._folders = list(self._folders), {}
+                gone = self._take_gone()
+                notes = self._take_due()
+            if forget:
+                self._rules.forget()
+            for old, new in moves:
+                self._outlet.folder_moved(old, new)
+            for folder in folders:
+                self._outlet.reconcile(folder)
+            for folder in gone:
+                self._outlet.folder_deleted(folder)
+            for note in notes:
+                self._hand_on(note)
+
+    def _ready(self) -> bool:
+        now = self._clock()
+        return bool(
+            self._moves
+            or self._folders
+            or any(due <= now for due in self._gone_folders.values())
+            or (self._heap and self._heap[0][0] <= now)
+        )
+
+    def _wait_seconds(self) -> float | None:
+        dues = list(self._gone_folders.values())
+        if self._heap:
+            dues.append(self._heap[0][0])
+        return max(0.0, min(dues) - self._clock()) if dues else None
+
+    def _take_gone(self) -> list[bytes]:
+        now = self._clock()
+        gone = [folder for folder, due in self._gone_folders.items() if due <= now]
+        for folder in gone:
+            del self._gone_folders[folder]
+        return gone
+
+    def _take_due(self) -> list[Note]:
+        now = self._clock()
+        found = []
+        while self._heap and self._heap[0][0] <= now:
+            due, path = heapq.heappop(self._heap)
+            note = self._notes.get(path)
+            if note is not None and note.due <= due:  # otherwise it was put off, and stands in the heap again
+                found.append(self._notes.pop(path))
+        return found
+
+    def _hand_on(self, note: Note) -> None:
+        if not note.deleted and not self._rules.is_source(note.path):
+            return
+        now = self._clock()
+        self._metrics.stage("settle", now - note.first)
+        job = Job(self._watch, note.path, Lane.FRESH, note.seen_changing or note.first, now)
+        self._outlet.look_at(
+            replace(
+                job,
+                seen_changing=note.seen_changing,
+                closed=note.closed,
+                look=note.look,
+                waits=note.waits,
+                deleted=note.deleted,
+                hint=note.hint,
+            )
+        )

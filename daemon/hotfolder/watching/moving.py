@@ -1,0 +1,51 @@
+"""The move of a whole folder: its output renamed, its row hung elsewhere, and nothing read or decoded."""
+
+from __future__ import annotations
+
+from hotfolder import logs
+from hotfolder.keeping import atomic, folders
+from hotfolder.keeping.database import Database
+from hotfolder.working import following, making
+from hotfolder.working.site import Site
+
+GATE_SECONDS = 10.0
+"""How long a move waits for the jobs of its watch that are in work; after that its images move one by one."""
+
+log = logs.get("watching")
+
+
+def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: bytes) -> bool:
+    """Bring rows and renditions of the folder that was `old` to `new`.
+
+    False where that cannot be done at once: then its images are found at their new place one by one, by their bytes.
+    """
+    if site.folds or not _is_gone(root_fd, old):
+        return False
+    connection = index.read()
+    if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
+        return False
+    with site.gate.closed(GATE_SECONDS) as empty:
+        if not empty:
+            return False
+        index.flush()
+        try:
+            with making.output_root(site) as output_fd:
+                if not following.rename_folder(site, output_fd, old, new):
+                    return False
+        except OSError as error:
+            log.warning("folder_not_moved", watch=site.name, path=new, error=error)
+            return False
+        moved = index.write(lambda connection: folders.move(connection, site.id, old, new)).result()
+    if moved:
+        log.info("folder_moved", watch=site.name, path=new, was=old)
+    return moved
+
+
+def _is_gone(root_fd: int, path: bytes) -> bool:
+    try:
+        atomic.lstat_beneath(root_fd, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

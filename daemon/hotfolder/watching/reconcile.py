@@ -1,0 +1,353 @@
+"""Reconcile: walk a root folder by folder and compare each with its rows. It decides nothing but what waits.
+
+New and changed sources become rows that wait; what is not found is marked, and only sweep.py acts on the marks. Nothing
+is ever read as deleted because it could not be listed, or because another file system is mounted there now.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from hotfolder import logs, mounts
+from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.sources import Row
+from hotfolder.model import State, Version
+from hotfolder.watching import moving
+from hotfolder.watching.rules import FolderRules, Rules
+from hotfolder.working import following, making
+from hotfolder.working.site import Site
+
+PAGE = 1000
+"""Rows of one folder that are read at a time: an open cursor over a walk would keep the WAL from being emptied."""
+BATCH = 500
+YOUNG_SECONDS = 60.0
+"""What changed less than this ago, by the clock, may still be written: it has to settle."""
+
+log = logs.get("watching")
+Operation = Callable[[sqlite3.Connection], object]
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one reconcile has seen. `complete`: every folder was listed to its end."""
+
+    sources: int = 0
+    new: int = 0
+    changed: int = 0
+    vanished: int = 0
+    unannounced: int = 0
+    bytes: int = 0
+    complete: bool = True
+    stopped: bool = False
+    seconds: float = 0.0
+    paths: list[bytes] = field(default_factory=list)
+
+
+class RootAway(Exception):
+    """The root cannot be opened or is not the one that was there before."""
+
+
+class Reconcile:
+    """One walk. `ensure` is told each folder before it is listed, so that its events are seen from then on."""
+
+    def __init__(
+        self, index: Database, site: Site, rules: Rules, *, ensure: Callable[[bytes], bool] = lambda folder: True,
+        known: Callable[[bytes], bool] = lambda path: False, stop: Callable[[], bool] = lambda: False,
+        verify: bool = False, dry: bool = False,
+    ) -> None:  # fmt: skip
+        self._index = index
+        self._site = site
+        self._rules = rules
+        self._ensure = ensure
+        self._known = known
+        self._stop = stop
+        self._verify = verify
+        self._dry = dry
+        self._operations: list[Operation] = []
+        self._pending: Future[None] | None = None
+        self._mounts = mounts.read()
+        self.findings = Findings()
+
+    def run(self, folder: bytes = b"") -> Findings:
+        """Compare `folder` and all below it. Raises RootAway; sqlite3.Error where the index cannot be written."""
+        began = time.monotonic()
+        try:
+            root_fd = atomic.open_root(self._site.root)
+        except OSError as error:
+            raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
+        try:
+            trusted = self._same_root(root_fd)
+            self._walk(root_fd, folder, trusted)
+        finally:
+            os.close(root_fd)
+        self._flush(wait=True)
+        if not folder and self.findings.complete and not self.findings.stopped and not self._dry:
+            self._index.write(self._reconciled).result()
+        self.findings.seconds = time.monotonic() - began
+        return self.findings
+
+    def _reconciled(self, connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE watch SET reconciled_at = ? WHERE id = ?", (time.time(), self._site.id))
+
+    # -- what is mounted ----------------------------------------------------------------------------------------------
+
+    def _same_root(self, root_fd: int) -> bool:
+        """Whether the root is the file system that it was: otherwise what is missing is not gone.
+
+        Another one becomes the known one as soon as a source is found in it where it was.
+        """
+        identity = mounts.identity(root_fd, os.fsencode(os.path.realpath(self._site.root)), self._mounts)
+        query = "SELECT mount FROM watch WHERE id = ?"
+        (known,) = self._index.read().execute(query, (self._site.id,)).fetchone()
+        if known == identity:
+            return True
+        if known is not None and not self._recognises(root_fd):
+            message = "another file system is mounted there, without any of the known images"
+            raise RootAway(f"{self._site.root}: {message}")
+        if not self._dry:
+            update = "UPDATE watch SET mount = ? WHERE id = ?"
+            self._index.write(lambda c: c.execute(update, (identity, self._site.id))).result()
+        return known is None
+
+    def _recognises(self, root_fd: int) -> bool:
+        query = "SELECT folder_id, name FROM source WHERE watch_id = ? ORDER BY id LIMIT 200"
+        rows = self._index.read().execute(query, (self._site.id,)).fetchall()
+        for folder_id, name in rows:
+            folder = folders.path_of(self._index.read(), folder_id)
+            try:
+                atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
+            except OSError:
+                continue
+            return True
+        return not rows
+
+    # -- walking ------------------------------------------------------------------------------------------------------
+
+    def _walk(self, root_fd: int, start: bytes, trusted: bool) -> None:
+        stack = [(start, trusted)]
+        while stack:
+            if self._stop():
+                self.findings.stopped = True
+                return
+            folder, trusted = stack.pop()
+            rules = self._rules.folder(folder)
+            if rules.refused is not None:
+                continue
+            self._ensure(folder)
+            try:
+                fd = atomic.open_folder(root_fd, folder)
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it went meanwhile: its parent's rows, or its own event, say so
+            except OSError as error:
+                self._unreadable(folder, error)
+                continue
+            try:
+                below, trusted = self._compare(root_fd, fd, folder, rules, trusted)
+            except OSError as error:
+                self._unreadable(folder, error)
+                continue
+            finally:
+                os.close(fd)
+            prefix = folder + b"/" if folder else b""
+            stack.extend((prefix + name, trusted) for name in reversed(below))
+
+    def _unreadable(self, folder: bytes, error: OSError) -> None:
+        self.findings.complete = False
+        log.warning(
+            "folder_unreadable", watch=self._site.name, path=folder or b".", error=os.strerror(error.errno or 0)
+        )
+
+    def _compare(
+        self, root_fd: int, fd: int, folder: bytes, rules: FolderRules, trusted: bool
+    ) -> tuple[list[bytes], bool]:  # fmt: skip
+        """One folder with its rows; gives its sub-folders, and whether what is missing below is really gone."""
+        files, below = _listed(fd, rules)
+        stat = os.fstat(fd)
+        connection = self._index.read()
+        folder_id = folders.find(connection, self._site.id, folder)
+        if folder_id is None and folder and self._moved_here(root_fd, folder, stat.st_ino):
+            folder_id = folders.find(connection, self._site.id, folder)
+        if folder_id is not None:
+            trusted = self._same_mount(fd, folder, folder_id, stat) and trusted
+        missing: list[int] = []
+        for name, row in self._merged(files, folder_id):
+            if name is None:
+                assert row is not None
+                missing.append(row.id)
+                continue
+            try:
+                found = Version.of(os.stat(name, dir_fd=fd, follow_symlinks=False))
+            except FileNotFoundError:
+                continue
+            self._judge(folder, name, found, row)
+        if folder_id is None and files:
+            self._add(lambda c: self._describe(c, folder, stat.st_ino))
+        if trusted and folder_id is not None:
+            self._mark(folder_id, missing, {name for name in below})
+        return [name for name in below if self._rules.enters(folder + b"/" + name if folder else name)], trusted
+
+    def _moved_here(self, root_fd: int, folder: bytes, inode: int) -> bool:
+        """A folder that is new here may be one that was renamed while nobody looked: the inode says where to look."""
+        if self._dry:
+            return False
+        for former in folders.with_inode(self._index.read(), self._site.id, inode):
+            old = folders.path_of(self._index.read(), former)
+            self._flush(wait=True)
+            if old and moving.move_folder(self._index, self._site, root_fd, old, folder):
+                return True
+        return False
+
+    def _same_mount(self, fd: int, folder: bytes, folder_id: int, stat: os.stat_result) -> bool:
+        """Whether the folder is on the file system that it was on; notes its inode where that is new."""
+        query = "SELECT inode, mount FROM folder WHERE id = ?"
+        inode, known = self._index.read().execute(query, (folder_id,)).fetchone()
+        root = os.fsencode(os.path.realpath(self._site.root))
+        path = root + b"/" + folder if folder else root
+        mounted = bool(folder) and any(mount.point == path for mount in self._mounts)
+        identity = mounts.identity(fd, path, self._mounts) if mounted else None
+        if known is not None and identity != known:
+            if identity is None:
+                self.findings.complete = False
+                log.warning("mount_away", watch=self._site.name, path=folder, next="nothing below it counts as deleted")
+                return False
+            trusted = False
+        else:
+            trusted = True
+        if (inode, known) != (stat.st_ino, identity):
+            self._add(lambda c: folders.describe(c, folder_id, stat.st_ino, identity))
+        return trusted
+
+    def _describe(self, connection: sqlite3.Connection, folder: bytes, inode: int) -> None:
+        folder_id = folders.find(connection, self._site.id, folder)
+        if folder_id is not None:
+            folders.describe(connection, folder_id, inode, None)
+
+    def _merged(self, files: list[bytes], folder_id: int | None) -> Iterator[tuple[bytes | None, Row | None]]:
+        """Names and rows of one folder side by side; both are in the order of their bytes."""
+        rows = self._rows(folder_id)
+        row = next(rows, None)
+        for name in files:
+            while row is not None and row.name < name:
+                yield None, row
+                row = next(rows, None)
+            if row is not None and row.name == name:
+                yield name, row
+                row = next(rows, None)
+            else:
+                yield name, None
+        while row is not None:
+            yield None, row
+            row = next(rows, None)
+
+    def _rows(self, folder_id: int | None) -> Iterator[Row]:
+        after = b""
+        while folder_id is not None:
+            page = sources.page(self._index.read(), folder_id, after, PAGE)
+            yield from page
+            if len(page) < PAGE:
+                return
+            after = page[-1].name
+
+    # -- judging ------------------------------------------------------------------------------------------------------
+
+    def _judge(self, folder: bytes, name: bytes, found: Version, row: Row | None) -> None:
+        findings = self.findings
+        findings.sources += 1
+        if row is None:
+            findings.new += 1
+        elif row.state is State.PENDING:
+            findings.changed += 1
+            if row.gone:
+                self._add(lambda c: sources.unmark_gone(c, row.id))
+            return
+        elif row.version.same_moment(found) and self._is_current(folder, row):
+            if row.gone:
+                self._add(lambda c: sources.unmark_gone(c, row.id))
+            return
+        else:
+            findings.changed += 1
+        findings.bytes += found.size
+        path = folder + b"/" + name if folder else name
+        findings.unannounced += not self._known(path)
+        now = time.time()
+        young = any(abs(now - ns / 1e9) < YOUNG_SECONDS for ns in (found.mtime_ns, found.ctime_ns))
+        self._add(lambda c: self._wait(c, folder, name, young))
+
+    def _is_current(self, folder: bytes, row: Row) -> bool:
+        if row.state is not State.DONE:
+            return True  # in quarantine or skipped at this very version
+        if row.made != self._site.want:
+            return False
+        return not self._verify or self._renditions_are_there(folder, row)
+
+    def _renditions_are_there(self, folder: bytes, row: Row) -> bool:
+        made = sources.renditions(self._index.read(), row.id)
+        with making.output_root(self._site) as output_fd:
+            missing = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
+        if missing and not self._dry:
+            self._add(lambda c: sources.miss_renditions(c, row.id, missing))
+        return not missing
+
+    def _wait(self, connection: sqlite3.Connection, folder: bytes, name: bytes, young: bool) -> None:
+        folder_id = folders.ensure(connection, self._site.id, folder, folds=self._site.folds)
+        sources.wait(connection, self._site.id, folder_id, name, time.time(), young=young)
+
+    def _mark(self, folder_id: int, missing: list[int], below: set[bytes]) -> None:
+        """What is in the index and was not found; folders that a file system was mounted below are left alone."""
+        connection = self._index.read()
+        gone = [
+            child.id
+            for child in folders.children(connection, self._site.id, folder_id)
+            if child.name not in below and not folders.has_mounts(connection, child.id)
+        ]
+        if missing or gone:
+            self.findings.vanished += len(missing) + len(gone)
+            self._add(lambda c: sources.mark_gone(c, missing, gone))
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def _add(self, operation: Operation) -> None:
+        if self._dry:
+            return
+        self._operations.append(operation)
+        if len(self._operations) >= BATCH:
+            self._flush(wait=False)
+
+    def _flush(self, *, wait: bool) -> None:
+        """Hand the batch to the writer; at most one batch is on its way, so the walk cannot run ahead of the disk."""
+        operations, self._operations = self._operations, []
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
+        if operations:
+            self._pending = self._index.write(lambda c: _run_all(c, operations))
+        if wait and self._pending is not None:
+            self._pending.result()
+            self._pending = None
+
+
+def _run_all(connection: sqlite3.Connection, operations: list[Operation]) -> None:
+    for operation in operations:
+        operation(connection)
+
+
+def _listed(fd: int, rules: FolderRules) -> tuple[list[bytes], list[bytes]]:
+    """Sources and sub-folders of one folder, both in the order of their names' bytes. Links are neither."""
+    files: list[bytes] = []
+    below: list[bytes] = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                below.append(name)
+            elif rules.accepts(name) and entry.is_file(follow_symlinks=False):
+                files.append(name)
+    files.sort()
+    below.sort()
+    return files, below
