@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hotfolder import logs, mounts
 from hotfolder.keeping import atomic, folders, sources
@@ -42,11 +42,11 @@ class Findings:
     changed: int = 0
     vanished: int = 0
     unannounced: int = 0
-    bytes: int = 0
+    to_read: int = 0
+    """Bytes of the new and changed sources."""
     complete: bool = True
     stopped: bool = False
     seconds: float = 0.0
-    paths: list[bytes] = field(default_factory=list)
 
 
 class RootAway(Exception):
@@ -188,9 +188,10 @@ class Reconcile:
             self._judge(folder, name, found, row)
         if folder_id is None and files:
             self._add(lambda c: self._describe(c, folder, stat.st_ino))
+        entered = [name for name in below if self._rules.enters(folder + b"/" + name if folder else name)]
         if trusted and folder_id is not None:
-            self._mark(folder_id, missing, {name for name in below})
-        return [name for name in below if self._rules.enters(folder + b"/" + name if folder else name)], trusted
+            self._mark(folder_id, missing, set(entered))
+        return entered, trusted
 
     def _moved_here(self, root_fd: int, folder: bytes, inode: int) -> bool:
         """A folder that is new here may be one that was renamed while nobody looked: the inode says where to look."""
@@ -272,7 +273,7 @@ class Reconcile:
             return
         else:
             findings.changed += 1
-        findings.bytes += found.size
+        findings.to_read += found.size
         path = folder + b"/" + name if folder else name
         findings.unannounced += not self._known(path)
         now = time.time()

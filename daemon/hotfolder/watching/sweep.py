@@ -1,4 +1,4 @@
-"""What reconciles did not find is removed, after a last look at each path, and never more at once than the guard allows.
+"""What reconciles did not find is removed, after a last look at each path, never more at once than the guard allows.
 
 It only offers jobs: the worker looks itself, once more, before anything goes.
 """

@@ -1,0 +1,114 @@
+"""What is said of every ended job: one log line, the metrics, and the counts that `scan` and `/stats` show."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass, fields
+
+from hotfolder import logs
+from hotfolder.metrics import Metrics
+from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.presets import OPTIMIZED
+
+log = logs.get("working")
+
+
+@dataclass(slots=True)
+class Counts:
+    """Sums since the start: sources by how they ended, bytes read and written, seconds of work."""
+
+    made: int = 0
+    renditions: int = 0
+    reused: int = 0
+    failed: int = 0
+    skipped: int = 0
+    retried: int = 0
+    removed: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+
+    def since(self, before: Counts) -> Counts:
+        return Counts(**{f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)})
+
+    def copy(self) -> Counts:
+        return Counts(**asdict(self))
+
+
+class Teller:
+    """Called by workers, after the commit of each job."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._counts = Counts()
+        self._extras: set[str] = set()
+
+    @property
+    def counts(self) -> Counts:
+        with self._lock:
+            return self._counts.copy()
+
+    def tell(self, job: Job, outcome: Outcome) -> None:
+        result = outcome.result
+        self._count(outcome)
+        if result in (Result.DONE, Result.FAILED, Result.RETRIED, Result.SKIPPED):
+            self._metrics.jobs.labels(job.watch, result).inc()
+        if result is Result.DONE:
+            self._done(job, outcome)
+        elif result is Result.REUSED:
+            self._metrics.cache_requests.labels("hit").inc()
+            self._metrics.last_success.labels(job.watch).set(time.time())
+            if outcome.old_path is not None:
+                log.info("renamed", watch=job.watch, path=job.path, was=outcome.old_path)
+        elif result is Result.FAILED:
+            log.warning("failed", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
+        elif result is Result.RETRIED:
+            log.info("put_off", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
+        elif result is Result.SKIPPED:
+            self._say_extra(outcome)
+        elif result is Result.GONE and outcome.removed:
+            log.info("removed", watch=job.watch, path=job.path)
+
+    def _count(self, outcome: Outcome) -> None:
+        with self._lock:
+            counts = self._counts
+            counts.seconds += outcome.seconds
+            if outcome.result is Result.DONE:
+                counts.made += 1
+                counts.renditions += len(outcome.renditions)
+                counts.bytes_in += outcome.source_bytes
+                counts.bytes_out += sum(rendition.bytes for rendition in outcome.renditions)
+            elif outcome.result is Result.GONE:
+                counts.removed += outcome.removed
+            elif outcome.result is not Result.CHANGED:
+                name = str(outcome.result)
+                setattr(counts, name, getattr(counts, name) + 1)
+
+    def _done(self, job: Job, outcome: Outcome) -> None:
+        metrics = self._metrics
+        metrics.cache_requests.labels("miss").inc()
+        metrics.last_success.labels(job.watch).set(time.time())
+        metrics.source_bytes.inc(outcome.source_bytes)
+        written = sum(rendition.bytes for rendition in outcome.renditions)
+        metrics.rendition_bytes.inc(written)
+        for rendition in outcome.renditions:
+            metrics.renditions.labels(rendition.preset).inc()
+            if rendition.preset == OPTIMIZED and rendition.note == "":
+                metrics.saved_bytes.inc(max(0, outcome.source_bytes - rendition.bytes))
+        metrics.stage("wait", max(0.0, time.monotonic() - job.queued - outcome.seconds))
+        keys: dict[str, object] = {"renditions": len(outcome.renditions), "bytes": written, "seconds": outcome.seconds}
+        if job.lane is Lane.FRESH:
+            keys["since_drop"] = time.monotonic() - job.since
+            metrics.drop_to_ready.labels(job.watch).observe(time.monotonic() - job.since)
+        if outcome.notes:
+            keys["notes"] = ",".join(outcome.notes)
+        log.info("ready", watch=job.watch, path=job.path, **keys)
+
+    def _say_extra(self, outcome: Outcome) -> None:
+        with self._lock:
+            known = outcome.extra in self._extras
+            self._extras.add(outcome.extra)
+        if not known:
+            log.warning("skipped", extra=outcome.extra, message=outcome.message, next="further ones are only counted")

@@ -1,0 +1,130 @@
+"""Two small loops around the queue: rows that wait become backlog jobs as room comes, and jobs go to free workers.
+
+Neither holds more than a page: the backlog itself stands in the index, whatever its size.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+
+from hotfolder import logs
+from hotfolder.keeping import folders, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.sources import Waiting
+from hotfolder.model import Job, Lane, State
+from hotfolder.working.pool import ElasticPool
+from hotfolder.working.queue import JobQueue
+
+PAGE = 256
+POLL_SECONDS = 0.5
+_START = (-1.0, 0)
+
+log = logs.get("working")
+
+
+class Feeder:
+    """Pages what waits in the index into the backlog lane, oldest and untried first."""
+
+    def __init__(self, index: Database, queue: JobQueue, name_of: Callable[[int], str | None]) -> None:
+        self._index = index
+        self._queue = queue
+        self._name_of = name_of
+        self._changed = threading.Condition()
+        self._kicked = True
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="hotfolder-feeder", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def kick(self) -> None:
+        """Something waits that did not before."""
+        with self._changed:
+            self._kicked = True
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while not self._stopped:
+            with self._changed:
+                self._changed.wait_for(lambda: self._kicked or self._stopped, self._pause())
+                self._kicked = False
+            try:
+                self._feed()
+            except sqlite3.Error as error:
+                log.error("backlog_unreadable", error=error)
+
+    def _pause(self) -> float | None:
+        """Seconds until a row that is put off becomes due; None where none is."""
+        try:
+            moment = sources.next_retry(self._index.read(), time.time() - POLL_SECONDS)
+        except sqlite3.Error:
+            return POLL_SECONDS
+        return None if moment is None else max(POLL_SECONDS / 5, moment - time.time())
+
+    def _feed(self) -> None:
+        after = _START
+        while not self._stopped:
+            page = sources.waiting(self._index.read(), time.time(), after, PAGE)
+            if not page:
+                return
+            for row in page:
+                after = (row.retry_at, row.id)
+                if not self._offer(row):
+                    return
+
+    def _offer(self, row: Waiting) -> bool:
+        watch = self._name_of(row.watch_id)
+        if watch is None:
+            return True  # of a watch that is no longer configured
+        connection = self._index.read()
+        folder = folders.path_of(connection, row.folder_id)
+        path = folder + b"/" + row.name if folder else row.name
+        while not self._queue.holds(watch, path):
+            # It may have been done since its page was read.
+            state = connection.execute("SELECT state FROM source WHERE id = ?", (row.id,)).fetchone()
+            if state is None or state[0] != State.PENDING:
+                return True
+            now = time.monotonic()
+            if self._queue.offer(Job(watch, path, Lane.BACKLOG, now, now, rested=not row.young)):
+                return True
+            while not self._queue.wait_room(Lane.BACKLOG, POLL_SECONDS):
+                if self._stopped:
+                    return False
+        return True
+
+
+class Dispatcher:
+    """Gives jobs to workers as they become free: what waits stays in the queue, where it can be overtaken."""
+
+    def __init__(self, queue: JobQueue, pool: ElasticPool, work: Callable[[Job], None]) -> None:
+        self._queue = queue
+        self._pool = pool
+        self._work = work
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hotfolder-dispatcher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """The queue must have been closed."""
+        self._stopped.set()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if not self._pool.wait_free(POLL_SECONDS):
+                continue
+            job = self._queue.take()
+            if job is None:
+                return
+            self._pool.submit(self._work, job)
