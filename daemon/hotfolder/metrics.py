@@ -101,6 +101,8 @@ class Metrics:
         self.last_success = gauge("last_success_timestamp_seconds", "When a job last ended well.", "watch")
         build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python")
         build.labels(version, platform.python_version()).set(1)
+        self.known_reasons = tuple(Reason)
+        self.known_extras = EXTRAS
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:

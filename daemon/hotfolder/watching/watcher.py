@@ -215,7 +215,7 @@ class Watcher:
 
     def offline(self) -> None:
         with self._changed:
-            self._offline = True
+            self._offline = self._nudged = True
             self._changed.notify_all()
         log.error(
             "root_away", watch=self.config.name, path=os.fsencode(self.config.path), next="waiting for its return"

@@ -1,0 +1,136 @@
+"""The daemon in the foreground: an engine with events, its server, signals, and an orderly end.
+
+The main thread only waits for signals and for the next beat; everything else has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import psutil
+
+from hotfolder import logs, systemd
+from hotfolder.config import Config, Loaded
+from hotfolder.engine import Engine
+from hotfolder.errors import Exit, HotfolderError
+from hotfolder.serving.server import Server
+from hotfolder.watching import inotify
+from hotfolder.working import sizing
+
+BEAT_SECONDS = 2.0
+TRIM_SECONDS = 30.0
+"""After work has ended, freed memory is given back to the system at most this often."""
+RESTART_KEYS = ("state", "http")
+
+log = logs.get("daemon")
+
+
+class Daemon:
+    """`run()` returns the exit status. `reload` gives the configuration anew, for SIGHUP."""
+
+    def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
+        self._loaded = loaded
+        self._reload = reload
+        self._wake = threading.Event()
+        self._signals: list[int] = []
+        self._ending = False
+
+    def run(self) -> int:
+        """Start, serve until SIGTERM or SIGINT, stop. Raises StartError where it cannot start."""
+        # A broken lease (see looking.writers) sends SIGIO, whose default would end the process.
+        if hasattr(signal, "SIGIO"):
+            signal.signal(signal.SIGIO, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        config = self._loaded.config
+        for warning in self._loaded.warnings:
+            log.warning("config", message=warning)
+        engine = Engine(config, live=True)
+        engine.start()
+        server = Server(engine, self._loaded.token)
+        try:
+            server.start()
+        except BaseException:
+            engine.stop(config.shutdown_timeout)
+            raise
+        self._introduce(engine, server)
+        systemd.notify("READY=1")
+        try:
+            self._beat(engine)
+        finally:
+            systemd.notify("STOPPING=1")
+            log.info("stopping", timeout=engine.config.shutdown_timeout)
+            server.stop()
+            ended = engine.stop(engine.config.shutdown_timeout)
+            log.info("stopped", in_flight_ended=ended)
+        return Exit.OK
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGHUP and self._ending:
+            os._exit(128 + number)  # a second one: at once; the next start finds what was in flight
+        self._ending = self._ending or number != signal.SIGHUP
+        self._signals.append(number)
+        self._wake.set()
+
+    def _introduce(self, engine: Engine, server: Server) -> None:
+        for watch in engine.config.watches:
+            watcher = engine.watchers[watch.name]
+            log.info(
+                "watching", watch=watch.name, path=os.fsencode(watch.path), output=watch.output, state=watcher.state,
+                presets=",".join(watch.presets),
+            )  # fmt: skip
+        log.info("started", page=server.address or "off", state=engine.config.state, workers=engine.pool.size)
+
+    def _beat(self, engine: Engine) -> None:
+        """Wait for signals; between them size the pool, give memory back, tell systemd that we live."""
+        watchdog = systemd.watchdog_seconds()
+        pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
+        process = psutil.Process()
+        process.cpu_percent()
+        trimmed, worked = time.monotonic(), 0
+        while not self._ending:
+            self._wake.wait(pause)
+            self._wake.clear()
+            while self._signals:
+                if self._signals.pop(0) == signal.SIGHUP:
+                    self._read_again(engine)
+            cpu = process.cpu_percent() / 100 / sizing.usable_cpus()
+            engine.adjust_pool(cpu, engine.memory.reserved / engine.memory.limit)
+            engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
+            engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
+            made = engine.teller.counts.made
+            if made != worked and not engine.pool.busy and time.monotonic() - trimmed > TRIM_SECONDS:
+                trimmed, worked = time.monotonic(), made
+                _trim_memory()
+            systemd.notify("WATCHDOG=1")
+
+    def _read_again(self, engine: Engine) -> None:
+        try:
+            loaded = self._reload()
+            self._warn_restart(engine.config, loaded.config)
+            engine.apply(loaded.config)
+        except HotfolderError as error:
+            log.error("config_not_applied", message=str(error), next="the old configuration stays in force")
+            return
+        for warning in loaded.warnings:
+            log.warning("config", message=warning)
+        logs.setup(loaded.config.log.level, loaded.config.log.format)
+        log.info("config_applied", watches=len(loaded.config.watches))
+
+    def _warn_restart(self, old: Config, new: Config) -> None:
+        for key in RESTART_KEYS:
+            if getattr(old, key) != getattr(new, key):
+                log.warning("needs_restart", key=key)
+
+
+def _trim_memory() -> None:
+    """glibc keeps what a peak took; ask it to give that back."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -1,0 +1,148 @@
+"""The HTTP application: one for the port and for the control socket. Routes only; answers come from state and requests.
+
+Routes are plain functions, which FastAPI runs in its own threads: none blocks the event loop.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from hotfolder import __version__
+from hotfolder.engine import Engine
+from hotfolder.serving import state
+from hotfolder.serving.requests import OutsideRoots, Requests
+
+Paths = Annotated[list[str], Field(max_length=1000)]
+
+
+class Body(BaseModel):
+    """Unknown fields are 422."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RescanBody(Body):
+    watch: str | None = None
+    paths: Paths = []
+    verify: bool = False
+    confirm_deletes: bool = False
+
+
+class PathsBody(Body):
+    paths: Paths = []
+
+
+def create(engine: Engine, requests: Requests) -> FastAPI:
+    """The application for one engine."""
+    root_path = engine.config.http.root_path
+    app = FastAPI(title="hotfolder", version=__version__, root_path=root_path, redoc_url=None)
+    _add_errors(app)
+    _add_observation(app, engine)
+    _add_processing(app, engine, requests)
+    _add_control(app, engine, requests)
+    return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(StarletteHTTPException)
+    def problem(request: Request, error: StarletteHTTPException) -> JSONResponse:
+        return _problem(error.status_code, str(error.detail))
+
+    @app.exception_handler(OutsideRoots)
+    def outside(request: Request, error: OutsideRoots) -> JSONResponse:
+        return _problem(403, "the path lies below no watched root")
+
+
+def _problem(status: int, detail: str) -> JSONResponse:
+    """RFC 9457 problem details."""
+    content = {"type": "about:blank", "title": detail, "status": status, "detail": detail}
+    return JSONResponse(content, status, media_type="application/problem+json")
+
+
+def _add_observation(app: FastAPI, engine: Engine) -> None:
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> str:
+        return resources.files("hotfolder.serving").joinpath("page/index.html").read_text("utf-8")
+
+    @app.get("/metrics", response_class=Response)
+    def metrics(request: Request) -> Response:
+        state.refresh_metrics(engine)
+        content, content_type = engine.metrics.expose(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": content_type})
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, Any]:
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        problems = state.readiness(engine)
+        return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
+
+
+def _add_processing(app: FastAPI, engine: Engine, requests: Requests) -> None:
+    base = "/api/image-processing"
+
+    @app.get(f"{base}/presets")
+    def presets() -> dict[str, Any]:
+        return state.presets(engine)
+
+    @app.get(f"{base}/stats")
+    def stats() -> dict[str, Any]:
+        return state.stats(engine)
+
+    @app.get(f"{base}/cache/stats")
+    def cache_stats() -> dict[str, Any]:
+        return state.cache_stats(engine)
+
+    @app.delete(f"{base}/cache/thumbnails")
+    def clear(watch: str | None = None, preset: str | None = None) -> dict[str, int]:
+        if watch is not None and watch not in engine.watchers:
+            raise HTTPException(404, f"no watch is called {watch}")
+        return requests.clear(watch, preset)
+
+
+def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
+    @app.get("/api/status")
+    def status() -> dict[str, Any]:
+        return state.status(engine)
+
+    @app.post("/api/rescan", status_code=202)
+    def rescan(body: RescanBody) -> dict[str, Any]:
+        if body.watch is not None and body.watch not in engine.watchers:
+            raise HTTPException(404, f"no watch is called {body.watch}")
+        job_id = requests.rescan(body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes)
+        return {"job_id": job_id, "status_url": f"/api/jobs/{job_id}", "total": 0}
+
+    @app.get("/api/jobs")
+    def jobs() -> list[dict[str, Any]]:
+        return requests.jobs()
+
+    @app.get("/api/jobs/{job_id}")
+    def job(job_id: str) -> dict[str, Any]:
+        found = requests.job(job_id)
+        if found is None:
+            raise HTTPException(404, "no such job")
+        return found
+
+    @app.get("/api/failures")
+    def failures(limit: Annotated[int, Query(ge=1, le=100_000)] = 100_000) -> list[dict[str, Any]]:
+        return requests.failures()[:limit]
+
+    @app.post("/api/failures/retry")
+    def retry(body: PathsBody) -> dict[str, int]:
+        return {"retried": requests.retry_failures(body.paths)}
+
+    @app.post("/api/cache/verify")
+    def verify() -> dict[str, int]:
+        return requests.verify()
+
+    @app.post("/api/cache/gc")
+    def collect() -> dict[str, int]:
+        return requests.collect()

@@ -1,0 +1,174 @@
+"""Work that is asked for over HTTP: rescans with their progress, retries, and the care of the cache.
+
+Records of rescans are kept in memory, the newest hundred; what they ask for stands in the index.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotfolder.engine import Engine
+from hotfolder.keeping import report
+from hotfolder.model import Job, Lane
+from hotfolder.telling import Counts
+from hotfolder.watching.watcher import Request, Watcher
+from hotfolder.working import care
+
+KEPT = 100
+
+
+class OutsideRoots(Exception):
+    """A path that lies below no configured root."""
+
+
+@dataclass(slots=True)
+class Rescan:
+    """One request to reconcile, and how far it is."""
+
+    id: str
+    requests: list[Request]
+    before: Counts
+    began: float = field(default_factory=time.time)
+    ended: float | None = None
+
+    @property
+    def done(self) -> bool:
+        return all(request.done.is_set() for request in self.requests)
+
+
+class Requests:
+    """Takes requests on any thread and answers at once."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._rescans: OrderedDict[str, Rescan] = OrderedDict()
+
+    def rescan(
+        self, watch: str | None, paths: list[str], *, verify: bool = False, confirm: bool = False
+    ) -> str:  # fmt: skip
+        """Ask for a reconcile of all, of one watch, or of folders and files. Raises KeyError, OutsideRoots."""
+        engine = self._engine
+        before = engine.teller.counts
+        if paths:
+            requests = self._of_paths(paths, verify=verify, confirm=confirm)
+        else:
+            names = [watch] if watch is not None else list(engine.watchers)
+            requests = [engine.watchers[name].request(Request((b"",), verify, confirm)) for name in names]
+        job = Rescan(secrets.token_hex(8), requests, before)
+        with self._lock:
+            self._rescans[job.id] = job
+            while len(self._rescans) > KEPT:
+                self._rescans.popitem(last=False)
+        return job.id
+
+    def _of_paths(self, paths: list[str], *, verify: bool, confirm: bool) -> list[Request]:
+        """Folders are compared, files looked at; both only where their watch would."""
+        by_watch: dict[str, list[bytes]] = {}
+        for text in paths:
+            watcher, path = self.locate(text)
+            if os.path.isdir(os.path.join(os.fsencode(watcher.config.path), path)):
+                by_watch.setdefault(watcher.config.name, []).append(path)
+            else:
+                by_watch.setdefault(watcher.config.name, [])
+                if watcher.rules.is_source(path):
+                    now = time.monotonic()
+                    watcher.look_at(Job(watcher.config.name, path, Lane.BACKLOG, now, now, deleted=True, closed=True))
+        watchers = self._engine.watchers
+        return [watchers[name].request(Request(tuple(below), verify, confirm)) for name, below in by_watch.items()]
+
+    def locate(self, text: str) -> tuple[Watcher, bytes]:
+        """The watch that owns an absolute path, and the path below its root: the innermost root owns it."""
+        real = os.path.realpath(text)
+        best: tuple[Watcher, str] | None = None
+        for watcher in self._engine.watchers.values():
+            root = os.path.realpath(watcher.config.path)
+            inside = real == root or real.startswith(root.rstrip("/") + "/")
+            if inside and (best is None or len(root) > len(best[1])):
+                best = (watcher, root)
+        if best is None:
+            raise OutsideRoots(text)
+        relative = os.path.relpath(real, best[1])
+        return best[0], b"" if relative == "." else os.fsencode(relative)
+
+    def job(self, job_id: str) -> dict[str, Any] | None:
+        """The job as `/api/jobs/{id}` shows it; `summary` is what `scan` prints."""
+        with self._lock:
+            job = self._rescans.get(job_id)
+        if job is None:
+            return None
+        if job.done and job.ended is None:
+            job.ended = time.time()
+        return self._describe(job)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        with self._lock:
+            rescans = list(self._rescans.values())
+        return [self._describe(job) for job in reversed(rescans)]
+
+    def _describe(self, job: Rescan) -> dict[str, Any]:
+        counts = self._engine.teller.counts.since(job.before)
+        found = [each for request in job.requests for each in list(request.findings)]
+        seen = sum(each.sources for each in found)
+        total = sum(each.new + each.changed for each in found)
+        worked = counts.made + counts.reused + counts.failed + counts.skipped
+        done = min(worked, total) if not job.done else total
+        return {
+            "id": job.id, "kind": "rescan", "state": "done" if job.done else "running", "total": total, "done": done,
+            "failed": counts.failed, "progress": 1.0 if job.done else done / total if total else 0.0,
+            "started_at": report.rfc3339(job.began), "finished_at": report.rfc3339(job.ended) if job.ended else None,
+            "saved_bytes": 0, "results": [],
+            "summary": {
+                "sources": seen, "made": counts.made, "renditions": counts.renditions,
+                "reused": max(0, seen - total) + counts.reused, "failed": counts.failed, "skipped": counts.skipped,
+                "removed": counts.removed, "bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out,
+                "complete": all(each.complete and not each.stopped for each in found),
+                "problems": [request.problem for request in job.requests if request.problem],
+                "held": sum(watcher.held for watcher in self._engine.watchers.values()),
+            },
+        }  # fmt: skip
+
+    def retry_failures(self, paths: list[str]) -> int:
+        """Try the quarantine again, all of it or these paths; gives how many."""
+        located = [self.locate(path) for path in paths]
+        wanted = [(watcher.site.id, path) for watcher, path in located]
+        count = self._engine.index.write(lambda c: care.retry_failures(c, wanted if paths else None)).result()
+        self._engine.feeder.kick()
+        return count
+
+    def failures(self) -> list[dict[str, Any]]:
+        return list(report.failures(self._engine.index.read(), self._roots()))
+
+    def _roots(self) -> dict[str, str]:
+        return {name: watcher.config.path for name, watcher in self._engine.watchers.items()}
+
+    def verify(self) -> dict[str, int]:
+        """Look whether every rendition is still as it was made; what is not is made again at the next reconcile."""
+        return self._sum(care.verify(self._engine.index, watcher.site) for watcher in self._watchers())
+
+    def collect(self) -> dict[str, int]:
+        """Remove renditions of sources and watches that are gone, and of presets that are no longer made."""
+        known = {watcher.site.id for watcher in self._watchers()}
+        return self._sum([care.collect(self._engine.index, known)])
+
+    def clear(self, watch: str | None = None, preset: str | None = None) -> dict[str, int]:
+        """Remove renditions, all or of one watch or preset. Raises KeyError for an unknown watch."""
+        sites = [self._engine.watchers[watch].site] if watch is not None else [w.site for w in self._watchers()]
+        return self._sum(care.clear(self._engine.index, site, preset) for site in sites)
+
+    def _watchers(self) -> list[Watcher]:
+        return list(self._engine.watchers.values())
+
+    @staticmethod
+    def _sum(parts: Any) -> dict[str, int]:
+        total: dict[str, int] = {}
+        for part in parts:
+            for key, value in part.items():
+                total[key] = total.get(key, 0) + value
+        return total

@@ -1,0 +1,143 @@
+"""What the server tells of the engine: `/stats`, health, presets, status. Plain values, no web framework."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from typing import Any
+
+import psutil
+
+from hotfolder import __version__, logs
+from hotfolder.engine import Engine
+from hotfolder.keeping import report
+from hotfolder.metrics import asked
+from hotfolder.model import Lane, State
+from hotfolder.working.pool import LOW
+
+log = logs.get("serving")
+
+
+def stats(engine: Engine) -> dict[str, Any]:
+    """The groups and keys of `/stats`; pending is all that waits, beyond the bounded queue, too."""
+    pool, counts = engine.pool.stats(), engine.teller.counts
+    up = time.monotonic() - engine.started_at
+    ended = counts.made + counts.reused
+    average = counts.seconds / (ended + counts.failed) if ended + counts.failed else 0.0
+    waiting = pending(engine)
+    return {
+        "thread_pool": {
+            "active_threads": pool.active_threads, "idle_threads": pool.idle_threads, "max_workers": pool.max_workers,
+        },
+        "jobs": {
+            "submitted": ended + counts.failed + waiting, "completed": ended, "failed": counts.failed,
+            "pending": waiting, "success_rate": ended / (ended + counts.failed) if ended + counts.failed else 1.0,
+        },
+        "performance": {
+            "average_job_time": average, "jobs_per_second": ended / up if up else 0.0, "uptime_hours": up / 3600,
+        },
+        "resources": {
+            "memory_usage_mb": psutil.Process().memory_info().rss / 1e6, "memory_limit_mb": engine.memory.limit / 1e6,
+        },
+    }  # fmt: skip
+
+
+def pending(engine: Engine) -> int:
+    """Sources that wait for work: rows of the backlog, and fresh drops that have none yet."""
+    rows = report.states(engine.index.read())
+    backlog = sum(n for (_, state), n in rows.items() if state is State.PENDING)
+    noted = sum(watcher.intake.waiting for watcher in engine.watchers.values())
+    return backlog + engine.queue.depth(Lane.FRESH) + noted
+
+
+def status(engine: Engine) -> dict[str, Any]:
+    """What `hotfolder status` shows."""
+    rows = report.states(engine.index.read())
+    counts = engine.teller.counts
+    watches = []
+    for name, watcher in engine.watchers.items():
+        here = {state: n for (watch, state), n in rows.items() if watch == name}
+        watches.append(
+            {
+                "name": name,
+                "path": watcher.config.path,
+                "output": watcher.config.output,
+                "state": watcher.state,
+                "sources": sum(here.values()),
+                "pending": here.get(State.PENDING, 0),
+                "failed": here.get(State.FAILED, 0),
+                "skipped": here.get(State.SKIPPED, 0),
+                "held_deletions": watcher.held,
+            }  # fmt: skip
+        )
+    return {
+        "version": __version__, "pid": os.getpid(), "watches": watches,
+        "queue": {lane.value: engine.queue.depth(lane) for lane in Lane} | {"capacity": engine.queue.capacity},
+        "made": counts.made, "reused": counts.reused, "renditions": counts.renditions, "failed": counts.failed,
+        "bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out,
+    } | stats(engine)  # fmt: skip
+
+
+def cache_stats(engine: Engine) -> dict[str, Any]:
+    found = report.cache_stats(engine.index.read())
+    hits = int(engine.metrics.value("hotfolder_cache_requests_total", result="hit"))
+    misses = int(engine.metrics.value("hotfolder_cache_requests_total", result="miss"))
+    return {
+        "entries": found.entries, "sources": found.sources, "bytes": found.bytes, "hits": hits, "misses": misses,
+        "hit_ratio": hits / (hits + misses) if hits + misses else 0.0, "by_preset": found.by_preset,
+    }  # fmt: skip
+
+
+def presets(engine: Engine) -> dict[str, Any]:
+    keys = ("width", "height", "fit", "format", "quality", "suffix")
+    found = engine.config.all_presets()
+    return {name: {key: getattr(preset, key) for key in keys} for name, preset in found.items()}
+
+
+def readiness(engine: Engine) -> dict[str, str]:
+    """What stands in the way of work, by subject; empty when ready. Touches no root: a hung mount would block."""
+    problems = {}
+    for name, watcher in engine.watchers.items():
+        if watcher.state == "offline":
+            problems[f"watch {name}"] = "its root is away"
+    try:
+        engine.index.read().execute("SELECT 1 FROM meta LIMIT 1")
+    except sqlite3.Error as error:
+        problems["index"] = str(error)
+    return problems
+
+
+def bind_metrics(engine: Engine) -> None:
+    """Let the gauges ask the engine whenever they are scraped."""
+    metrics = engine.metrics
+    metrics.queue_capacity.set(engine.queue.capacity)
+    for lane in Lane:
+        asked(metrics.queue_depth.labels(lane), lambda lane=lane: engine.queue.depth(lane))  # type: ignore[misc]
+        asked(metrics.oldest_pending.labels(lane), lambda lane=lane: engine.queue.oldest(lane) or 0)  # type: ignore[misc]
+    asked(metrics.workers.labels("busy"), lambda: engine.pool.busy)
+    asked(metrics.workers.labels("idle"), lambda: max(LOW, engine.pool.size) - engine.pool.busy)
+    asked(metrics.memory_reserved, lambda: engine.memory.reserved)
+    asked(metrics.memory_limit, lambda: engine.memory.limit)
+
+
+def refresh_metrics(engine: Engine) -> None:
+    """Gauges that come from one query, set before each scrape."""
+    connection = engine.index.read()
+    metrics = engine.metrics
+    rows = report.states(connection)
+    for name, watcher in engine.watchers.items():
+        here = {state: n for (watch, state), n in rows.items() if watch == name}
+        metrics.sources.labels(name).set(sum(here.values()))
+        metrics.sources_pending.labels(name).set(here.get(State.PENDING, 0))
+        try:
+            metrics.output_free.labels(name).set(shutil.disk_usage(watcher.config.output).free)
+        except OSError as error:
+            log.warning("output_unseen", watch=name, error=error)
+    found = report.quarantine(connection)
+    for reason in metrics.known_reasons:
+        metrics.quarantined.labels(reason).set(found.get(reason, 0))
+    missing = report.skipped(connection)
+    for extra in metrics.known_extras:
+        metrics.skipped.labels(extra).set(missing.get(extra, 0))
