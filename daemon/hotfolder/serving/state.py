@@ -29,19 +29,27 @@ def stats(engine: Engine) -> dict[str, Any]:
     waiting = pending(engine)
     return {
         "thread_pool": {
-            "active_threads": pool.active_threads, "idle_threads": pool.idle_threads, "max_workers": pool.max_workers,
+            "active_threads": pool.active_threads,
+            "idle_threads": pool.idle_threads,
+            "max_workers": pool.max_workers,
         },
         "jobs": {
-            "submitted": ended + counts.failed + waiting, "completed": ended, "failed": counts.failed,
-            "pending": waiting, "success_rate": ended / (ended + counts.failed) if ended + counts.failed else 1.0,
+            "submitted": ended + counts.failed + waiting,
+            "completed": ended,
+            "failed": counts.failed,
+            "pending": waiting,
+            "success_rate": ended / (ended + counts.failed) if ended + counts.failed else 1.0,
         },
         "performance": {
-            "average_job_time": average, "jobs_per_second": ended / up if up else 0.0, "uptime_hours": up / 3600,
+            "average_job_time": average,
+            "jobs_per_second": ended / up if up else 0.0,
+            "uptime_hours": up / 3600,
         },
         "resources": {
-            "memory_usage_mb": psutil.Process().memory_info().rss / 1e6, "memory_limit_mb": engine.memory.limit / 1e6,
+            "memory_usage_mb": psutil.Process().memory_info().rss / 1e6,
+            "memory_limit_mb": engine.memory.limit / 1e6,
         },
-    }  # fmt: skip
+    }
 
 
 def pending(engine: Engine) -> int:
@@ -70,14 +78,20 @@ def status(engine: Engine) -> dict[str, Any]:
                 "failed": here.get(State.FAILED, 0),
                 "skipped": here.get(State.SKIPPED, 0),
                 "held_deletions": watcher.held,
-            }  # fmt: skip
+            }
         )
     return {
-        "version": __version__, "pid": os.getpid(), "watches": watches,
+        "version": __version__,
+        "pid": os.getpid(),
+        "watches": watches,
         "queue": {lane.value: engine.queue.depth(lane) for lane in Lane} | {"capacity": engine.queue.capacity},
-        "made": counts.made, "reused": counts.reused, "renditions": counts.renditions, "failed": counts.failed,
-        "bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out,
-    } | stats(engine)  # fmt: skip
+        "made": counts.made,
+        "reused": counts.reused,
+        "renditions": counts.renditions,
+        "failed": counts.failed,
+        "bytes_in": counts.bytes_in,
+        "bytes_out": counts.bytes_out,
+    } | stats(engine)
 
 
 def cache_stats(engine: Engine) -> dict[str, Any]:
@@ -85,9 +99,14 @@ def cache_stats(engine: Engine) -> dict[str, Any]:
     hits = int(engine.metrics.value("hotfolder_cache_requests_total", result="hit"))
     misses = int(engine.metrics.value("hotfolder_cache_requests_total", result="miss"))
     return {
-        "entries": found.entries, "sources": found.sources, "bytes": found.bytes, "hits": hits, "misses": misses,
-        "hit_ratio": hits / (hits + misses) if hits + misses else 0.0, "by_preset": found.by_preset,
-    }  # fmt: skip
+        "entries": found.entries,
+        "sources": found.sources,
+        "bytes": found.bytes,
+        "hits": hits,
+        "misses": misses,
+        "hit_ratio": hits / (hits + misses) if hits + misses else 0.0,
+        "by_preset": found.by_preset,
+    }
 
 
 def presets(engine: Engine) -> dict[str, Any]:

@@ -1,0 +1,42 @@
+"""The commands put together. Heavy imports stand in the commands that need them, so that the others start at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hotfolder import __version__
+from hotfolder.cli import cache, config, failures, process, run, scan, status
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hotfolder {__version__}")
+        raise typer.Exit
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+        help="Drop an image into a folder; a moment later every rendition that you need is there, and it stays right.",
+    )  # fmt: skip
+
+    @app.callback()
+    def options(
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        ] = False,
+    ) -> None:
+        pass
+
+    app.command("run")(run.run)
+    app.command("scan")(scan.scan)
+    app.command("process")(process.process)
+    app.command("presets")(process.presets)
+    app.command("status")(status.status)
+    app.add_typer(failures.app, name="failures")
+    app.add_typer(cache.app, name="cache")
+    app.add_typer(config.app, name="config")
+    return app

@@ -1,0 +1,75 @@
+"""`hotfolder failures`: the quarantine, and another try for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated, Any
+
+import typer
+
+from hotfolder import logs
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine
+
+app = typer.Typer(help="The quarantine: images that failed for good.", invoke_without_command=True)
+
+
+@app.callback()
+def default(context: typer.Context, config: ConfigOption = None) -> None:
+    """List it, where no other command is given."""
+    if context.invoked_subcommand is None:
+        show(config, False, False)
+
+
+@app.command("list")
+def show(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    zero: Annotated[bool, typer.Option("-0", help="Only paths, each ended by a NUL.")] = False,
+) -> None:
+    """Show each image in quarantine, with its reason."""
+    found = _failures(config)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    elif zero:
+        typer.echo("".join(f"{each['path']}\0" for each in found), nl=False)
+    else:
+        for each in found:
+            typer.echo(f"{each['path']}: {each['reason']}: {each['message']}")
+
+
+def _failures(config: str | None) -> list[dict[str, Any]]:
+    settings = loaded(config).config
+    control = Control(settings)
+    if control.alive():
+        found: list[dict[str, Any]] = control.call("GET", "/api/failures")
+        return found
+    from hotfolder.serving.requests import Requests
+
+    logs.setup("warning", "text")
+    with local_engine(settings) as engine:
+        return Requests(engine).failures()
+
+
+@app.command()
+def retry(
+    paths: Annotated[list[str] | None, typer.Argument(help="Images; default: all of them.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Try again: at once where a daemon runs, otherwise at its next start or scan."""
+    from hotfolder.errors import UsageError
+    from hotfolder.serving.requests import OutsideRoots, Requests
+
+    settings = loaded(config).config
+    wanted = [os.path.abspath(path) for path in paths or []]
+    control = Control(settings)
+    if control.alive():
+        count = control.call("POST", "/api/failures/retry", {"paths": wanted})["retried"]
+    else:
+        logs.setup("warning", "text")
+        with local_engine(settings) as engine:
+            try:
+                count = Requests(engine).retry_failures(wanted)
+            except OutsideRoots as error:
+                raise UsageError(f"{error}: lies below no watched root") from error
+    typer.echo(f"{count} to be tried again")

@@ -1,0 +1,155 @@
+"""`hotfolder scan`: one reconcile to its end, by a living daemon or in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from hotfolder import logs
+from hotfolder.cli.common import ConfigOption, Control, loaded, local_engine, say_warnings, show_size
+from hotfolder.config import Config
+from hotfolder.errors import Exit, UsageError
+
+POLL_SECONDS = 0.1
+LINE_SECONDS = 2.0
+
+
+def scan(
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Folders and files below a root; default: everything.")
+    ] = None,
+    config: ConfigOption = None,
+    watch: Annotated[str | None, typer.Option(help="Only this watch.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Also look whether every rendition is there and whole.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 also where images are in quarantine.")] = False,
+    confirm_deletes: Annotated[
+        bool, typer.Option("--confirm-deletes", help="Remove what is missing, however much that is.")
+    ] = False,
+) -> None:
+    """Compare the folders with the index and make what is missing."""
+    found = loaded(config)
+    logs.setup("warning", found.config.log.format)
+    say_warnings(found)
+    if watch is not None and found.config.watch(watch) is None:
+        known = ", ".join(each.name for each in found.config.watches)
+        raise UsageError(f"no watch is called {watch}; known: {known}")
+    body = {
+        "watch": watch, "paths": [os.path.abspath(path) for path in paths or []], "verify": verify,
+        "confirm_deletes": confirm_deletes,
+    }  # fmt: skip
+    if dry_run:
+        raise typer.Exit(_dry_run(found.config, watch, verify))
+    control = Control(found.config)
+    began = time.monotonic()
+    if control.alive():
+        job_id = control.call("POST", "/api/rescan", body)["job_id"]
+        job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
+        quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
+    else:
+        job, quarantined = _scan_here(found.config, body)
+    _say_summary(job, time.monotonic() - began)
+    raise typer.Exit(_status(job, strict=strict, quarantined=quarantined))
+
+
+def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """In this process. SIGINT and SIGTERM end it: what was made is kept."""
+    from hotfolder.serving.requests import OutsideRoots, Requests
+
+    stop = threading.Event()
+    caught: list[int] = []
+
+    def end(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    with local_engine(config) as engine:
+        requests = Requests(engine)
+        try:
+            job_id = requests.rescan(
+                body["watch"], body["paths"], verify=body["verify"], confirm=body["confirm_deletes"]
+            )
+        except OutsideRoots as error:
+            raise UsageError(f"{error}: lies below no watched root") from error
+        job = _follow(lambda: requests.job(job_id) or {}, stop)
+        quarantined = len(requests.failures())
+    if caught:
+        _say_summary(job, 0.0)
+        sys.exit(128 + caught[0])
+    return job, quarantined
+
+
+def _follow(ask: Callable[[], dict[str, Any]], stop: threading.Event) -> dict[str, Any]:
+    """Show progress until the job is done: a bar on a terminal, now and then a line elsewhere."""
+    if sys.stderr.isatty():
+        return _follow_with_bar(ask, stop)
+    said = time.monotonic()
+    while (job := ask())["state"] == "running" and not stop.wait(POLL_SECONDS):
+        if time.monotonic() - said >= LINE_SECONDS:
+            said = time.monotonic()
+            typer.echo(f"{job['done']} of {job['total']} done, {job['failed']} failed", err=True)
+    return job
+
+
+def _follow_with_bar(ask: Callable[[], dict[str, Any]], stop: threading.Event) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("scan", total=None)
+        while (job := ask())["state"] == "running" and not stop.wait(POLL_SECONDS):
+            text = f"scan, {job['failed']} failed" if job["failed"] else "scan"
+            progress.update(task, description=text, total=job["total"] or None, completed=job["done"])
+    return job
+
+
+def _say_summary(job: dict[str, Any], seconds: float) -> None:
+    found = job["summary"]
+    made = f"made {found['made']} ({found['renditions']} renditions), reused {found['reused']}"
+    others = ", ".join(f"{key} {found[key]}" for key in ("failed", "skipped", "removed"))
+    typer.echo(f"sources {found['sources']}, {made}, {others}")
+    rate = found["made"] / seconds if seconds else 0.0
+    read, written = show_size(found["bytes_in"]), show_size(found["bytes_out"])
+    typer.echo(f"read {read}, written {written}, {seconds:.1f} s, {rate:.1f} images/s")
+    if found["held"]:
+        typer.echo(f"{found['held']} deletions are held; see --confirm-deletes", err=True)
+    for problem in found["problems"]:
+        typer.echo(f"hotfolder: {problem}", err=True)
+
+
+def _status(job: dict[str, Any], *, strict: bool, quarantined: int) -> int:
+    found = job["summary"]
+    if found["problems"] or job["state"] != "done":
+        return Exit.STOPPED_EARLY
+    return Exit.FAILED_IMAGES if found["failed"] or (strict and quarantined) else Exit.OK
+
+
+def _dry_run(config: Config, watch: str | None, verify: bool) -> int:
+    """How many, how many bytes, and about how long by what the index remembers; nothing is changed but the state."""
+    from hotfolder.watching.reconcile import Reconcile
+
+    with local_engine(config) as engine:
+        for name, watcher in engine.watchers.items():
+            if watch in (None, name):
+                walk = Reconcile(engine.index, watcher.site, watcher.rules, verify=verify, dry=True)
+                found = walk.run()
+                to_do = found.new + found.changed
+                renditions = to_do * len(watcher.site.signatures)
+                typer.echo(
+                    f"{name}: {found.sources} sources, {to_do} to make ({renditions} renditions from "
+                    f"{show_size(found.to_read)}), {found.vanished} missing"
+                )
+    return Exit.OK
