@@ -63,10 +63,10 @@ def missed(connection: sqlite3.Connection, source_id: int) -> None:
     )
 
 
-def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str, facts: Facts) -> None:
-    """Everything wanted was there already."""
+def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str) -> None:
+    """Everything wanted was there already; what decoding told of these bytes stays."""
     kept = connection.execute("SELECT decoder, format, width, height FROM source WHERE id = ?", (source_id,)).fetchone()
-    sources.settle(connection, source_id, version, State.DONE, want, Facts(*kept) if kept else facts, time.time())
+    sources.settle(connection, source_id, version, State.DONE, want, Facts(*kept), time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,21 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The bytes are those of before and all that is wanted is there; what is no longer wanted has been removed."""
+
+    site: Site
+    source_id: int
+    version: Version
+    stale: tuple[str, ...]
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        for preset in self.stale:
+            sources.drop_rendition(connection, self.source_id, preset)
+        turned_done(connection, self.source_id, self.version, self.site.want)
+
+
+@dataclass(frozen=True, slots=True)
 class Moved:
     """The source has a new path, and its renditions went along; what did not is made by a job of its own."""
 
@@ -110,7 +125,7 @@ class Moved:
         for made in self.followed:
             sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, epoch=0)
         whole = self.complete and len(self.followed) == len(self.site.signatures)
-        turned_done(connection, self.source_id, self.version, self.site.want if whole else "", Facts())
+        turned_done(connection, self.source_id, self.version, self.site.want if whole else "")
         if not whole:
             sources.retry(connection, self.source_id, 0.0, 0)
 

@@ -139,7 +139,7 @@ class Processor:
             return Finding(Outcome(Result.CHANGED, look=version))
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._back(row) if row.gone else REUSED
-        if row is None and job.hint is not None and (found := self._followed_hint(site, job, version, root_fd)):
+        if _is_new(row) and job.hint is not None and (found := self._followed_hint(site, job, version, root_fd)):
             return found
         if version.size > self._limits.max_bytes:
             raise SourceError(
@@ -173,17 +173,19 @@ class Processor:
 
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version, root_fd: int) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
-        if row is None:
+        if row is None or _is_new(row):
             return self._followed_twin(site, job, version, root_fd)
         if row.version.hash != version.hash:
             return None
         if row.state in (State.DONE, State.FAILED, State.SKIPPED) and row.made == site.want:
             return Finding(Outcome(Result.REUSED), lambda c: sources.rekey(c, row.id, version))
         made = sources.renditions(self._index.read(), row.id)
-        if self._wanted(site, row, version) or any(m.preset not in site.signatures for m in made) or not made:
+        if self._wanted(site, row, version) or not made:
             return None
-        facts = sources.Facts()
-        return Finding(Outcome(Result.REUSED), lambda c: changes.turned_done(c, row.id, version, site.want, facts))
+        stale = [each for each in made if each.preset not in site.signatures]
+        if error := self._remove(site, job, stale):
+            raise error
+        return Finding(Outcome(Result.REUSED), changes.Kept(site, row.id, version, tuple(m.preset for m in stale)))
 
     def _wanted(self, site: Site, row: Row | None, version: Version) -> dict[str, str]:
         """What has to be made: preset → the plan to make it by."""
@@ -313,7 +315,9 @@ class Processor:
 
     def _clear(self, site: Site, job: Job, row: Row) -> SourceError | None:
         """Remove all renditions of a row; gives what stood in the way."""
-        made = sources.renditions(self._index.read(), row.id)
+        return self._remove(site, job, sources.renditions(self._index.read(), row.id))
+
+    def _remove(self, site: Site, job: Job, made: list[Made]) -> SourceError | None:
         if not made:
             return None
         try:
@@ -343,6 +347,11 @@ class Processor:
             self._clear(site, job, row)
         failed = changes.Failed(site, job.path, error, tries)
         return Finding(replace(outcome, result=Result.FAILED), failed)
+
+
+def _is_new(row: Row | None) -> bool:
+    """Nothing has been made of it yet: it may be one that was called otherwise before."""
+    return row is None or (row.state is State.PENDING and row.version.hash is None)
 
 
 def _settled(row: Row, site: Site) -> bool:

@@ -1,0 +1,31 @@
+"""Fixtures: a place to work in, and daemons that are stopped whatever happens."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import Daemon, Place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def run() -> Iterator[Callable[[Place], Daemon]]:
+    """Start a daemon in a place and wait until it stands."""
+    started: list[Daemon] = []
+
+    def start(place: Place) -> Daemon:
+        daemon = Daemon(place)
+        started.append(daemon)
+        return daemon.ready()
+
+    yield start
+    for daemon in started:
+        daemon.stop(signal.SIGKILL)

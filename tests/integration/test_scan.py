@@ -1,0 +1,197 @@
+"""`hotfolder scan`, its exit statuses, and what it does with files that are no images."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import Place, jpeg
+
+
+def old(path: Path) -> Path:
+    """Last changed long ago: at rest, and judged at once."""
+    os.utime(path, (1e9, 1e9), follow_symlinks=False)
+    return path
+
+
+def reasons(place: Place) -> dict[str, str]:
+    import json
+
+    found = json.loads(place.cli("failures", "list", "--json").stdout)
+    return {os.path.basename(each["path"]): each["reason"] for each in found}
+
+
+def test_scan_makes_then_reuses(place: Place) -> None:
+    place.put("a.jpg", jpeg())
+    place.put("x/b.JPG", jpeg(seed=1))
+    first = place.scan()
+    assert first.returncode == 0, first.stderr
+    assert "sources 2, made 2 (14 renditions), reused 0, failed 0" in first.stdout
+    assert "images/s" in first.stdout
+    assert (place.out / "thumbnails/x/b_thumb_small.JPG").exists()
+    second = place.scan()
+    assert "made 0" in second.stdout
+    assert "reused 2" in second.stdout
+
+
+def test_verify_makes_what_is_missing_byte_for_byte(place: Place) -> None:
+    place.put("a.jpg", jpeg(1400, 1000))
+    place.scan()
+    lost = place.out / "thumbnails/a_thumb_medium.jpg"
+    content = lost.read_bytes()
+    lost.unlink()
+    (place.out / "optimized/a.jpg").write_bytes(b"")
+    assert "made 0" in place.scan().stdout
+    assert place.cli("cache", "verify").returncode == 1
+    assert "(2 renditions)" in place.scan("--verify").stdout
+    assert lost.read_bytes() == content
+
+
+def test_bad_files_end_in_quarantine_and_stop_nothing(place: Place) -> None:
+    good = jpeg(800, 600)
+    place.put("good.jpg", good)
+    place.put("empty.jpg", b"")
+    place.put("text.jpg", b"hello, this is text\n" * 9)
+    place.put("cut.jpg", good[: len(good) * 2 // 3])
+    place.put("png.jpg", _png())
+    place.put(b"not-utf8-\xff.jpg", jpeg(seed=2))
+    place.put("l" * 251 + ".jpg", jpeg(seed=3))
+    place.put("psd.jpg", b"8BPS" + bytes(60))
+    (place.inbox / "folder.jpg").mkdir()
+    (place.base / "outside.jpg").write_bytes(jpeg(seed=5))
+    (place.inbox / "link.jpg").symlink_to(place.base / "outside.jpg")
+    (place.inbox / "loop").symlink_to(place.inbox)
+    (place.inbox / "loop.jpg").symlink_to(place.inbox / "loop.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(place.inbox / "s.jpg"))
+        done = place.scan()
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert reasons(place) == {
+        "empty.jpg": "empty", "text.jpg": "not_an_image", "cut.jpg": "truncated", "psd.jpg": "unsupported",
+    }  # fmt: skip
+    found = place.renditions()
+    assert place.of("good.jpg") <= found
+    assert place.of("png.jpg") <= found
+    assert sum("not-utf8" in name for name in found) == 7
+    assert sum("lll" in name for name in found) == 7
+    assert not any("link" in name or "loop" in name or "outside" in name for name in found)
+    again = place.scan()
+    assert again.returncode == 0  # they were there before: reported, not counted
+    assert place.scan("--strict").returncode == 1
+
+
+def _png() -> bytes:
+    import io
+
+    from tests.helpers import picture
+
+    file = io.BytesIO()
+    picture().save(file, "PNG")
+    return file.getvalue()
+
+
+def test_quarantine_is_tried_again_when_asked_or_changed(place: Place) -> None:
+    bad = place.put("a.jpg", b"nothing")
+    assert place.scan().returncode == 1
+    assert place.cli("failures", "retry").stdout == "1 to be tried again\n"
+    assert place.scan().returncode == 1
+    bad.write_bytes(jpeg())
+    assert place.scan().returncode == 0
+    assert reasons(place) == {}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_no_permission(place: Place) -> None:
+    place.put("a.jpg", jpeg()).chmod(0)
+    assert place.scan().returncode == 1
+    assert reasons(place) == {"a.jpg": "no_permission"}
+
+
+def test_too_many_pixels_is_told_from_the_header(tmp_path: Path) -> None:
+    place = Place(tmp_path, "limits: {max_pixels: 10k}")
+    place.put("a.jpg", jpeg())
+    assert place.scan().returncode == 1
+    assert reasons(place) == {"a.jpg": "too_many_pixels"}
+
+
+def test_changed_preset_makes_only_its_own_again(place: Place) -> None:
+    place.put("a.jpg", jpeg(900, 700))
+    place.scan()
+    before = {name: (place.out / name).stat().st_mtime_ns for name in place.renditions()}
+    place.configure("presets: {small: {width: 99}, medium: {suffix: _m}}")
+    assert "(2 renditions)" in place.scan().stdout
+    after = {name: (place.out / name).stat().st_mtime_ns for name in place.renditions()}
+    assert {name for name in after if before.get(name) != after[name]} == {
+        "thumbnails/a_thumb_small.jpg", "thumbnails/a_m.jpg",
+    }  # fmt: skip
+    assert "thumbnails/a_thumb_medium.jpg" not in after
+
+
+def test_mass_deletion_is_held_until_a_second_reconcile(tmp_path: Path) -> None:
+    place = Place(tmp_path, watch="    delete_guard: {fraction: 20%, min: 2}\n    presets: [small]")
+    for number in range(6):
+        place.put(f"{number}.jpg", jpeg(seed=number))
+    place.scan()
+    for number in range(5):
+        (place.inbox / f"{number}.jpg").unlink()
+    held = place.scan()
+    assert "5 deletions are held" in held.stderr
+    assert len(place.renditions()) == 12
+    assert "removed 5" in place.scan().stdout
+    assert len(place.renditions()) == 2
+
+
+def test_start_refusals(place: Place) -> None:
+    place.configure(watch="    create: false")
+    place.inbox.rmdir()
+    refused = place.scan()
+    assert refused.returncode == 3
+    assert "create: true" in refused.stderr
+    place.inbox.mkdir()
+    place.out.write_text("a file where the output should be")
+    refused = place.scan()
+    assert refused.returncode == 3
+    assert "output" in refused.stderr
+
+
+def test_foreign_files_in_the_output_are_never_overwritten(place: Place) -> None:
+    (place.out / "thumbnails").mkdir(parents=True)
+    (place.out / "thumbnails/a_thumb_small.jpg").write_text("mine")
+    place.put("a.jpg", jpeg())
+    refused = place.scan()
+    assert refused.returncode == 3
+    assert "hotfolder did not make" in refused.stderr
+    assert (place.out / "thumbnails/a_thumb_small.jpg").read_text() == "mine"
+
+
+def test_two_sources_that_want_one_name(place: Place) -> None:
+    place.configure("presets: {odd: {width: 50, height: 50, suffix: .jpg_x}}", "    presets: [small, odd]")
+    place.put("a.jpg", jpeg())
+    assert place.scan().returncode == 0
+
+
+def test_process_needs_no_index(place: Place) -> None:
+    source = place.base / "p.jpeg"
+    source.write_bytes(jpeg())
+    done = place.cli("process", str(source), "--to", str(place.base / "to"), "--preset", "small", "--preset", "square")
+    assert done.returncode == 0, done.stderr
+    assert sorted(each.name for each in (place.base / "to").iterdir()) == ["p_square.jpeg", "p_thumb_small.jpeg"]
+    assert place.cli("process", "missing.jpg", "--to", "to").returncode == 1
+    assert place.cli("process", str(source), "--to", "to", "--preset", "nope").returncode == 2
+
+
+def test_paths_and_dry_run(place: Place) -> None:
+    place.put("x/a.jpg", jpeg())
+    place.put("y/b.jpg", jpeg(seed=1))
+    dry = place.scan("--dry-run")
+    assert "2 sources, 2 to make (14 renditions" in dry.stdout
+    assert place.renditions() == set()
+    assert place.scan("inbox/x").returncode == 0
+    assert len(place.renditions()) == 7
+    assert place.scan("inbox/y/b.jpg").returncode == 0
+    assert len(place.renditions()) == 14
+    assert place.scan("/etc/hostname").returncode == 2

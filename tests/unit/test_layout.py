@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hotfolder.keeping import layout
+from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
+
+SMALL = BUILT_IN["small"]
+
+
+@pytest.mark.parametrize(
+    ("source", "thumbnail"),
+    [
+        (b"IMG_1.JPG", b"IMG_1_thumb_small.JPG"),
+        (b"a.jpeg", b"a_thumb_small.jpeg"),
+        (b"logo.png", b"logo.png_thumb_small.jpg"),
+        (b"x.png.jpg", b"x.png.jpg_thumb_small.jpg"),
+        (b"raw.nef", b"raw.nef_thumb_small.jpg"),
+        (b"\xff.jpg", b"\xff_thumb_small.jpg"),
+    ],
+)
+def test_names_of_the_contract(source: bytes, thumbnail: bytes) -> None:
+    assert layout.thumbnail_name(source, SMALL) == thumbnail
+
+
+def test_optimized_names() -> None:
+    assert layout.optimized_name(b"a.PNG", OptimizeSpec()) == b"a.PNG"
+    assert layout.optimized_name(b"a.webp", OptimizeSpec(format="webp")) == b"a.webp.webp"
+
+
+def test_long_names_are_cut_within_255_bytes_and_not_within_a_character() -> None:
+    name = "é".encode() * 125 + b"a.jpg"
+    made = layout.thumbnail_name(name, SMALL)
+    assert len(made) <= 255
+    assert b"~" in made
+    made.decode()
+    other = "é".encode() * 125 + b"b.jpg"
+    assert layout.thumbnail_name(other, SMALL) != made
+
+
+stems = st.lists(st.sampled_from([b"a", b"b", b".jpg", b".png", b"_thumb_small", b".", b"~", b"x" * 120, "ü".encode(), b"\xfe"]),
+                 min_size=1, max_size=4).map(b"".join)  # fmt: skip
+extensions = st.sampled_from([b".jpg", b".JPG", b".jpeg", b".png", b".webp", b".gif", b".nef"])
+names = st.tuples(stems, extensions).map(b"".join).filter(lambda n: len(n) <= 255 and layout.is_image_name(n))
+formats = st.sampled_from(["jpeg", "png", "webp"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sets(names, min_size=2, max_size=8), formats)
+def test_no_two_sources_share_a_rendition(sources: set[bytes], format_name: str) -> None:
+    presets = [Preset(p.name, p.width, p.height, suffix=p.suffix, format=format_name) for p in BUILT_IN.values()]  # type: ignore[arg-type]
+    for spec in (OptimizeSpec(), OptimizeSpec(format="webp")):
+        seen: dict[tuple[bytes, bytes], bytes] = {}
+        for source in sources:
+            for target in layout.targets(source, presets, spec):
+                assert len(target.name) <= 255
+                owner = seen.setdefault((target.area, target.name), source)
+                assert owner == source, target
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_folding_is_stable(text: str) -> None:
+    name = text.encode("utf-8", "surrogatepass")
+    assert layout.fold(layout.fold(name)) == layout.fold(name)
+    assert layout.fold("É.JPG".encode()) == layout.fold("e\u0301.jpg".encode())
+
+
+def test_keys_tell_apart_what_differs() -> None:
+    keys = {
+        layout.key(b"a", 1, 2, "s"),
+        layout.key(b"a", 12, 2, "s"),
+        layout.key(b"a", 1, 22, "s"),
+        layout.key(b"b", 1, 2, "s"),
+    }
+    assert len(keys) == 4

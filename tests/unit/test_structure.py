@@ -1,0 +1,63 @@
+"""The architecture as docs/architecture.md has it: imports run downwards only; and what is pinned is what we know."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import inspect
+from pathlib import Path
+
+import hotfolder
+
+ROOT = Path(hotfolder.__file__).parent
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors",), ("presets", "model"), ("logs", "metrics", "mounts", "systemd"), ("config",), ("imaging",), ("keeping",),
+    ("working",), ("telling", "watching"), ("engine",), ("serving",), ("daemon",), ("cli",),
+)  # fmt: skip
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+ALONE = {"imaging": {"imaging", "presets", "errors"}}
+
+
+def imports() -> list[tuple[str, str, str]]:
+    found = []
+    for file in ROOT.rglob("*.py"):
+        part = file.relative_to(ROOT).parts[0].removesuffix(".py")
+        if part == "__init__":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = []
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "hotfolder":
+                tail = node.module.split(".")[1:]
+                names = [tail[0]] if tail else [alias.name for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [a.name.split(".")[1] for a in node.names if a.name.startswith("hotfolder.")]
+            found += [(str(file.relative_to(ROOT)), part, name) for name in names if not name.startswith("__")]
+    return found
+
+
+def test_imports_run_downwards() -> None:
+    found = imports()
+    assert len(found) > 100
+    for file, part, imported in found:
+        if part == imported or (part, imported) == ("errors", "model"):  # for types alone
+            continue
+        assert LEVEL[imported] <= LEVEL[part], f"{file} imports {imported}, which lies above it"
+        assert part not in ALONE or imported in ALONE[part], f"{file} imports {imported}"
+
+
+def test_no_module_has_grown_beyond_reading() -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in ROOT.rglob("*.py")}
+    assert {name: n for name, n in lengths.items() if n > 420} == {}
+
+
+def test_watchdog_is_what_we_know() -> None:
+    from watchdog.observers import inotify_c
+
+    assert importlib.metadata.version("watchdog") == "7.1.0"
+    parameters = list(inspect.signature(inotify_c.InotifyFD.add_callback).parameters)
+    assert parameters == ["self", "path", "mask", "callback", "id_"]
+    assert list(inspect.signature(inotify_c.InotifyFD.remove_callbacks).parameters) == ["self", "callbacks"]
+    for name in ("on_event", "on_watch_deleted", "on_queue_overflow"):
+        assert hasattr(inotify_c.WatchCallback, name)
+    event = inotify_c.InotifyEvent(1, 2, 3, b"x")
+    assert (event.wd, event.mask, event.cookie, event.name) == (1, 2, 3, b"x")
