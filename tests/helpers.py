@@ -74,7 +74,7 @@ class Place:
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from hotfolder.cli import main; main()", *arguments]
         return subprocess.run(
-            command, cwd=self.base, capture_output=True, text=True, timeout=timeout, env=environment()
+            command, check=False, cwd=self.base, capture_output=True, text=True, timeout=timeout, env=environment()
         )
 
     def scan(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -70,12 +70,16 @@ def test_reservation_is_fair_and_bounded() -> None:
         with memory.hold(90):
             turns.append("big")
 
+    def little() -> None:
+        with memory.hold(10):
+            turns.append("small")
+
     with memory.hold(60) as held:
         thread = threading.Thread(target=big)
         thread.start()
         wait_for("the big one in line", lambda: bool(memory._line))
         assert not held.try_grow(70)  # somebody is in line
-        small = threading.Thread(target=lambda: memory.hold(10).__enter__() and turns.append("small"))
+        small = threading.Thread(target=little)
         small.start()
     thread.join(5)
     small.join(5)

@@ -11,7 +11,8 @@ import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",), ("presets", "model"), ("logs", "metrics", "mounts", "systemd"), ("config",), ("imaging",), ("keeping",),
+    ("errors",), ("presets", "model"), ("logs", "metrics", "mounts", "systemd"), ("config",), ("imaging",),
+    ("keeping",),
     ("working",), ("telling", "watching"), ("engine",), ("serving",), ("daemon",), ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -59,5 +60,5 @@ def test_watchdog_is_what_we_know() -> None:
     assert list(inspect.signature(inotify_c.InotifyFD.remove_callbacks).parameters) == ["self", "callbacks"]
     for name in ("on_event", "on_watch_deleted", "on_queue_overflow"):
         assert hasattr(inotify_c.WatchCallback, name)
-    event = inotify_c.InotifyEvent(1, 2, 3, b"x")
+    event = inotify_c.InotifyEvent(1, 2, 3, b"x")  # type: ignore[arg-type]
     assert (event.wd, event.mask, event.cookie, event.name) == (1, 2, 3, b"x")

@@ -56,9 +56,10 @@ def retry(
     paths: Annotated[list[str] | None, typer.Argument(help="Images; default: all of them.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Try again: at once where a daemon runs, otherwise at its next start or scan."""
-    from hotfolder.errors import UsageError
+    """Try again: by the daemon where one runs, otherwise here, to the end."""
+    from hotfolder.errors import Exit, UsageError
     from hotfolder.serving.requests import OutsideRoots, Requests
+    from hotfolder.watching.watcher import Request
 
     settings = loaded(config).config
     wanted = [os.path.abspath(path) for path in paths or []]
@@ -72,4 +73,9 @@ def retry(
                 count = Requests(engine).retry_failures(wanted)
             except OutsideRoots as error:
                 raise UsageError(f"{error}: lies below no watched root") from error
+            for watcher in engine.watchers.values():
+                watcher.request(Request(())).done.wait()
+            failed = engine.teller.counts.failed
+        typer.echo(f"{count} tried again, {failed} failed")
+        raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
     typer.echo(f"{count} to be tried again")

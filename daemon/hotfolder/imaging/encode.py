@@ -17,18 +17,16 @@ JPEG_SIDE, WEBP_SIDE = 65_500, 16_383
 def encode(
     image: Image.Image, file: BinaryIO, format_name: Format, quality: int, *, progressive: bool = True,
     background: str = "#ffffff", exif: bytes = b"", icc: bytes | None = None, xmp: bytes | None = None,
+    comment: bytes = b"",
 ) -> int:  # fmt: skip
     """Write the picture; gives the bytes written. `quality` is 1–100; PNG ignores it. Raises OSError (disk full …)."""
-    options: dict[str, Any] = {}
-    if exif:
-        options["exif"] = exif
-    if icc:
-        options["icc_profile"] = icc
+    # All said outright: what is left out Pillow takes from the source, comments and profiles among it.
+    options: dict[str, Any] = {"icc_profile": icc or b"", "exif": exif}
     if xmp:
         options["xmp"] = xmp
     if format_name == "jpeg":
         image = flattened(image, background)
-        image.save(file, "JPEG", quality=quality, progressive=progressive, optimize=True, **options)
+        image.save(file, "JPEG", quality=quality, progressive=progressive, optimize=True, comment=comment, **options)
     elif format_name == "png":
         options.pop("xmp", None)
         image.save(file, "PNG", compress_level=PNG_LEVEL, **options)

@@ -87,6 +87,11 @@ def xmp_of(image: Image.Image, rule: MetadataRule) -> bytes | None:
     return xmp if rule == "keep" and isinstance(xmp, bytes) and len(xmp) < EXIF_MAX else None
 
 
+def comment_of(image: Image.Image, rule: MetadataRule) -> bytes:
+    comment = image.info.get("comment", b"")
+    return comment if rule == "keep" and isinstance(comment, bytes) and len(comment) < EXIF_MAX else b""
+
+
 def rewrite(data: bytes, format_name: str, rule: MetadataRule, image: Image.Image, orientation: int) -> bytes | None:
     """The same picture, bit for bit, with the metadata that the rule allows; None where that cannot be done.
 

@@ -49,6 +49,7 @@ def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO
     size = encode(
         picture, file, format_name, spec.quality, exif=exif, icc=metadata.icc_of(opened.image),
         xmp=metadata.xmp_of(opened.image, spec.metadata),
+        comment=metadata.comment_of(opened.image, spec.metadata),
     )  # fmt: skip
     source = len(opened.data)
     if size <= source * (1 - spec.min_saving):

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hotfolder.errors import StartError
+from hotfolder.keeping import folders, report, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.inflight import InFlight
+from hotfolder.keeping.sources import Facts, Made
+from hotfolder.model import State, Version
+
+VERSION = Version(10, 20, 30, 40, b"h" * 16)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Database]:
+    database = Database(str(tmp_path / "index.db"))
+    database.open()
+    database.write(
+        lambda c: c.execute("INSERT INTO watch (id, name, root, output) VALUES (1, 'w', '/r', '/o')")
+    ).result()
+    yield database
+    database.close()
+
+
+def put(index: Database, path: bytes, state: State = State.DONE) -> int:
+    folder, _, name = path.rpartition(b"/")
+
+    def change(connection: sqlite3.Connection) -> int:
+        folder_id = folders.ensure(connection, 1, folder, folds=False)
+        source_id = sources.ensure(connection, 1, folder_id, name, time.time())
+        sources.settle(connection, source_id, VERSION, state, "want", Facts(), time.time())
+        made = Made("small", "s", "{}", 0, name + b"_s", 1, 1, 5, 6, True, "")
+        place = folders.place(connection, folder_id)
+        sources.put_rendition(connection, source_id, place, made.name, made, 0)
+        return source_id
+
+    return index.write(change).result()
+
+
+def test_a_moved_folder_is_one_row(index: Database) -> None:
+    put(index, b"a/b/x.jpg")
+    put(index, b"a/y\xff.jpg")
+    changes = index.read().execute("SELECT count(*) FROM folder").fetchone()
+    assert index.write(lambda c: folders.move(c, 1, b"a", b"new/place")).result()
+    assert sources.find(index.read(), 1, b"new/place/b/x.jpg") is not None
+    assert sources.find(index.read(), 1, b"new/place/y\xff.jpg") is not None
+    assert sources.find(index.read(), 1, b"a/b/x.jpg") is None
+    assert index.read().execute("SELECT count(*) FROM folder").fetchone()[0] == changes[0] + 1
+    assert not index.write(lambda c: folders.move(c, 1, b"missing", b"z")).result()
+
+
+def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: Database) -> None:
+    first = put(index, b"x.jpg")
+    second = put(index, b"y.jpg")
+    stolen = Made("large", "s", "{}", 0, b"x.jpg_s", 1, 1, 5, 6, True, "")
+    place = folders.place(index.read(), folders.find(index.read(), 1, b"") or 0)
+    conflict = index.write(lambda c: sources.put_rendition(c, second, place, stolen.name, stolen, 0))
+    fine = index.write(lambda c: sources.drop_rendition(c, second, "small"))
+    assert fine.result() is None
+    with pytest.raises(sqlite3.IntegrityError):
+        conflict.result()
+    assert sources.owner(index.read(), place, 0, b"x.jpg_s", second) == first
+    assert sources.owner(index.read(), place, 0, b"x.jpg_s", first) is None
+
+
+def test_counts_follow_states(index: Database) -> None:
+    one = put(index, b"x.jpg")
+    put(index, b"y.jpg", State.FAILED)
+    index.write(lambda c: sources.retry(c, one, 0.0, 0)).result()
+    assert {s: n for (_, s), n in report.states(index.read()).items() if n} == {State.PENDING: 1, State.FAILED: 1}
+    index.write(lambda c: sources.remove(c, one)).result()
+    assert {s: n for (_, s), n in report.states(index.read()).items() if n} == {State.FAILED: 1}
+
+
+def test_removing_the_last_source_forgets_its_folders(index: Database) -> None:
+    source_id = put(index, b"a/b/x.jpg")
+    index.write(lambda c: sources.remove(c, source_id)).result()
+    assert folders.find(index.read(), 1, b"a") is None
+    assert folders.find(index.read(), 1, b"") is not None
+
+
+def test_waiting_rows_come_in_pages_and_in_order(index: Database) -> None:
+    for number in range(7):
+        put(index, b"%d.jpg" % number)
+    index.write(lambda c: c.execute("UPDATE source SET state = 0, retry_at = 7 - id % 3")).result()
+    seen: list[tuple[float, int]] = []
+    after = (-1.0, 0)
+    while page := sources.waiting(index.read(), 100.0, after, 2):
+        seen += [(row.retry_at, row.id) for row in page]
+        after = seen[-1]
+    assert seen == sorted(seen)
+    assert len(seen) == 7
+
+
+def test_survives_a_restart_and_refuses_the_future(tmp_path: Path, index: Database) -> None:
+    put(index, b"x.jpg")
+    index.close()
+    again = Database(index.path)
+    assert again.open(clean=False) is False
+    assert sources.find(again.read(), 1, b"x.jpg") is not None
+    again.close()
+    with sqlite3.connect(index.path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(StartError, match="newer hotfolder"):
+        Database(index.path).open()
+
+
+def test_a_damaged_index_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    path.write_bytes(b"this is no database at all" * 400)
+    index = Database(str(path))
+    assert index.open() is True
+    index.close()
+    assert len(list(tmp_path.glob("index.db.damaged-*"))) == 1
+
+
+def test_in_flight_notes_survive_a_kill_and_not_an_orderly_stop(tmp_path: Path) -> None:
+    path = str(tmp_path / "inflight")
+    notes = InFlight(path, boot="b1")
+    slot = notes.enter("w", b"gone/by/then.jpg")
+    notes.decoding(notes.enter("w", b"a\xff.jpg"))
+    notes.leave(slot)
+    killed = InFlight(path, boot="b1")  # the first was never closed
+    assert [(n.watch, n.path, n.same_boot, n.decoding) for n in killed.leftovers] == [("w", b"a\xff.jpg", True, True)]
+    assert not killed.clean
+    killed.enter("w", b"x")
+    assert [n.same_boot for n in InFlight(path, boot="b2").leftovers] == [False]
+    stopped = InFlight(path, boot="b2")
+    stopped.enter("w", b"y")
+    stopped.close()
+    assert InFlight(path, boot="b2").leftovers == ()
+    os.truncate(path, 77)
+    assert InFlight(path, boot="b2").leftovers == ()

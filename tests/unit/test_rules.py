@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hotfolder.keeping import outputs
+from hotfolder.watching.rules import Rules
+
+
+def rules(root: Path, **options: object) -> Rules:
+    settings = {"recursive": True, "include": (), "exclude": (), "ignore_files": (".hotfolderignore", ".nomedia")}
+    return Rules(str(root), **(settings | options))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [b"a.jpg", b"A.JPEG", b"x/y/z.webp", b"\xff\xfe.png", b"new\nline.jpg", b"r.nef"])
+def test_sources(tmp_path: Path, name: bytes) -> None:
+    assert rules(tmp_path).is_source(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"a.txt", b"jpg", b".hidden.jpg", b"@eaDir/a.jpg", b"#recycle/a.jpg", b"a/.snapshot/b.jpg", b"a.jpg.part", b"~a.jpg",
+     b".a.jpg.Xy12Zz", b"$RECYCLE.BIN/x.jpg", b"a.jpg.crdownload", b"lost+found/a.jpg"],
+)  # fmt: skip
+def test_built_in_exclusions(tmp_path: Path, name: bytes) -> None:
+    found = rules(tmp_path)
+    assert not found.is_source(name)
+    assert found.why_not(name)
+
+
+def test_patterns_and_recursion(tmp_path: Path) -> None:
+    found = rules(tmp_path, include=("*.png",), exclude=("drafts/", "x*"))
+    assert found.is_source(b"a/b.png")
+    assert not found.is_source(b"a/b.jpg")
+    assert not found.is_source(b"a/drafts/b.png")
+    assert not found.is_source(b"xy.png")
+    assert not found.enters(b"a/drafts")
+    flat = rules(tmp_path, recursive=False)
+    assert flat.is_source(b"a.jpg")
+    assert not flat.enters(b"sub")
+
+
+def test_ignore_files_of_deeper_folders_win(tmp_path: Path) -> None:
+    deep = tmp_path / "a/b"
+    deep.mkdir(parents=True)
+    (tmp_path / ".hotfolderignore").write_text("*.png\n")
+    (deep / ".hotfolderignore").write_text("!keep.png\n/top.jpg\n")
+    found = rules(tmp_path)
+    assert not found.is_source(b"a/x.png")
+    assert found.is_source(b"a/b/keep.png")
+    assert not found.is_source(b"a/b/top.jpg")
+    assert found.is_source(b"a/top.jpg")
+    (deep / ".nomedia").write_text("")
+    assert found.is_source(b"a/b/keep.png")  # decided before
+    found.forget()
+    assert not found.enters(b"a/b")
+
+
+def test_outputs_and_folders_of_others_are_not_entered(tmp_path: Path) -> None:
+    made = tmp_path / "old-output"
+    outputs.claim(str(made), 0o755)
+    assert os.path.exists(made / "CACHEDIR.TAG")
+    found = rules(tmp_path, not_below=[b"mine"])
+    assert not found.enters(b"old-output")
+    assert not found.enters(b"old-output/thumbnails")
+    assert not found.enters(b"mine/x")
+    assert rules(made).is_source(b"a.jpg")  # a root inside an output: a chain
