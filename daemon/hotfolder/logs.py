@@ -180,5 +180,8 @@ def setup(level: str, style: str, stream: TextIO | None = None) -> None:
         foreign.handlers[:] = [handler]
         foreign.setLevel(logging.WARNING)
         foreign.propagate = False
+    # Pillow warns of each odd tag; what matters of it becomes a SourceError.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
     # watchdog says each overflow itself; we count them, and say the first.
     logging.getLogger("watchdog.observers.inotify_c").setLevel(logging.ERROR)

@@ -19,11 +19,13 @@ def test_sources(tmp_path: Path, name: bytes) -> None:
     assert rules(tmp_path).is_source(name)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [b"a.txt", b"jpg", b".hidden.jpg", b"@eaDir/a.jpg", b"#recycle/a.jpg", b"a/.snapshot/b.jpg", b"a.jpg.part", b"~a.jpg",
-     b".a.jpg.Xy12Zz", b"$RECYCLE.BIN/x.jpg", b"a.jpg.crdownload", b"lost+found/a.jpg"],
-)  # fmt: skip
+LEFT_OUT = """
+a.txt jpg .hidden.jpg @eaDir/a.jpg #recycle/a.jpg a/.snapshot/b.jpg a.jpg.part ~a.jpg .a.jpg.Xy12Zz
+$RECYCLE.BIN/x.jpg a.jpg.crdownload lost+found/a.jpg a.jpg.tmp b.jpg~
+""".split()
+
+
+@pytest.mark.parametrize("name", [name.encode() for name in LEFT_OUT])
 def test_built_in_exclusions(tmp_path: Path, name: bytes) -> None:
     found = rules(tmp_path)
     assert not found.is_source(name)

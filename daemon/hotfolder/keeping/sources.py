@@ -37,7 +37,13 @@ _REKEY = "UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, gon
 _RENDITIONS = """
     SELECT r.preset, r.signature, p.spec, r.area, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note
     FROM rendition r JOIN plan p ON p.id = r.plan_id WHERE r.source_id = ?"""
-_PUT_RENDITION = "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)"
+# No REPLACE: it would drop the row of another source that owns the path, where this has to fail.
+_PUT_RENDITION = """
+    INSERT INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
+    ON CONFLICT (source_id, preset) DO UPDATE SET signature = excluded.signature, plan_id = excluded.plan_id,
+        area = excluded.area, place = excluded.place, name = excluded.name, name_key = excluded.name_key,
+        width = excluded.width, height = excluded.height, bytes = excluded.bytes, mtime_ns = excluded.mtime_ns,
+        present = 1, epoch = excluded.epoch, note = excluded.note"""
 _TAKEN = """
     SELECT source_id FROM rendition
     WHERE place = ? AND area = ? AND name_key = ? AND note <> 'kept' AND source_id <> ?"""
