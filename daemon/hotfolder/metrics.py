@@ -16,6 +16,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
 
@@ -38,11 +39,11 @@ class Metrics:
     """Attributes are the metrics; names, units and labels are fixed by the contract."""
 
     def __init__(self, version: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, with names of their own
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
         PlatformCollector(registry=r)
-        for unregister in (GC_COLLECTOR,):
-            r.register(unregister)
+        r.register(GC_COLLECTOR)
         prefix = "hotfolder_"
 
         def counter(name: str, text: str, *labels: str) -> Counter:
