@@ -18,6 +18,8 @@ from hotfolder.cli.common import ConfigOption, Control, loaded, local_engine, sa
 from hotfolder.config import Config
 from hotfolder.errors import Exit, UsageError
 
+FIRST_POLL_SECONDS = 0.005
+"""A scan of nothing ends at once; later there is no hurry."""
 POLL_SECONDS = 0.1
 LINE_SECONDS = 2.0
 
@@ -96,7 +98,9 @@ def _follow(ask: Callable[[], dict[str, Any]], stop: threading.Event) -> dict[st
     if sys.stderr.isatty():
         return _follow_with_bar(ask, stop)
     said = time.monotonic()
-    while (job := ask())["state"] == "running" and not stop.wait(POLL_SECONDS):
+    pause = FIRST_POLL_SECONDS
+    while (job := ask())["state"] == "running" and not stop.wait(pause):
+        pause = min(POLL_SECONDS, 2 * pause)
         if time.monotonic() - said >= LINE_SECONDS:
             said = time.monotonic()
             typer.echo(f"{job['done']} of {job['total']} done, {job['failed']} failed", err=True)
