@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, dataclass, fields
 
 from hotfolder import logs
+from hotfolder.errors import Reason
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.presets import OPTIMIZED
@@ -65,7 +66,8 @@ class Teller:
         elif result is Result.FAILED:
             log.warning("failed", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
         elif result is Result.RETRIED:
-            log.info("put_off", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
+            say = log.warning if outcome.reason is Reason.OUTPUT_ERROR else log.info
+            say("put_off", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
         elif result is Result.SKIPPED:
             self._say_extra(outcome)
         elif result is Result.GONE and outcome.removed:

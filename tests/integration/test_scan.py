@@ -196,3 +196,25 @@ def test_paths_and_dry_run(place: Place) -> None:
     assert place.scan("inbox/y/b.jpg").returncode == 0
     assert len(place.renditions()) == 14
     assert place.scan("/etc/hostname").returncode == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/bin/mount"), reason="needs to mount a small tmpfs")
+def test_a_full_disk_puts_off_and_is_made_good_later(place: Place) -> None:
+    import subprocess
+
+    place.out.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", place.out], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        place.put("a.jpg", jpeg(2500, 1800))
+        full = place.scan()
+        assert full.returncode == 4, full.stderr
+        assert "1 images are put off" in full.stderr
+        assert "free some space" in full.stderr
+        assert place.renditions() == set()
+        subprocess.run(["mount", "-o", "remount,size=50M", place.out], check=True)
+        assert place.scan("inbox/a.jpg").returncode == 0
+        assert len(place.renditions()) == 7
+    finally:
+        subprocess.run(["umount", place.out], check=True)

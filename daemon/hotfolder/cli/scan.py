@@ -130,13 +130,15 @@ def _say_summary(job: dict[str, Any], seconds: float) -> None:
     typer.echo(f"read {read}, written {written}, {seconds:.1f} s, {rate:.1f} images/s")
     if found["held"]:
         typer.echo(f"{found['held']} deletions are held; see --confirm-deletes", err=True)
+    if found["waiting"]:
+        typer.echo(f"hotfolder: {found['waiting']} images are put off; the log says why (disk full?)", err=True)
     for problem in found["problems"]:
         typer.echo(f"hotfolder: {problem}", err=True)
 
 
 def _status(job: dict[str, Any], *, strict: bool, quarantined: int) -> int:
     found = job["summary"]
-    if found["problems"] or job["state"] != "done":
+    if found["problems"] or found["waiting"] or job["state"] != "done":
         return Exit.STOPPED_EARLY
     return Exit.FAILED_IMAGES if found["failed"] or (strict and quarantined) else Exit.OK
 

@@ -13,7 +13,7 @@ from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, show
 def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    once: Annotated[bool, typer.Option("--once", help="Show it once, which is what happens so far anyway.")] = True,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end (the default).")] = True,
 ) -> None:
     """Show what the daemon does now; exit status 3 where none runs."""
     now = Control(loaded(config).config).call("GET", "/api/status")

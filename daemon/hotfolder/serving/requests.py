@@ -15,7 +15,7 @@ from typing import Any
 
 from hotfolder.engine import Engine
 from hotfolder.keeping import report
-from hotfolder.model import Job, Lane
+from hotfolder.model import Job, Lane, State
 from hotfolder.telling import Counts
 from hotfolder.watching.watcher import Request, Watcher
 from hotfolder.working import care
@@ -129,10 +129,16 @@ class Requests:
                 "reused": max(0, seen - total) + counts.reused, "failed": counts.failed, "skipped": counts.skipped,
                 "removed": counts.removed, "bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out,
                 "complete": all(each.complete and not each.stopped for each in found),
+                "waiting": self._waiting() if job.done else 0,
                 "problems": [request.problem for request in job.requests if request.problem],
                 "held": sum(watcher.held for watcher in self._engine.watchers.values()),
             },
         }  # fmt: skip
+
+    def _waiting(self) -> int:
+        """What is put off, since its output or its file cannot be written or read for now."""
+        rows = report.states(self._engine.index.read())
+        return sum(n for (watch, state), n in rows.items() if state is State.PENDING and watch in self._engine.watchers)
 
     def retry_failures(self, paths: list[str]) -> int:
         """Try the quarantine again, all of it or these paths; gives how many."""

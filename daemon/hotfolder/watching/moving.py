@@ -19,7 +19,7 @@ def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: byte
 
     False where that cannot be done at once: then its images are found at their new place one by one, by their bytes.
     """
-    if site.folds or not _is_gone(root_fd, old):
+    if site.folds or not atomic.is_gone(root_fd, old):
         return False
     connection = index.read()
     if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
@@ -39,13 +39,3 @@ def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: byte
     if moved:
         log.info("folder_moved", watch=site.name, path=new, was=old)
     return moved
-
-
-def _is_gone(root_fd: int, path: bytes) -> bool:
-    try:
-        atomic.lstat_beneath(root_fd, path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False

@@ -204,14 +204,9 @@ class Watcher:
         except OSError:
             return True  # unknown
         try:
-            atomic.lstat_beneath(root_fd, folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError:
-            return True
+            return not atomic.is_gone(root_fd, folder)
         finally:
             os.close(root_fd)
-        return True
 
     def offline(self) -> None:
         with self._changed:

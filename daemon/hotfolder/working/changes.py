@@ -41,7 +41,7 @@ class Retries:
             return None
         if tries <= len(delays):
             return delays[tries - 1]
-        return OUTPUT_DELAY if reason is Reason.OUTPUT_ERROR and self._patient else None
+        return OUTPUT_DELAY if reason is Reason.OUTPUT_ERROR else None
 
 
 def path_of(connection: sqlite3.Connection, row: Row) -> bytes:

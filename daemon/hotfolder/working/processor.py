@@ -272,7 +272,7 @@ class Processor:
     def _follow(
         self, site: Site, job: Job, former: Row, old: bytes, version: Version, root_fd: int
     ) -> Finding | None:  # fmt: skip
-        if old == job.path or former.state is not State.DONE or not _is_gone(root_fd, old):
+        if old == job.path or former.state is not State.DONE or not atomic.is_gone(root_fd, old):
             return None
         if not self._queue.claim(site.name, old):
             return None  # someone is at work on the old path: this source is made like a new one
@@ -356,16 +356,6 @@ def _is_new(row: Row | None) -> bool:
 
 def _settled(row: Row, site: Site) -> bool:
     return row.state is not State.PENDING and row.made == site.want
-
-
-def _is_gone(root_fd: int, path: bytes) -> bool:
-    try:
-        atomic.lstat_beneath(root_fd, path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False  # unknown: then it is not gone
-    return False
 
 
 def _passing(error: OSError, what: str, reason: Reason = Reason.IO_ERROR) -> SourceError:
