@@ -35,7 +35,7 @@ def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
     """All mounts in the order in which they were made; none where the system has no such file."""
     try:
         with open(path, "rb") as file:
-            lines = file.read().splitlines()
+            lines = file.read().split(b"\n")  # a carriage return is not escaped: it may stand in a name
     except OSError:
         return []
     return [mount for line in lines if (mount := _parse(line)) is not None]

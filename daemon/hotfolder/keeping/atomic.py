@@ -7,10 +7,11 @@ instead of somewhere else. Names may have any length that the file system takes,
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import BinaryIO
 
@@ -28,7 +29,10 @@ def open_root(path: str) -> int:
 
 
 def open_folder(root_fd: int, folder: bytes) -> int:
-    """A folder beneath the root. Raises OSError (ENOENT, ENOTDIR or ELOOP for what is no folder of its own)."""
+    """A folder beneath the root. Raises OSError (ENOENT, ENOTDIR or ELOOP for what is no folder of its own).
+
+    Here and below a path that has ``.``, ``..`` or an empty part is an OSError, too (EINVAL).
+    """
     fd = os.dup(root_fd)
     for name in folder.split(b"/") if folder else ():
         try:
@@ -42,6 +46,13 @@ def open_folder(root_fd: int, folder: bytes) -> int:
 
 def make_folder(root_fd: int, folder: bytes, mode: int) -> int:
     """The same, with the folders on the way made where they are missing, of exactly this mode."""
+    try:
+        return _make_folder(root_fd, folder, mode)
+    except FileNotFoundError:  # a job beside us pruned one on the way while it was empty
+        return _make_folder(root_fd, folder, mode)
+
+
+def _make_folder(root_fd: int, folder: bytes, mode: int) -> int:
     fd = os.dup(root_fd)
     for name in folder.split(b"/") if folder else ():
         try:
@@ -54,40 +65,58 @@ def make_folder(root_fd: int, folder: bytes, mode: int) -> int:
 
 def _step(fd: int, name: bytes, mode: int) -> int:
     _refuse_dots(name)
+    made = False
     while True:
         try:
-            return os.open(name, _FOLDER, dir_fd=fd)
+            below = os.open(name, _FOLDER, dir_fd=fd)
+            break
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):  # a job beside us made it: open that one
-                os.mkdir(name, 0o700, dir_fd=fd)
-                os.chmod(name, mode, dir_fd=fd)
+                os.mkdir(name, mode, dir_fd=fd)
+                made = True
+    if made:
+        _set_mode(below, mode)
+    return below
+
+
+def _set_mode(fd: int, mode: int) -> None:
+    """Whatever the umask is. What we made is ours, so a refusal says that the file system has no modes (exFAT …)."""
+    try:
+        os.fchmod(fd, mode)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
 
 
 def _refuse_dots(name: bytes) -> None:
-    if name in (b"", b".", b".."):
-        raise ValueError(f"not a name: {name!r}")
+    if name in (b"", b".", b"..") or b"\0" in name:
+        raise OSError(errno.EINVAL, "not a name", name)
+
+
+@contextlib.contextmanager
+def _parent(root_fd: int, path: bytes) -> Iterator[tuple[int, bytes]]:
+    """The open folder in which a path ends, and its last name."""
+    folder, _, name = path.rpartition(b"/")
+    _refuse_dots(name)
+    fd = open_folder(root_fd, folder)
+    try:
+        yield fd, name
+    finally:
+        os.close(fd)
 
 
 def open_source(root_fd: int, path: bytes) -> int:
     """A file beneath the root for reading; never waits (a FIFO), never follows. The caller looks what it is."""
-    folder, _, name = path.rpartition(b"/")
-    folder_fd = open_folder(root_fd, folder)
-    try:
+    with _parent(root_fd, path) as (folder_fd, name):
         return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
-    finally:
-        os.close(folder_fd)
 
 
 def lstat_beneath(root_fd: int, path: bytes) -> os.stat_result:
     """What stands at the path itself. Raises FileNotFoundError or NotADirectoryError where nothing does."""
     if not path:
         return os.fstat(root_fd)
-    folder, _, name = path.rpartition(b"/")
-    folder_fd = open_folder(root_fd, folder)
-    try:
+    with _parent(root_fd, path) as (folder_fd, name):
         return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-    finally:
-        os.close(folder_fd)
 
 
 def is_gone(root_fd: int, path: bytes) -> bool:
@@ -115,25 +144,36 @@ class Staging:
 
     def create(self, target: Target) -> BinaryIO:
         """A new file under a temporary name, of the right mode. Raises OSError (disk full, no permission …)."""
-        folder_fd = self._folder_fd(target.area)
+        assert target.preset not in self._waiting
         name = TEMP_PREFIX + secrets.token_hex(8).encode() + TEMP_SUFFIX
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(name, flags, 0o600, dir_fd=folder_fd)
+        if target.area not in self._folders:
+            self._make_area(target.area)
+        try:
+            fd = self._open_new(target.area, name)
+        except FileNotFoundError:  # a job beside us pruned the folder while it was empty
+            self._make_area(target.area)
+            fd = self._open_new(target.area, name)
         file = os.fdopen(fd, "w+b")
         self._waiting[target.preset] = (target, name, file)
-        os.fchmod(fd, self._mode)
+        _set_mode(fd, self._mode)
         return file
 
-    def _folder_fd(self, area: bytes) -> int:
-        if area not in self._folders:
-            path = area + b"/" + self._folder if self._folder else area
-            self._folders[area] = make_folder(self._output_fd, path, self._dir_mode)
-        return self._folders[area]
+    def _make_area(self, area: bytes) -> None:
+        path = area + b"/" + self._folder if self._folder else area
+        fd = make_folder(self._output_fd, path, self._dir_mode)
+        if area in self._folders:
+            os.close(self._folders[area])
+        self._folders[area] = fd
+
+    def _open_new(self, area: bytes, name: bytes) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, self._mode, dir_fd=self._folders[area])
 
     def publish(self, times: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         """Rename all to their names; `times` gives the mtime in ns for some presets.
 
-        Gives bytes and mtime_ns of each, as the file system says afterwards.
+        Gives bytes and mtime_ns of each, as the file system says afterwards. Raises OSError; what was renamed until
+        then stays, the rest goes with the block.
         """
         written: dict[str, tuple[int, int]] = {}
         for preset, (_, _, file) in self._waiting.items():
@@ -157,9 +197,9 @@ class Staging:
     def discard(self) -> None:
         """Remove what was not published, and close the folders."""
         for target, name, file in self._waiting.values():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # a full disk: what stands in the buffer is not wanted any more
                 file.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # gone, or the output is: the first error is the one to tell
                 os.unlink(name, dir_fd=self._folders[target.area])
         self._waiting.clear()
         for folder_fd in self._folders.values():
@@ -175,35 +215,26 @@ class Staging:
 
 def rename_beneath(root_fd: int, old: bytes, new: bytes, dir_mode: int) -> None:
     """Move a file or a folder, making the folders it goes to."""
-    old_folder, _, old_name = old.rpartition(b"/")
     new_folder, _, new_name = new.rpartition(b"/")
-    old_fd = open_folder(root_fd, old_folder)
-    try:
+    _refuse_dots(new_name)
+    with _parent(root_fd, old) as (old_fd, old_name):
         new_fd = make_folder(root_fd, new_folder, dir_mode)
         try:
             os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)
         finally:
             os.close(new_fd)
-    finally:
-        os.close(old_fd)
 
 
 def remove_made(root_fd: int, path: bytes, size: int, mtime_ns: int) -> bool:
     """Remove a file that still is as it was made. True where nothing is there afterwards."""
-    folder, _, name = path.rpartition(b"/")
     try:
-        folder_fd = open_folder(root_fd, folder)
+        with _parent(root_fd, path) as (folder_fd, name):
+            found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+                return False
+            os.unlink(name, dir_fd=folder_fd)
     except (FileNotFoundError, NotADirectoryError):
-        return True
-    try:
-        found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-        if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
-            return False
-        os.unlink(name, dir_fd=folder_fd)
-    except FileNotFoundError:
-        return True
-    finally:
-        os.close(folder_fd)
+        pass
     return True
 
 

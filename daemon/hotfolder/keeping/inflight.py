@@ -6,6 +6,7 @@ stop clears them, and after a reboot (boot id) they convict nobody.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 
 MAGIC = b"hotfolder-inflight-1\n"
 HEADER = 128
+BOOT_AT = 32
+BOOT_MAX = 64
 SLOT = 4608
+NAME_MAX = 32
 PATH_MAX = 4096
 _HEAD = struct.Struct("<BBHI")  # used, decoding, length of the watch's name, length of the path
 
@@ -35,22 +39,25 @@ class InFlight:
     def __init__(self, path: str, slots: int = 64, boot: str | None = None) -> None:
         self._lock = threading.Lock()
         self._free = list(range(slots))
-        self._boot = (boot if boot is not None else boot_id()).encode()[:64]
+        self._boot = (boot if boot is not None else boot_id()).encode()[:BOOT_MAX]
         size = HEADER + slots * SLOT
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             self.clean, self.leftovers = _read(fd, self._boot)
-            os.ftruncate(fd, 0)
+            # Written out, not left sparse: a store into a hole is a SIGBUS once the disk is full.
+            header = MAGIC.ljust(BOOT_AT, b"\0") + self._boot
+            if os.pwrite(fd, header.ljust(size, b"\0"), 0) != size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             os.ftruncate(fd, size)
             self._map = mmap.mmap(fd, size)
         finally:
             os.close(fd)
-        self._map[: len(MAGIC)] = MAGIC
-        self._map[32 : 32 + len(self._boot)] = self._boot
 
     def enter(self, watch: str, path: bytes) -> int:
-        """Note that this source is being worked on; gives the slot for `leave`."""
+        """Note that this source is being worked on; gives the slot for `leave`. Raises RuntimeError where none is free."""
         with self._lock:
+            if not self._free:
+                raise RuntimeError("more sources in flight than slots")
             slot = self._free.pop()
         name = watch.encode()
         text = name + (path if len(path) <= PATH_MAX else b"")
@@ -81,11 +88,11 @@ def _read(fd: int, boot: bytes) -> tuple[bool, tuple[Note, ...]]:
     data = os.pread(fd, HEADER + 1024 * SLOT, 0)
     if not data.startswith(MAGIC):
         return True, ()
-    same_boot = data[32:96].rstrip(b"\0") == boot
+    same_boot = data[BOOT_AT : BOOT_AT + BOOT_MAX].rstrip(b"\0") == boot
     notes = []
     for start in range(HEADER, len(data) - SLOT + 1, SLOT):
         used, decoding, name_length, path_length = _HEAD.unpack_from(data, start)
-        if used != 1 or name_length > 32 or path_length > PATH_MAX:
+        if used != 1 or name_length > NAME_MAX or path_length > PATH_MAX:
             continue
         at = start + _HEAD.size
         watch = data[at : at + name_length].decode("ascii", "replace")

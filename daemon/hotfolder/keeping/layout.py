@@ -1,7 +1,8 @@
 """Where renditions go: pure naming, from a source's name alone. Nothing here looks at a file or a folder.
 
-The rules are the contract's ("Where renditions go"); what they cannot keep apart, such as `a.jpg` beside `a.JPG` on an
-output that ignores case, is told apart by the index's unique rendition paths.
+The rules are the contract's ("Where renditions go"); what they cannot keep apart is told apart by the index's unique
+rendition paths: `a.jpg` beside `a.JPG` on an output that ignores case, two cut names whose eight digits agree, a source
+that bears the very name another's was cut to.
 """
 
 from __future__ import annotations

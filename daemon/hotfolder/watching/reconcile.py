@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from hotfolder import logs, mounts
+from hotfolder import logs
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version
 from hotfolder.watching import moving
+from hotfolder.watching.grounds import Grounds, RootAway
 from hotfolder.watching.rules import FolderRules, Rules
 from hotfolder.working import following, making
 from hotfolder.working.site import Site
@@ -49,10 +50,6 @@ class Findings:
     seconds: float = 0.0
 
 
-class RootAway(Exception):
-    """The root cannot be opened or is not the one that was there before."""
-
-
 class Reconcile:
     """One walk. `ensure` is told each folder before it is listed, so that its events are seen from then on."""
 
@@ -71,7 +68,7 @@ class Reconcile:
         self._dry = dry
         self._operations: list[Operation] = []
         self._pending: Future[None] | None = None
-        self._mounts = mounts.read()
+        self._grounds = Grounds(index, site)
         self.findings = Findings()
 
     def run(self, folder: bytes = b"") -> Findings:
@@ -82,7 +79,7 @@ class Reconcile:
         except OSError as error:
             raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
         try:
-            trusted = self._same_root(root_fd)
+            trusted = self._grounds.same_root(root_fd, remember=not self._dry)
             self._walk(root_fd, folder, trusted)
         finally:
             os.close(root_fd)
@@ -94,38 +91,6 @@ class Reconcile:
 
     def _reconciled(self, connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE watch SET reconciled_at = ? WHERE id = ?", (time.time(), self._site.id))
-
-    # -- what is mounted ----------------------------------------------------------------------------------------------
-
-    def _same_root(self, root_fd: int) -> bool:
-        """Whether the root is the file system that it was: otherwise what is missing is not gone.
-
-        Another one becomes the known one as soon as a source is found in it where it was.
-        """
-        identity = mounts.identity(root_fd, os.fsencode(os.path.realpath(self._site.root)), self._mounts)
-        query = "SELECT mount FROM watch WHERE id = ?"
-        (known,) = self._index.read().execute(query, (self._site.id,)).fetchone()
-        if known == identity:
-            return True
-        if known is not None and not self._recognises(root_fd):
-            message = "another file system is mounted there, without any of the known images"
-            raise RootAway(f"{self._site.root}: {message}")
-        if not self._dry:
-            update = "UPDATE watch SET mount = ? WHERE id = ?"
-            self._index.write(lambda c: c.execute(update, (identity, self._site.id))).result()
-        return known is None
-
-    def _recognises(self, root_fd: int) -> bool:
-        query = "SELECT folder_id, name FROM source WHERE watch_id = ? ORDER BY id LIMIT 200"
-        rows = self._index.read().execute(query, (self._site.id,)).fetchall()
-        for folder_id, name in rows:
-            folder = folders.path_of(self._index.read(), folder_id)
-            try:
-                atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
-            except OSError:
-                continue
-            return True
-        return not rows
 
     # -- walking ------------------------------------------------------------------------------------------------------
 
@@ -206,23 +171,13 @@ class Reconcile:
 
     def _same_mount(self, fd: int, folder: bytes, folder_id: int, stat: os.stat_result) -> bool:
         """Whether the folder is on the file system that it was on; notes its inode where that is new."""
-        query = "SELECT inode, mount FROM folder WHERE id = ?"
-        inode, known = self._index.read().execute(query, (folder_id,)).fetchone()
-        root = os.fsencode(os.path.realpath(self._site.root))
-        path = root + b"/" + folder if folder else root
-        mounted = bool(folder) and any(mount.point == path for mount in self._mounts)
-        identity = mounts.identity(fd, path, self._mounts) if mounted else None
-        if known is not None and identity != known:
-            if identity is None:
-                self.findings.complete = False
-                log.warning("mount_away", watch=self._site.name, path=folder, next="nothing below it counts as deleted")
-                return False
-            trusted = False
-        else:
-            trusted = True
-        if (inode, known) != (stat.st_ino, identity):
-            self._add(lambda c: folders.describe(c, folder_id, stat.st_ino, identity))
-        return trusted
+        ground = self._grounds.of_folder(fd, folder, folder_id)
+        if ground.away:
+            self.findings.complete = False
+            log.warning("mount_away", watch=self._site.name, path=folder, next="nothing below it counts as deleted")
+        elif (ground.inode, ground.known) != (stat.st_ino, ground.identity):
+            self._add(lambda c: folders.describe(c, folder_id, stat.st_ino, ground.identity))
+        return ground.same
 
     def _describe(self, connection: sqlite3.Connection, folder: bytes, inode: int) -> None:
         folder_id = folders.find(connection, self._site.id, folder)

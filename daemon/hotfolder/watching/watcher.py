@@ -6,7 +6,6 @@ number of times: requests for one folder are one.
 
 from __future__ import annotations
 
-import datetime
 import os
 import sqlite3
 import threading
@@ -15,16 +14,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hotfolder import logs, mounts
-from hotfolder.config import DailyAt, Watch
+from hotfolder.config import Watch
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
 from hotfolder.watching import moving
+from hotfolder.watching.grounds import RootAway
 from hotfolder.watching.inotify import TreeWatcher
 from hotfolder.watching.intake import Intake
-from hotfolder.watching.reconcile import Findings, Reconcile, RootAway
+from hotfolder.watching.reconcile import Findings, Reconcile
 from hotfolder.watching.rules import Rules
+from hotfolder.watching.schedule import Schedule
 from hotfolder.watching.settle import Pace
 from hotfolder.watching.sweep import Guard, sweep
 from hotfolder.working.queue import JobQueue
@@ -33,7 +34,6 @@ from hotfolder.working.site import Site
 AWAY_SECONDS = 2.0
 """How often a root that is away is looked for."""
 IDLE_SECONDS = 0.2
-POLL_FACTOR = 10
 
 log = logs.get("watching")
 
@@ -82,8 +82,7 @@ class Watcher:
         self._reconciled = False
         self._sweep_wanted = False
         self._confirm = False
-        self._poll_at = float("inf")
-        self._rescan_at = float("inf")
+        self._schedule = Schedule(config.poll_interval, config.rescan_interval)
         self._thread = threading.Thread(target=self._run, name=f"hotfolder-reconcile-{config.name}", daemon=True)
 
     def _choose_backend(self) -> str:
@@ -108,7 +107,7 @@ class Watcher:
         if self._live:
             self._watch_tree()
             self.request(Request((b"",)))
-            self._plan_rescan()
+            self._schedule.plan_rescan()
         self._show_state()
         self._thread.start()
 
@@ -127,7 +126,7 @@ class Watcher:
 
     def _watch_tree(self) -> None:
         if self._backend == "polling":
-            self._poll_at = time.monotonic()
+            self._schedule.poll_within(0.0)
             return
         tree = TreeWatcher(self.config.path, self.rules.enters, self.intake, recursive=self.config.recursive)
         try:
@@ -137,7 +136,7 @@ class Watcher:
             return
         self._tree = tree
         if self._backend == "hybrid":
-            self._poll_at = time.monotonic() + self.config.poll_interval
+            self._schedule.poll_within(self.config.poll_interval)
 
     @property
     def watches(self) -> int:
@@ -225,7 +224,7 @@ class Watcher:
             remedy = "raise fs.inotify.max_user_watches; until then this watch is polled, too"
             log.warning("not_watched", watch=self.config.name, path=folder or b".", error=error, next=remedy)
         self._degraded = True
-        self._poll_at = min(self._poll_at, time.monotonic() + self.config.poll_interval)
+        self._schedule.poll_within(self.config.poll_interval)
         self._show_state()
 
     # -- reconciling ---------------------------------------------------------------------------------------------------
@@ -249,7 +248,8 @@ class Watcher:
                 if self._offline and not self._returned():
                     self._give_up(requests)
                     continue
-                self._add_due(requests)
+                if self._schedule.is_due():
+                    requests.append(Request((b"",)))
                 for request in requests:
                     self._reconcile(request, requests)
                 self._after_work()
@@ -267,29 +267,7 @@ class Watcher:
             return AWAY_SECONDS
         if self._open or self._sweep_wanted:
             return IDLE_SECONDS
-        due = min(self._poll_at, self._rescan_at)
-        return None if due == float("inf") else max(0.0, due - time.monotonic())
-
-    def _add_due(self, requests: list[Request]) -> None:
-        """Polls and the regular rescan."""
-        now = time.monotonic()
-        if now >= min(self._poll_at, self._rescan_at):
-            requests.append(Request((b"",)))
-            if now >= self._rescan_at:
-                self._plan_rescan()
-            self._poll_at = float("inf")  # set again at its end, by its duration
-
-    def _plan_rescan(self) -> None:
-        every = self.config.rescan_interval
-        if every is None:
-            self._rescan_at = float("inf")
-        elif isinstance(every, DailyAt):
-            now = datetime.datetime.now().astimezone()
-            then = now.replace(hour=every.hour, minute=every.minute, second=0, microsecond=0)
-            then += datetime.timedelta(days=then <= now)
-            self._rescan_at = time.monotonic() + (then - now).total_seconds()
-        else:
-            self._rescan_at = time.monotonic() + every
+        return self._schedule.seconds()
 
     def _reconcile(self, request: Request, beside: list[Request]) -> None:
         whole = any(b"" in other.folders and other is not request and not other.done.is_set() for other in beside)
@@ -324,8 +302,7 @@ class Watcher:
                 self._metrics.missed_changes.labels(name).inc(findings.unannounced)
             self._reconciled = self._reconciled or findings.complete
             if self._backend != "inotify" or self._degraded:
-                pause = max(self.config.poll_interval, POLL_FACTOR * findings.seconds)
-                self._poll_at = time.monotonic() + pause
+                self._schedule.polled(findings.seconds)
         log.debug(
             "reconciled", watch=name, path=folder or b".", sources=findings.sources, new=findings.new,
             changed=findings.changed, vanished=findings.vanished, seconds=findings.seconds,

@@ -6,7 +6,6 @@ its row. Nothing is decided here about when a job comes; that is for watching/ a
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
@@ -28,6 +27,7 @@ from hotfolder.working import changes, following, looking, making
 from hotfolder.working.making import Claim, Claims
 from hotfolder.working.memory import Reservation
 from hotfolder.working.queue import JobQueue
+from hotfolder.working.renames import Renames
 from hotfolder.working.site import Site
 
 YOUNG_SECONDS = 60.0
@@ -67,6 +67,7 @@ class Processor:
         self._fsync = fsync
         self._retries = changes.Retries(patient)
         self._claims = Claims()
+        self._renames = Renames(index, queue, self._claims)
 
     def run(self, job: Job) -> None:
         """Do one job to its end. Raises nothing that an image, a file or a disk can cause."""
@@ -139,8 +140,8 @@ class Processor:
             return Finding(Outcome(Result.CHANGED, look=version))
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._back(row) if row.gone else REUSED
-        if _is_new(row) and job.hint is not None and (found := self._followed_hint(site, job, version, root_fd)):
-            return found
+        if _is_new(row) and (moved := self._renames.by_hint(site, job, version, root_fd)):
+            return Finding(moved)
         if version.size > self._limits.max_bytes:
             raise SourceError(
                 Reason.TOO_MANY_BYTES,
@@ -174,7 +175,8 @@ class Processor:
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version, root_fd: int) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
         if row is None or _is_new(row):
-            return self._followed_twin(site, job, version, root_fd)
+            moved = self._renames.by_bytes(site, job, version, root_fd)
+            return None if moved is None else Finding(moved)
         if row.version.hash != version.hash:
             return None
         if row.state in (State.DONE, State.FAILED, State.SKIPPED) and row.made == site.want:
@@ -250,52 +252,6 @@ class Processor:
         change = changes.Done(site, job.path, version, made, frozenset(m.preset for m in stale), facts)
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
         return Finding(Outcome(Result.DONE, renditions, version.size, notes=rendered.notes), change)
-
-    # -- following -------------------------------------------------------------------------------------------------
-
-    def _followed_hint(self, site: Site, job: Job, version: Version, root_fd: int) -> Finding | None:
-        """An event said what the file was called before: where its row has the same version, nothing need be read."""
-        assert job.hint is not None
-        former = sources.find(self._index.read(), site.id, job.hint)
-        if former is None or not former.version.same_stat(version):
-            return None
-        return self._follow(site, job, former, job.hint, replace(version, hash=former.version.hash), root_fd)
-
-    def _followed_twin(self, site: Site, job: Job, version: Version, root_fd: int) -> Finding | None:
-        """A new file with the bytes of one that is not there any more: it was renamed while nobody looked."""
-        for former in sources.same_content(self._index.read(), site.id, version):
-            old = changes.path_of(self._index.read(), former)
-            if found := self._follow(site, job, former, old, version, root_fd):
-                return found
-        return None
-
-    def _follow(
-        self, site: Site, job: Job, former: Row, old: bytes, version: Version, root_fd: int
-    ) -> Finding | None:  # fmt: skip
-        if old == job.path or former.state is not State.DONE or not atomic.is_gone(root_fd, old):
-            return None
-        if not self._queue.claim(site.name, old):
-            return None  # someone is at work on the old path: this source is made like a new one
-        try:
-            folder, _, name = job.path.rpartition(b"/")
-            targets = site.targets(name)
-            made = sources.renditions(self._index.read(), former.id)
-            claim = self._claims.take(site, folder, targets.values())
-            if claim is None:
-                return None
-            with contextlib.ExitStack() as ends:
-                ends.callback(claim.release)
-                making.check_names(self._index, site, folder, targets.values(), former.id)
-                output_fd = ends.enter_context(making.output_root(site))
-                followed, left = following.rename(site, output_fd, old, job.path, made)
-                following.remove(site, output_fd, old.rpartition(b"/")[0], [m for m in left if m.present])
-                renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns) for m in followed)
-                change = changes.Moved(site, former.id, job.path, version, tuple(followed), former.made == site.want)
-                # Committed here: the old path may be claimed by others as soon as this returns.
-                self._index.write(change).result()
-                return Finding(Outcome(Result.REUSED, renditions, old_path=old))
-        finally:
-            self._queue.release(site.name, old)
 
     def _back(self, row: Row) -> Finding:
         return Finding(Outcome(Result.REUSED), lambda c: sources.unmark_gone(c, row.id))

@@ -1,0 +1,73 @@
+"""A source that is new at its path may be one that lay elsewhere: then its renditions are renamed, nothing is decoded.
+
+An event may have said so, or the bytes do. The old path has to be gone for certain, and is kept out of work meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from hotfolder.keeping import atomic, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.sources import Row
+from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
+from hotfolder.working import changes, following, making
+from hotfolder.working.making import Claims
+from hotfolder.working.queue import JobQueue
+from hotfolder.working.site import Site
+
+
+class Renames:
+    """Both ways give the outcome, already committed, or None: then the source is made like any new one."""
+
+    def __init__(self, index: Database, queue: JobQueue, claims: Claims) -> None:
+        self._index = index
+        self._queue = queue
+        self._claims = claims
+
+    def by_hint(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
+        """An event said what the file was called before: where its row has the same version, nothing need be read."""
+        if job.hint is None:
+            return None
+        former = sources.find(self._index.read(), site.id, job.hint)
+        if former is None or not former.version.same_stat(version):
+            return None
+        return self._follow(site, job, former, job.hint, replace(version, hash=former.version.hash), root_fd)
+
+    def by_bytes(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
+        """It has the bytes of one that is not there any more: it was renamed while nobody looked."""
+        for former in sources.same_content(self._index.read(), site.id, version):
+            old = changes.path_of(self._index.read(), former)
+            if found := self._follow(site, job, former, old, version, root_fd):
+                return found
+        return None
+
+    def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version, root_fd: int) -> Outcome | None:
+        if old == job.path or former.state is not State.DONE or not atomic.is_gone(root_fd, old):
+            return None
+        if not self._queue.claim(site.name, old):
+            return None  # someone is at work on the old path
+        try:
+            return self._move(site, job, former, old, version)
+        finally:
+            self._queue.release(site.name, old)
+
+    def _move(self, site: Site, job: Job, former: Row, old: bytes, version: Version) -> Outcome | None:
+        folder, _, name = job.path.rpartition(b"/")
+        targets = site.targets(name).values()
+        made = sources.renditions(self._index.read(), former.id)
+        claim = self._claims.take(site, folder, targets)
+        if claim is None:
+            return None
+        with contextlib.ExitStack() as ends:
+            ends.callback(claim.release)
+            making.check_names(self._index, site, folder, targets, former.id)
+            output_fd = ends.enter_context(making.output_root(site))
+            followed, left = following.rename(site, output_fd, old, job.path, made)
+            following.remove(site, output_fd, old.rpartition(b"/")[0], [each for each in left if each.present])
+            change = changes.Moved(site, former.id, job.path, version, tuple(followed), former.made == site.want)
+            # Committed here: the old path may be claimed by others as soon as this returns.
+            self._index.write(change).result()
+        renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)
+        return Outcome(Result.REUSED, renditions, old_path=old)
