@@ -199,3 +199,51 @@ def test_reload_and_a_wrong_file(place: Place, run: Run) -> None:
     daemon.wait_log("config_applied")
     daemon.wait_renditions({"thumbnails/a_thumb_small.jpg"})
     assert daemon.decoded() == 1
+
+
+def test_an_orderly_stop_keeps_the_rest_for_the_next_start(place: Place, run: Run) -> None:
+    place.configure(extra="pool: {memory_limit: 300MB}\nshutdown_timeout: 6s")
+    daemon = run(place)
+    content = jpeg(4000, 3000)
+    for number in range(10):
+        place.put(f"{number}.jpg", content[:-2] + bytes([number]) + content[-2:])
+    wait_for("the first", lambda: " ready " in daemon.text(), context=daemon.text)
+    assert daemon.stop() == 0
+    assert "in_flight_ended=True" in daemon.text()
+    assert not list(place.out.rglob(".hotfolder-*"))
+    daemon = run(place)
+    daemon.wait_renditions(set().union(*(place.of(f"{number}.jpg") for number in range(10))))
+    assert place.cli("failures", "list", "--json").stdout.strip() == "[]"
+
+
+def test_changed_while_it_is_decoded_ends_as_the_last_version(place: Place, run: Run) -> None:
+    daemon = run(place)
+    for seed in range(8):
+        place.put("a.jpg", jpeg(1800, 1400, seed))
+    last = jpeg(1500, 300, 99)
+    place.put("a.jpg", last)
+
+    def is_last() -> bool:
+        try:
+            with Image.open(place.out / "thumbnails/a_thumb_large.jpg") as image:
+                return image.size == (600, 120)
+        except FileNotFoundError:
+            return False
+
+    wait_for("the last version", is_last, context=daemon.text)
+    assert place.scan().returncode == 0
+    assert is_last()
+
+
+def test_deleted_and_made_again_at_once_and_vanishing_while_it_waits(place: Place, run: Run) -> None:
+    daemon = run(place)
+    source = place.put("a.jpg", jpeg())
+    daemon.wait_renditions(place.of("a.jpg"))
+    content = source.read_bytes()
+    source.unlink()
+    source.write_bytes(content)
+    for number in range(30):
+        place.put(f"v{number}.jpg", jpeg(seed=number)).unlink()
+    place.put("z.jpg", jpeg(seed=77))
+    daemon.wait_renditions(place.of("a.jpg") | place.of("z.jpg"))
+    assert place.cli("failures", "list", "--json").stdout.strip() == "[]"

@@ -54,7 +54,7 @@ class InFlight:
             os.close(fd)
 
     def enter(self, watch: str, path: bytes) -> int:
-        """Note that this source is being worked on; gives the slot for `leave`. Raises RuntimeError where none is free."""
+        """Note that this source is being worked on; gives its slot. Raises RuntimeError where none is free."""
         with self._lock:
             if not self._free:
                 raise RuntimeError("more sources in flight than slots")

@@ -25,7 +25,7 @@ from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
 from hotfolder.working import changes, following, looking, making
 from hotfolder.working.making import Claim, Claims
-from hotfolder.working.memory import Reservation
+from hotfolder.working.memory import Closed, Reservation
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.renames import Renames
 from hotfolder.working.site import Site
@@ -80,6 +80,8 @@ class Processor:
         started = time.monotonic()
         try:
             finding = self._find(site, job, slot)
+        except Closed:
+            finding = Finding(Outcome(Result.CHANGED))  # the program ends: the next start finds it as it was
         except Exception as error:  # noqa: BLE001 - a bug must cost one image, not the daemon
             log.error("job_failed", watch=job.watch, path=job.path, error=error)
             finding = self._failed(site, job, SourceError(Reason.INTERNAL, f"{type(error).__name__}: {error}"), None)
