@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from hotfolder import __version__, imaging, logs
 from hotfolder.config import Config, Watch
 from hotfolder.errors import StartError
-from hotfolder.keeping import atomic, outputs, sources
+from hotfolder.keeping import outputs, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
 from hotfolder.keeping.lock import StateLock
@@ -23,11 +23,11 @@ from hotfolder.presets import OPTIMIZED
 from hotfolder.telling import Teller
 from hotfolder.watching.rules import Rules
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working import sizing
+from hotfolder.working import recovery, sizing
 from hotfolder.working.feeder import Dispatcher, Feeder
 from hotfolder.working.memory import Reservation
 from hotfolder.working.pool import HIGH, ElasticPool
-from hotfolder.working.processor import Processor
+from hotfolder.working.processor import IN_FLIGHT_MOST, Processor
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
@@ -67,7 +67,7 @@ class Engine:
         self.lock.acquire()
         try:
             self._check_folders(self.config.watches)
-            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=2 * HIGH)
+            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=IN_FLIGHT_MOST)
             renewed = self.index.open(clean=self.inflight.clean)
         except BaseException:
             self.lock.release()
@@ -140,21 +140,17 @@ class Engine:
         )
 
     def _remove_leftovers(self) -> None:
-        """What a killed process left behind: its temporary files lie where its jobs wrote."""
+        """What a killed process left behind: its notes say where its jobs wrote."""
         for note in self.inflight.leftovers:
             watcher = self.watchers.get(note.watch)
             if watcher is None:
                 continue
             try:
-                output_fd = atomic.open_root(watcher.site.output)
-                try:
-                    count = atomic.remove_leftovers(output_fd, note.path.rpartition(b"/")[0])
-                finally:
-                    os.close(output_fd)
+                count = recovery.recover(self.index, watcher.site, note.path)
             except OSError as error:
                 log.warning("leftovers_not_removed", watch=note.watch, path=note.path, error=error)
                 continue
-            log.info("unclean_end", watch=note.watch, path=note.path, temporary_files_removed=count)
+            log.info("unclean_end", watch=note.watch, path=note.path, files_removed=count)
 
     def _retry_with_new_decoders(self) -> None:
         """What another version of a decoder refused, or lacked its extra, is tried again; nothing else is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,11 +38,14 @@ def test_every_image_of_a_flood_is_done(tmp_path: Path, queue_limit: str, run: C
     for number, seed in enumerate(seeds):
         seed.write_bytes(jpeg(60, 40, number))
     daemon = run(place)
+    if queue_limit == "64":
+        daemon.process.send_signal(signal.SIGSTOP)  # so that nobody empties the queue meanwhile
     for folder in range(FOLDERS):
         below = place.inbox / f"d{folder}/deep"
         below.mkdir(parents=True)
         for number in range(EACH):
             shutil.copy(seeds[number % 10], below / f"{number}.jpg")
+    daemon.process.send_signal(signal.SIGCONT)
     total = FOLDERS * EACH
     wait_for("all renditions", lambda: len(place.renditions()) == total, 120, daemon.text)
     assert place.scan().returncode == 0

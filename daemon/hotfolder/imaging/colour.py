@@ -1,4 +1,4 @@
-"""Colour: pictures with a profile of their own become sRGB where they are shown without one.
+"""Colour: pictures become sRGB, or Display P3, or keep their own space, as a preset asks.
 
 A broken profile, or one of another colour model than the pixels, is left out with a note.
 """
@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import threading
+from functools import cache
 
 from PIL import Image, ImageCms
+
+from hotfolder.presets import Colorspace
 
 ICC_MAX = 4_000_000
 CACHED = 8
@@ -18,42 +22,91 @@ _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _local = threading.local()
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
-    """The picture in sRGB (mode L, RGB or RGBA), and a note where its profile was of no use."""
-    note = ""
-    if profile and len(profile) <= ICC_MAX:
-        try:
-            transform = _transform(profile, "RGB" if image.mode == "RGBA" else image.mode)
-            if transform is not None:
-                return _apply(image, transform), ""
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
-            note = "icc_ignored"
-    elif profile:
-        note = "icc_ignored"
-    return (image.convert("RGB") if image.mode == "CMYK" else image), note
+def convert(
+    image: Image.Image, profile: bytes | None, goal: Colorspace = "srgb"
+) -> tuple[Image.Image, bytes | None, str]:  # fmt: skip
+    """The picture as L, RGB or RGBA, the profile that must go with it (None: sRGB), and a note on a useless profile.
+
+    Grey stays grey: its numbers are the same in sRGB and P3. Inks (CMYK) never stay, `keep` makes them sRGB.
+    """
+    wide = goal == "p3" and image.mode != "L"
+    carried = display_p3() if wide else None
+    try:
+        if profile and len(profile) > ICC_MAX:
+            raise ValueError("larger than any honest profile")
+        transform = _transform(profile or b"", "RGB" if image.mode == "RGBA" else image.mode, wide)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
+        return (*convert(image, None, goal)[:2], "icc_ignored")
+    if goal == "keep" and profile and image.mode != "CMYK":
+        return image, profile, ""
+    if transform is not None:
+        return _apply(image, transform), carried, ""
+    return (image.convert("RGB") if image.mode == "CMYK" else image), carried, ""
 
 
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From the profile to sRGB; None where it is sRGB. Kept for each thread: a transform is not to be shared."""
-    cache: dict[tuple[bytes, str], ImageCms.ImageCmsTransform | None] = _local.__dict__.setdefault("cache", {})
-    key = (hashlib.md5(profile, usedforsecurity=False).digest(), mode)
-    if key not in cache:
-        if len(cache) >= CACHED:
-            cache.clear()
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if "srgb" in ImageCms.getProfileDescription(source).lower():
-            cache[key] = None
-        else:
-            cache[key] = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB", _INTENT, _FLAGS)
-    return cache[key]
+def _transform(profile: bytes, mode: str, wide: bool) -> ImageCms.ImageCmsTransform | None:
+    """From the profile (none: sRGB) to sRGB or P3; None where nothing is to do.
+
+    Kept for each thread: a transform is not to be shared.
+    """
+    if not profile and (mode == "CMYK" or not wide):
+        return None
+    kept: dict[tuple[bytes, str, bool], ImageCms.ImageCmsTransform | None] = _local.__dict__.setdefault("kept", {})
+    key = (hashlib.md5(profile, usedforsecurity=False).digest(), mode, wide)
+    if key not in kept:
+        if len(kept) >= CACHED:
+            kept.clear()
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else srgb
+        target = ImageCms.ImageCmsProfile(io.BytesIO(display_p3())) if wide else srgb
+        transform = ImageCms.buildTransform(source, target, mode, "RGB", _INTENT, _FLAGS)  # refuses a mismatch
+        already = not wide and mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(source).lower()
+        kept[key] = None if already else transform
+    return kept[key]
 
 
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     if image.mode != "RGBA":
         result = ImageCms.applyTransform(image, transform)
         assert result is not None
-        return result
+        return result.convert("L") if image.mode == "L" else result
     colours = ImageCms.applyTransform(image.convert("RGB"), transform)
     assert colours is not None
     colours.putalpha(image.getchannel("A"))
     return colours
+
+
+@cache
+def display_p3() -> bytes:
+    """A version 4 profile of Display P3: DCI-P3 primaries adapted to D50, the white of D65, the curve of sRGB."""
+
+    def s15(*numbers: float) -> bytes:
+        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
+
+    def text(words: str) -> bytes:
+        encoded = words.encode("utf-16-be")
+        return b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(encoded), 28) + encoded
+
+    def xyz(*numbers: float) -> bytes:
+        return b"XYZ \0\0\0\0" + s15(*numbers)
+
+    curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + s15(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    tags = {
+        b"desc": text("Display P3"),
+        b"cprt": text("Public domain"),
+        b"wtpt": xyz(0.96420, 1.0, 0.82491),
+        b"rXYZ": xyz(0.51512, 0.24120, -0.00105),
+        b"gXYZ": xyz(0.29198, 0.69225, 0.04189),
+        b"bXYZ": xyz(0.15710, 0.06657, 0.78407),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    table, body = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, value in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(value))
+        body += value + b"\0" * (-len(value) % 4)
+    head = struct.pack(">I4sI4s4s4s", start + len(body), b"\0\0\0\0", 0x04000000, b"mntr", b"RGB ", b"XYZ ")
+    head += struct.pack(">6H4s", 2020, 1, 1, 0, 0, 0, b"acsp") + b"\0" * 28 + s15(0.96420, 1.0, 0.82491)
+    return head.ljust(128, b"\0") + table + body

@@ -6,7 +6,9 @@ Nothing is decoded before its size has been checked; of an animation only the fi
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+import re
+import struct
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from PIL import Image, ImageMath, UnidentifiedImageError
@@ -21,6 +23,8 @@ Image.MAX_IMAGE_PIXELS = None
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
+TURNED_BY_DECODER = ("heif", "jxl", "tiff")
+"""Formats whose decoder has applied the orientation to the pixels, and to the size that it tells."""
 FIXED_MEMORY = 4_000_000
 """Bytes that any job needs beside its pixels: tables of codecs, buffers of files."""
 DECODER_BYTES = {"avif": 8, "heif": 12, "jxl": 16, "webp": 8, "png": 5, "tiff": 8, "raw": 12}
@@ -61,38 +65,57 @@ class Opened:
         if self.format == "jpeg" and self.image.info.get("progressive"):
             need += 6 * pixels  # all coefficients, 2 bytes a sample, at any scale
         if plan.optimize is not None and OPTIMIZED in wanted:
-            encoded = {"avif": 24, "webp": 12}.get(plan.optimize.format, 7)
+            goal = self.format if plan.optimize.format == "keep" else plan.optimize.format
+            encoded = {"avif": 24, "webp": 12}.get(goal, 7)
             need += encoded * pixels
         return need + FIXED_MEMORY
 
 
 def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
     """Read the header. Raises SourceError or MissingExtra."""
+    if len(data) > limits.max_bytes:
+        raise SourceError(Reason.TOO_MANY_BYTES, f"it has {len(data)} bytes; limits.max_bytes is {limits.max_bytes}")
     kind = formats.sniff(data, name)
     if not formats.has(kind):
         raise MissingExtra(formats.EXTRAS[kind][0], kind.upper())
     decoder = formats.decoder(kind)
-    with formats.guarded(decoder):
+    with formats.guarded(decoder, data, kind):
+        for wide, high in _claimed_early(kind, data):
+            _check_pixels(wide, high, limits, decoder)
         if kind == "raw":
             image = _open_raw(data, limits)
         else:
             _register(kind)
             image = _open(data, formats.PILLOW[kind])
         wide, high = image.size
-        if wide * high > limits.max_pixels:
-            raise SourceError(
-                Reason.TOO_MANY_PIXELS,
-                f"it has {wide}×{high} = {wide * high} pixels, more than limits.max_pixels = {limits.max_pixels}",
-                decoder=decoder,
-            )
+        _check_pixels(wide, high, limits, decoder)
         if wide < 1 or high < 1:
             raise SourceError(Reason.DAMAGED, f"its header claims {wide}×{high} pixels", decoder=decoder)
-        # The HEIC and JPEG XL decoders turn the picture themselves.
-        orientation = UPRIGHT if kind in ("heif", "jxl") else _orientation(image)
+        orientation = UPRIGHT if kind in TURNED_BY_DECODER else _orientation(image)
         animated = kind != "jpeg" and bool(getattr(image, "is_animated", False))
     if orientation >= 5:
         wide, high = high, wide
     return Opened(kind, wide, high, decoder, data, image, orientation, animated)
+
+
+def _check_pixels(wide: int, high: int, limits: Limits, decoder: str) -> None:
+    if wide * high > limits.max_pixels:
+        message = f"it has {wide}×{high} = {wide * high} pixels, more than limits.max_pixels = {limits.max_pixels}"
+        raise SourceError(Reason.TOO_MANY_PIXELS, message, decoder=decoder)
+
+
+def _claimed_early(kind: str, data: bytes) -> Iterator[tuple[int, int]]:
+    """Sizes that must be known before Pillow opens the file, since there opening decodes or takes the whole canvas."""
+    if kind == "webp" and data[12:16] == b"VP8X" and len(data) >= 30:
+        yield int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    elif kind == "webp" and data[12:16] == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == "webp" and len(data) >= 30:
+        yield int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    elif kind == "ico":
+        for header in re.finditer(rb"\x89PNG\r\n\x1a\n....IHDR(.{8})", data, re.DOTALL):
+            yield struct.unpack(">II", header[1])
 
 
 def _open(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
@@ -143,7 +166,7 @@ def _orientation(image: Image.Image) -> int:
 
 def decode(opened: Opened, plan: Plan) -> Image.Image:
     """The upright picture at the plan's scale, in mode L, RGB, RGBA or CMYK. Raises SourceError."""
-    with formats.guarded(opened.decoder):
+    with formats.guarded(opened.decoder, opened.data, opened.format):
         image = opened.image
         if opened.format == "jpeg":
             scale = plan.scale(opened.size)
@@ -157,6 +180,8 @@ def decode(opened: Opened, plan: Plan) -> Image.Image:
 def _plain(image: Image.Image) -> Image.Image:
     """Eight bits a channel; more are scaled, never clipped."""
     mode = image.mode
+    if mode in ("1", "L", "RGB") and "transparency" in image.info:
+        return image.convert("RGBA")  # one colour stands for transparent (PNG's tRNS)
     if mode in ("L", "RGB", "RGBA", "CMYK"):
         return image
     if mode == "1":

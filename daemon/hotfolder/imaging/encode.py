@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any, BinaryIO
 
 from PIL import Image
 
+from hotfolder.errors import Reason, SourceError
 from hotfolder.presets import Format
 
 PNG_LEVEL = 6
 WEBP_METHOD = 4
-JPEG_SIDE, WEBP_SIDE = 65_500, 16_383
-"""The largest width or height that the formats (libjpeg, WebP) can carry."""
+_PROBE = 1 << 20
+"""Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
+LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_536}
+"""Pixels of the largest width or height that libjpeg, WebP and AVIF can carry; PNG has no limit that matters."""
 
 
 def encode(
     image: Image.Image, file: BinaryIO, format_name: Format, quality: int, *, progressive: bool = True,
     background: str = "#ffffff", exif: bytes = b"", icc: bytes | None = None, xmp: bytes | None = None,
-    comment: bytes = b"",
+    comment: bytes = b"", iptc: bytes = b"",
 ) -> int:  # fmt: skip
-    """Write the picture; gives the bytes written. `quality` is 1–100; PNG ignores it. Raises OSError (disk full …)."""
+    """Write the picture; gives the bytes written. `quality` is 1–100; PNG ignores it.
+
+    Only the metadata given here is written. Raises OSError (disk full …), and SourceError where the format cannot
+    carry so large a picture.
+    """
+    if not fits(image.size, format_name):
+        message = f"{format_name} carries at most {LONGEST_SIDE[format_name]} pixels a side, not {max(image.size)}"
+        raise SourceError(Reason.UNSUPPORTED, message)
     # All said outright: what is left out Pillow takes from the source, comments and profiles among it.
     options: dict[str, Any] = {"icc_profile": icc or b"", "exif": exif}
-    if xmp:
+    if xmp and format_name != "png":
         options["xmp"] = xmp
     if format_name == "jpeg":
         image = flattened(image, background)
-        image.save(file, "JPEG", quality=quality, progressive=progressive, optimize=True, comment=comment, **options)
+        if iptc:
+            options["extra"] = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
+        try:
+            image.save(
+                file, "JPEG", quality=quality, progressive=progressive, optimize=True, comment=comment, **options
+            )  # fmt: skip
+        except OSError as error:
+            raise _why(file) or error from error
+        _check_whole(file)
     elif format_name == "png":
-        options.pop("xmp", None)
         image.save(file, "PNG", compress_level=PNG_LEVEL, **options)
     elif format_name == "webp":
         _with_alpha(image).save(file, "WEBP", quality=quality, method=WEBP_METHOD, **options)
@@ -36,6 +55,27 @@ def encode(
         _with_alpha(image).save(file, "AVIF", quality=quality, speed=7, max_threads=1, **options)
     file.flush()
     return file.seek(0, 2)
+
+
+def fits(size: tuple[int, int], format_name: str) -> bool:
+    """Whether the format can carry a picture of this size."""
+    return max(size) <= LONGEST_SIDE.get(format_name, 2**31 - 1)
+
+
+def _check_whole(file: BinaryIO) -> None:
+    """Pillow takes a short write of a JPEG for success: on a full disk half a picture would count as made."""
+    length = file.seek(0, os.SEEK_END)
+    if length < 2 or os.pread(file.fileno(), 2, length - 2) != b"\xff\xd9":
+        raise _why(file) or OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _why(file: BinaryIO) -> OSError | None:
+    """Pillow drops the error number of a failed write; the file system is asked for it once more."""
+    try:
+        written = os.pwrite(file.fileno(), bytes(_PROBE), os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        return error
+    return None if written == _PROBE else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def flattened(image: Image.Image, background: str) -> Image.Image:

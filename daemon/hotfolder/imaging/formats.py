@@ -140,8 +140,39 @@ def installed_extras() -> tuple[str, ...]:
     return tuple(extra for name, (extra, _) in EXTRAS.items() if has(name))
 
 
+def cut_short(data: bytes, format_name: str) -> bool:
+    """Whether the file says itself that its end is missing. Cheap; asked only of what a decoder refused."""
+    tail = data[-64:].rstrip(b"\0")
+    if not tail:
+        return False  # zeros to the end: of full length, but not what was once written
+    if format_name == "jpeg":
+        return not tail.endswith(b"\xff\xd9")
+    if format_name == "png":
+        return b"IEND" not in tail
+    if format_name == "gif":
+        return not tail.endswith(b";")
+    if format_name == "webp":
+        return len(data) < 12 or int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if format_name == "bmp":
+        return int.from_bytes(data[2:6], "little") > len(data)
+    return format_name in ("avif", "heif") and _box_cut(data)
+
+
+def _box_cut(data: bytes) -> bool:
+    """Whether the outermost boxes of an ISO base media file reach behind its end."""
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if length == 1:
+            length = int.from_bytes(data[at + 8 : at + 16], "big")
+        if length < 8:
+            return False  # 0: up to the end of the file; other values are damage, not a cut
+        at += length
+    return at > len(data)
+
+
 @contextmanager
-def guarded(decoder_name: str) -> Iterator[None]:
+def guarded(decoder_name: str, data: bytes = b"", format_name: str = "") -> Iterator[None]:
     """Whatever a decoder raises on hostile bytes becomes a SourceError with that decoder's name."""
     try:
         yield
@@ -149,14 +180,11 @@ def guarded(decoder_name: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise SourceError(Reason.TOO_MUCH_MEMORY, "decoding it needs more memory than there is") from error
-    except OSError as error:
-        if error.errno is not None and error.filename is None and error.errno > 0 and error.strerror:
-            raise  # the disk, not the picture
-        text = str(error)
-        truncated = "truncated" in text.lower() or "broken data stream" in text or "premature" in text.lower()
-        reason = Reason.TRUNCATED if truncated else Reason.DAMAGED
-        said = "the file ends too early" if truncated else f"it is damaged: {text}"
-        raise SourceError(reason, said, decoder=decoder_name) from error
     except Exception as error:
-        message = f"it is damaged: {error or type(error).__name__}"
-        raise SourceError(Reason.DAMAGED, message, decoder=decoder_name) from error
+        if isinstance(error, OSError) and error.errno and error.strerror and error.filename is None:
+            raise  # the disk, not the picture
+        text = str(error) or type(error).__name__
+        truncated = any(word in text.lower() for word in ("truncated", "broken data stream", "premature"))
+        if truncated or (data and cut_short(data, format_name)):
+            raise SourceError(Reason.TRUNCATED, "the file ends too early", decoder=decoder_name) from error
+        raise SourceError(Reason.DAMAGED, f"it is damaged: {text}", decoder=decoder_name) from error

@@ -31,7 +31,7 @@ SAFE_EXIF_TAGS = frozenset(
 )  # fmt: skip
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-_XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
 
 
 def exif_for(image: Image.Image, rule: MetadataRule, *, orientation: int) -> bytes:
@@ -83,8 +83,25 @@ def icc_of(image: Image.Image, limit: int = 4_000_000) -> bytes | None:
 
 
 def xmp_of(image: Image.Image, rule: MetadataRule) -> bytes | None:
+    """The XMP packet, saying that the picture is upright: readers without an EXIF orientation go by it."""
     xmp = image.info.get("xmp")
-    return xmp if rule == "keep" and isinstance(xmp, bytes) and len(xmp) < EXIF_MAX else None
+    if rule != "keep" or not isinstance(xmp, bytes) or len(xmp) >= EXIF_MAX:
+        return None
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+
+
+def iptc_of(image: Image.Image, rule: MetadataRule) -> bytes:
+    """The Photoshop segment of a JPEG, which holds captions and keywords (IPTC)."""
+    segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
+    found = (body for name, body in segments if name == "APP13" and body.startswith(b"Photoshop 3.0\0"))
+    return next(found, b"") if rule == "keep" else b""
+
+
+def complies(image: Image.Image, format_name: str, rule: MetadataRule) -> bool:
+    """Whether the source's bytes may stand as they are in a format that cannot be rewritten here (AVIF)."""
+    if rule == "keep":
+        return True
+    return format_name == "avif" and not any(image.info.get(name) for name in ("exif", "xmp"))
 
 
 def comment_of(image: Image.Image, rule: MetadataRule) -> bytes:

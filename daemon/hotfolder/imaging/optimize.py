@@ -10,9 +10,9 @@ from typing import BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import metadata, resize
+from hotfolder.imaging import colour, metadata, resize
 from hotfolder.imaging.decode import Opened
-from hotfolder.imaging.encode import encode
+from hotfolder.imaging.encode import encode, fits
 from hotfolder.presets import Format, OptimizeSpec
 
 WRITABLE = ("jpeg", "png", "webp", "avif")
@@ -29,10 +29,11 @@ class Copy:
 
 
 def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
-    """The format of the copy; None where the source's is to be kept and cannot be written."""
-    if spec.format != "keep":
-        return spec.format
-    return cast("Format", opened.format) if opened.format in WRITABLE else None
+    """The format of the copy; None where it cannot carry this source, or the source's cannot be written."""
+    format_name = opened.format if spec.format == "keep" else spec.format
+    if format_name not in WRITABLE or not fits(_goal_size(opened.size, spec), format_name):
+        return None
+    return cast("Format", format_name)
 
 
 def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO) -> Copy | None:
@@ -42,20 +43,26 @@ def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO
         return None
     if opened.animated:
         return _unchanged(opened, spec, file, format_name)
-    picture = _sized(image, spec)
-    resized = picture.size != opened.size
+    picture, icc = resize.scale(image, _goal_size(image.size, spec)), metadata.icc_of(opened.image)
+    same = format_name == opened.format and picture.size == opened.size and not _alters(spec)
+    if picture.mode == "CMYK" and format_name != "jpeg":
+        picture, icc, _ = colour.convert(picture, icc)  # only JPEG carries inks
     picture = _enhanced(picture, spec)
     exif = metadata.exif_for(opened.image, spec.metadata, orientation=1)
     size = encode(
-        picture, file, format_name, spec.quality, exif=exif, icc=metadata.icc_of(opened.image),
-        xmp=metadata.xmp_of(opened.image, spec.metadata),
+        picture, file, format_name, spec.quality, exif=exif, icc=icc,
+        xmp=metadata.xmp_of(opened.image, spec.metadata), iptc=metadata.iptc_of(opened.image, spec.metadata),
         comment=metadata.comment_of(opened.image, spec.metadata),
     )  # fmt: skip
     source = len(opened.data)
     if size <= source * (1 - spec.min_saving):
         return Copy(*picture.size, size, "")
-    if not resized and format_name == opened.format:
+    if same:
         rewritten = _rewritten(opened, spec)
+        if (rewritten is None or len(rewritten) > source) and metadata.complies(
+            opened.image, opened.format, spec.metadata
+        ):
+            rewritten = opened.data
         if rewritten is not None and len(rewritten) <= max(source, size):
             return Copy(*opened.size, _replace(file, rewritten), "larger" if len(rewritten) > source else "")
     return Copy(*picture.size, size, "larger" if size > source else "")
@@ -83,12 +90,16 @@ def _replace(file: BinaryIO, content: bytes) -> int:
     return len(content)
 
 
-def _sized(image: Image.Image, spec: OptimizeSpec) -> Image.Image:
-    longest = max(image.size)
+def _goal_size(size: tuple[int, int], spec: OptimizeSpec) -> tuple[int, int]:
+    longest = max(size)
     if spec.max_dimension is None or longest <= spec.max_dimension:
-        return image
+        return size
     factor = spec.max_dimension / longest
-    return resize.scale(image, (max(1, round(image.width * factor)), max(1, round(image.height * factor))))
+    return (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
+
+
+def _alters(spec: OptimizeSpec) -> bool:
+    return bool(spec.sharpen or spec.contrast)
 
 
 def _enhanced(image: Image.Image, spec: OptimizeSpec) -> Image.Image:

@@ -87,8 +87,9 @@ def render(
         file = create(name)
         preset = step.preset
         size = encode(
-            picture, file, preset.format, preset.quality, progressive=preset.progressive, background=preset.background
-        )
+            picture, file, preset.format, preset.quality, progressive=preset.progressive, background=preset.background,
+            icc=pictures.icc(name),
+        )  # fmt: skip
         outputs.append(Output(name, *picture.size, size))
         clock.lap("encode")
     if plan.optimize is not None and OPTIMIZED in wanted:
@@ -120,15 +121,23 @@ class _Pictures:
         self._base = base
         self._profile = profile
         self._made: dict[str, Image.Image] = {}
+        self._icc: dict[str, bytes | None] = {}
         self.notes: set[str] = set()
+
+    def icc(self, name: str) -> bytes | None:
+        """The profile that a picture made here must carry; None for sRGB."""
+        return self._icc[name]
 
     def of(self, name: str) -> Image.Image:
         if name not in self._made:
             step = self._steps[name]
             if step.parent is not None:
                 self._made[name] = resize.apply(step, self.of(step.parent))
+                self._icc[name] = self._icc[step.parent]
             else:
-                picture, note = colour.to_srgb(resize.apply(step, self._base), self._profile)
-                self._made[name] = picture
+                picture, icc, note = colour.convert(
+                    resize.apply(step, self._base), self._profile, step.preset.colorspace
+                )
+                self._made[name], self._icc[name] = picture, icc
                 self.notes |= {note} if note else set()
         return self._made[name]

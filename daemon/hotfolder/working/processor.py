@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -32,6 +33,9 @@ from hotfolder.working.site import Site
 
 YOUNG_SECONDS = 60.0
 """What was seen to change less than this ago and is damaged may simply not be whole yet."""
+
+IN_FLIGHT_MOST = 512
+"""Jobs that are in work or wait for their commit: each has a note that survives a kill until its rows stand."""
 
 log = logs.get("working")
 
@@ -67,6 +71,7 @@ class Processor:
         self._fsync = fsync
         self._retries = changes.Retries(patient)
         self._claims = Claims()
+        self._places = threading.BoundedSemaphore(IN_FLIGHT_MOST)
         self._renames = Renames(index, queue, self._claims)
 
     def run(self, job: Job) -> None:
@@ -76,6 +81,7 @@ class Processor:
             self._end(job, None, Outcome(Result.GONE))
             return
         site.gate.enter()
+        self._places.acquire()
         slot = self._inflight.enter(job.watch, job.path)
         started = time.monotonic()
         try:
@@ -85,26 +91,30 @@ class Processor:
         except Exception as error:  # noqa: BLE001 - a bug must cost one image, not the daemon
             log.error("job_failed", watch=job.watch, path=job.path, error=error)
             finding = self._failed(site, job, SourceError(Reason.INTERNAL, f"{type(error).__name__}: {error}"), None)
-        finally:
-            self._inflight.leave(slot)
         outcome = replace(finding.outcome, seconds=time.monotonic() - started)
         if finding.change is None:
+            self._leave(slot)
             self._end(job, site, outcome)
         else:
             future = self._index.write(finding.change)
-            future.add_done_callback(lambda done: self._committed(job, site, finding.claim, outcome, done))
+            future.add_done_callback(lambda done: self._committed(job, site, slot, finding.claim, outcome, done))
 
     def _committed(
-        self, job: Job, site: Site, claim: Claim | None, outcome: Outcome, done: Future[object]
+        self, job: Job, site: Site, slot: int, claim: Claim | None, outcome: Outcome, done: Future[object]
     ) -> None:  # fmt: skip
         if claim is not None:
             claim.release()
         error = done.exception()
+        self._leave(slot)
         if error is not None:
             # Nothing is lost: the path is looked at again, and what was published is found by then or made anew.
             log.error("result_not_stored", watch=job.watch, path=job.path, error=error)
             outcome = Outcome(Result.CHANGED, reason=Reason.IO_ERROR, message=str(error))
         self._end(job, site, outcome)
+
+    def _leave(self, slot: int) -> None:
+        self._inflight.leave(slot)
+        self._places.release()
 
     def _end(self, job: Job, site: Site | None, outcome: Outcome) -> None:
         if site is not None:

@@ -1,0 +1,59 @@
+"""After an unclean end: what the jobs in flight may have left behind, found by their notes and not by a walk.
+
+Temporary files go. So does every rendition that was published and never came into the index: its source may be gone
+or called otherwise by now, and nobody else would ever know of the file. What is wanted is made again, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.sources import Made
+from hotfolder.working import following
+from hotfolder.working.site import AREAS, Site, place_key, rendition_path
+
+
+def recover(index: Database, site: Site, path: bytes) -> int:
+    """Clean up after the job of one source; gives how many files went. Raises OSError where the output is away."""
+    folder, _, name = path.rpartition(b"/")
+    connection = index.read()
+    row = sources.find(connection, site.id, path)
+    made = {each.preset: each for each in sources.renditions(connection, row.id)} if row is not None else {}
+    folder_id = folders.find(connection, site.id, folder)
+    output_fd = atomic.open_root(site.output)
+    try:
+        count = atomic.remove_leftovers(output_fd, folder)
+        unknown = []
+        for preset, target in site.targets(name).items():
+            area = AREAS.index(target.area)
+            known = made.get(preset)
+            if known is not None and known.name == target.name and following.is_as_made(output_fd, folder, known):
+                continue
+            if folder_id is not None:
+                place = folders.place(connection, folder_id)
+                key = place_key(site, target.name)
+                if sources.owner(connection, place, area, key, row.id if row is not None else 0) is not None:
+                    continue
+            count += _remove(output_fd, rendition_path(folder, area, target.name))
+            unknown.append(preset)
+        for area in range(len(AREAS)):
+            atomic.prune_folders(output_fd, rendition_path(folder, area, b""))
+    finally:
+        os.close(output_fd)
+    if row is not None and (missing := _known(made, unknown)):
+        index.write(lambda c: sources.miss_renditions(c, row.id, missing)).result()
+    return count
+
+
+def _known(made: dict[str, Made], presets: list[str]) -> list[str]:
+    return [preset for preset in presets if preset in made and made[preset].note != "kept"]
+
+
+def _remove(output_fd: int, path: bytes) -> int:
+    try:
+        found = atomic.lstat_beneath(output_fd, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return int(atomic.remove_made(output_fd, path, found.st_size, found.st_mtime_ns))

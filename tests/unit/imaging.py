@@ -1,0 +1,69 @@
+"""What the tests of imaging share: small pictures as bytes, and one call that renders them into a folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from hotfolder.imaging import Limits, Plan, Rendered, open_image, render
+from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
+
+THUMB = Preset("thumb", 60, 60, format="png")
+
+
+def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format_name, **options)
+    return file.getvalue()
+
+
+def noise(width: int, height: int, channels: int = 3) -> Image.Image:
+    """What no encoder can make small."""
+    return Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width, channels), dtype=np.uint8))
+
+
+def corner(width: int = 200, height: int = 100) -> Image.Image:
+    """Blue, with its upper left quarter red: shows how a picture was turned."""
+    image = Image.new("RGB", (width, height), "blue")
+    image.paste("red", (0, 0, width // 2, height // 2))
+    return image
+
+
+def rendered(
+    data: bytes, folder: Path, *presets: Preset, optimize: OptimizeSpec | None = None,
+    wanted: Collection[str] | None = None, name: bytes = b"", limits: Limits | None = None,
+) -> tuple[Rendered, dict[str, bytes]]:  # fmt: skip
+    """Render into `folder`; the result, and the bytes of every file that was written."""
+    files: dict[str, BinaryIO] = {}
+
+    def create(preset: str) -> BinaryIO:
+        assert preset not in files
+        files[preset] = (folder / preset).open("w+b")
+        return files[preset]
+
+    plan = Plan(presets, optimize)
+    try:
+        result = render(
+            open_image(data, limits or Limits(), name), plan, plan.names() if wanted is None else wanted, create
+        )
+    finally:
+        for file in files.values():
+            file.close()
+    written = {preset: (folder / preset).read_bytes() for preset in files}
+    assert {o.preset: o.bytes for o in result.outputs if o.note != "kept"} == {k: len(v) for k, v in written.items()}
+    return result, written
+
+
+def thumb(data: bytes, folder: Path, preset: Preset = THUMB, name: bytes = b"") -> Image.Image:
+    return Image.open(io.BytesIO(rendered(data, folder, preset, name=name)[1][preset.name]))
+
+
+def copy(data: bytes, folder: Path, **spec: Any) -> tuple[bytes, str]:
+    """The optimized copy and its note; empty bytes where none was made."""
+    result, written = rendered(data, folder, optimize=OptimizeSpec(**spec))
+    return written.get(OPTIMIZED, b""), result.outputs[-1].note
