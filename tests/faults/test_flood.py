@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
-FOLDERS, EACH = 60, 25
+FOLDERS, EACH = 100, 15
 
 
 @pytest.fixture(params=["default", "64"])

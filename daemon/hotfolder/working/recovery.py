@@ -1,7 +1,7 @@
 """After an unclean end: what the jobs in flight may have left behind, found by their notes and not by a walk.
 
 Temporary files go. So does every rendition that was published and never came into the index: its source may be gone
-or called otherwise by now, and nobody else would ever know of the file. What is wanted is made again, to the same bytes.
+or called otherwise by now, and nobody else would ever know of the file. What is wanted is made again.
 """
 
 from __future__ import annotations
