@@ -65,7 +65,20 @@ class Place:
         self.out = base / "out"
         self.port = free_port()
         self.inbox.mkdir(parents=True, exist_ok=True)
+        self.hooks: Path | None = None
         self.configure(extra, watch)
+
+    def hook(self, code: str) -> None:
+        """Let every process of this place run `code` first: how tests make decoders die and file systems hang."""
+        self.hooks = self.base / "hooks"
+        self.hooks.mkdir(exist_ok=True)
+        (self.hooks / "sitecustomize.py").write_text(code)
+
+    def environment(self) -> dict[str, str]:
+        found = environment()
+        if self.hooks is not None:
+            found["PYTHONPATH"] = str(self.hooks)
+        return found
 
     def configure(self, extra: str = "", watch: str = "") -> None:
         text = f"watches:\n  - path: ./inbox\n    output: ./out\n    settle: 100ms\n{watch}\n"
@@ -74,8 +87,9 @@ class Place:
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from hotfolder.cli import main; main()", *arguments]
         return subprocess.run(
-            command, check=False, cwd=self.base, capture_output=True, text=True, timeout=timeout, env=environment()
-        )
+            command, check=False, cwd=self.base, capture_output=True, text=True, timeout=timeout,
+            env=self.environment(),
+        )  # fmt: skip
 
     def scan(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.cli("scan", *arguments)
@@ -101,6 +115,10 @@ class Place:
         suffixes = ("_thumb_small", "_thumb_medium", "_thumb_large", "_preview", "_square", "_banner")
         return {f"thumbnails/{stem}{suffix}{dot}{extension}" for suffix in suffixes} | {f"optimized/{name}"}
 
+    def failures(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.cli("failures", "list", "--json").stdout)
+        return found
+
     def export(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.cli("cache", "export", "--json").stdout)
         return found
@@ -109,14 +127,15 @@ class Place:
 class Daemon:
     """`hotfolder run` as a process of its own."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, user: int | None = None) -> None:
         self.place = place
         self.log = place.base / "run.log"
         self._log_file = self.log.open("ab")
         command = [sys.executable, "-c", "from hotfolder.cli import main; main()", "run"]
         self.process = subprocess.Popen(
-            command, cwd=place.base, stdout=self._log_file, stderr=self._log_file, env=environment()
-        )
+            command, cwd=place.base, stdout=self._log_file, stderr=self._log_file, env=place.environment(), user=user,
+            extra_groups=[] if user else None,
+        )  # fmt: skip
         self._offset = self.log.stat().st_size
 
     def ready(self) -> Daemon:

@@ -83,8 +83,8 @@ class Daemon:
         for watch in engine.config.watches:
             watcher = engine.watchers[watch.name]
             log.info(
-                "watching", watch=watch.name, path=os.fsencode(watch.path), output=watch.output, state=watcher.state,
-                presets=",".join(watch.presets),
+                "watching", watch=watch.name, path=os.fsencode(watch.path), output=watch.output,
+                state=watcher.condition.state, presets=",".join(watch.presets),
             )  # fmt: skip
         log.info("started", page=server.address or "off", state=engine.config.state, workers=engine.pool.size)
 
@@ -103,6 +103,7 @@ class Daemon:
                     self._read_again(engine)
             cpu = process.cpu_percent() / 100 / sizing.usable_cpus()
             engine.adjust_pool(cpu, engine.memory.reserved / engine.memory.limit)
+            engine.check()
             engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
             engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
             made = engine.teller.counts.made

@@ -6,30 +6,31 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from collections.abc import Iterable
 
-from hotfolder import __version__, imaging, logs
-from hotfolder.config import Config, Watch
-from hotfolder.errors import StartError
-from hotfolder.keeping import outputs, sources
+from hotfolder import __version__, imaging, logs, wiring
+from hotfolder.config import Config
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.inflight import InFlight
+from hotfolder.keeping.epochs import Epochs
+from hotfolder.keeping.inflight import InFlight, boot_id
 from hotfolder.keeping.lock import StateLock
 from hotfolder.metrics import Metrics
-from hotfolder.model import Job, Outcome, Result, State
+from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.presets import OPTIMIZED
 from hotfolder.telling import Teller
-from hotfolder.watching.rules import Rules
 from hotfolder.watching.watcher import Watcher
 from hotfolder.working import recovery, sizing
+from hotfolder.working.claims import Claims
+from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
 from hotfolder.working.feeder import Dispatcher, Feeder
+from hotfolder.working.isolation import Isolation
+from hotfolder.working.making import Maker
 from hotfolder.working.memory import Reservation
 from hotfolder.working.pool import HIGH, ElasticPool
-from hotfolder.working.processor import IN_FLIGHT_MOST, Processor
+from hotfolder.working.processor import Processor
 from hotfolder.working.queue import JobQueue
-from hotfolder.working.site import Site
+from hotfolder.working.renames import Renames
+from hotfolder.working.suspects import Line, Suspects
 
 log = logs.get("daemon")
 
@@ -64,111 +65,128 @@ class Engine:
 
     def start(self) -> None:
         """Raises StartError where it cannot: lock held, root missing, output not writable."""
+        sizing.raise_file_limit()
         self.lock.acquire()
         try:
-            self._check_folders(self.config.watches)
-            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=IN_FLIGHT_MOST)
+            wiring.check_folders(self.config.watches)
+            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=2 * IN_FLIGHT_MOST)
             renewed = self.index.open(clean=self.inflight.clean)
         except BaseException:
             self.lock.release()
             raise
-        limits = imaging.Limits(self.config.limits.max_pixels, self.config.limits.max_bytes)
-        self.processor = Processor(
-            self.index, self.queue, self.memory, self.inflight, self.metrics, limits, self._tell,
-            fsync=self.config.fsync, patient=self.live,
-        )  # fmt: skip
-        self.feeder = Feeder(self.index, self.queue, self._watch_name)
-        self.dispatcher = Dispatcher(self.queue, self.pool, self.processor.run)
+        self._assemble()
         self._set_up_watches()
-        self._remove_leftovers()
-        self._retry_with_new_decoders()
+        self._recover()
+        self.index.write(wiring.retry_decoders).result()
         if renewed:
             log.warning("index_renewed", next="every image is compared, and made again where nothing is known of it")
+        self._offer_suspects()
+        self.epochs.start()
+        self.desk.oversight.start()
         self.feeder.start()
         self.dispatcher.start()
         for watcher in self.watchers.values():
             watcher.start()
 
-    def _check_folders(self, watches: Iterable[Watch]) -> None:
-        for watch in watches:
-            if not os.path.isdir(watch.path):
-                if not watch.create:
-                    raise StartError(f"watch {watch.name}: {watch.path} is missing; make it, or set `create: true`")
-                try:
-                    os.makedirs(watch.path, exist_ok=True)
-                except OSError as error:
-                    raise StartError(f"watch {watch.name}: {watch.path}: {os.strerror(error.errno or 0)}") from error
-            outputs.claim(watch.output, watch.files.dir_mode)
+    def _assemble(self) -> None:
+        """The parts that work, from the bottom up."""
+        config = self.config
+        limits = imaging.Limits(config.limits.max_pixels, config.limits.max_bytes)
+        self.isolation = Isolation(config.pool.isolate, limits, config.pool.job_timeout)
+        self.suspects = Suspects(self.index)
+        self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
+        claims = Claims()
+        stage = self.metrics.stage
+        maker = Maker(self.index, claims, self.inflight, stage, self.epochs.use, fsync=config.fsync)
+        self.desk = Desk(
+            self.index, self.queue, self.inflight, self.isolation, self.suspects, self._tell, self.pool.replace,
+            config.pool.job_timeout,
+        )  # fmt: skip
+        renames = Renames(self.index, self.queue, claims, self.epochs.use)
+        self.processor = Processor(
+            self.index, self.desk, maker, renames, self.isolation, self.suspects, self.memory, self.metrics, limits,
+            min_free=config.limits.min_free, patient=self.live,
+        )  # fmt: skip
+        self.line = Line(self.processor.run)
+        self.feeder = Feeder(self.index, self.queue, self._present)
+        self.dispatcher = Dispatcher(self.queue, self.pool, self._work)
 
     def _set_up_watches(self) -> None:
-        presets = self.config.all_presets()
-        self.metrics.know_presets([*presets, OPTIMIZED])
+        self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
         sites = {}
         for watch in self.config.watches:
-            site = Site(
-                name=watch.name,
-                id=self.index.write(lambda c, w=watch: _watch_id(c, w)).result(),  # type: ignore[misc]
-                root=watch.path,
-                output=watch.output,
-                presets=tuple(presets[name] for name in watch.presets),
-                optimize=watch.optimize.spec,
-                mode=watch.files.mode,
-                dir_mode=watch.files.dir_mode,
-                source_times=watch.files.mtime == "source",
-                keep_deleted=watch.on_delete == "keep",
-                folds=outputs.ignores_case(watch.output),
-            )
-            sites[watch.name] = site
+            site = sites[watch.name] = wiring.site_of(self.config, watch, self.index)
+            rules = wiring.rules_of(self.config, watch)
             self.watchers[watch.name] = Watcher(
-                watch, site, self._rules(watch), self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
+                watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
             )
         self.processor.sites = sites
 
-    def _rules(self, watch: Watch) -> Rules:
-        """Folders below the root that belong to outputs, to other watches or to the state are left to those."""
-        others = [each.path for each in self.config.watches if each is not watch]
-        places = [watch.output, self.config.state, *others, *(each.output for each in self.config.watches)]
-        root = os.path.realpath(watch.path)
-        inside = [os.path.relpath(os.path.realpath(place), root) for place in places]
-        return Rules(
-            watch.path,
-            recursive=watch.recursive,
-            include=watch.include,
-            exclude=watch.exclude,
-            ignore_files=watch.ignore_files,
-            not_below=[os.fsencode(each) for each in inside if each != "." and not each.startswith("..")],
-        )
-
-    def _remove_leftovers(self) -> None:
-        """What a killed process left behind: its notes say where its jobs wrote."""
-        for note in self.inflight.leftovers:
-            watcher = self.watchers.get(note.watch)
-            if watcher is None:
-                continue
+    def _recover(self) -> None:
+        """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""
+        notes = [(note, self.watchers[note.watch]) for note in self.inflight.leftovers if note.watch in self.watchers]
+        self.suspects.add((watcher.site.id, note.path) for note, watcher in notes if note.suspect)
+        for note, watcher in notes:
             try:
                 count = recovery.recover(self.index, watcher.site, note.path)
             except OSError as error:
-                log.warning("leftovers_not_removed", watch=note.watch, path=note.path, error=error)
+                log.warning(
+                    "leftovers_not_removed", watch=note.watch, path=note.path, reason=os.strerror(error.errno or 0)
+                )
                 continue
+            self.inflight.leave(note.slot)
             log.info("unclean_end", watch=note.watch, path=note.path, files_removed=count)
+        if self.epochs.rebooted:
+            self._compare_open_epochs()
 
-    def _retry_with_new_decoders(self) -> None:
-        """What another version of a decoder refused, or lacked its extra, is tried again; nothing else is."""
-        self.index.write(_retry_decoders).result()
+    def _compare_open_epochs(self) -> None:
+        sites = {watcher.site.id: watcher.site for watcher in self.watchers.values()}
+        compared = lost = 0
+        for source_id, watch_id in self.epochs.open_rows():
+            if watch_id in sites:
+                compared += 1
+                lost += recovery.compare(self.index, sites[watch_id], source_id)
+        log.info("after_reboot", sources_compared=compared, renditions_lost=lost)
+
+    def _offer_suspects(self) -> None:
+        now = time.monotonic()
+        for watch_id, path in self.suspects.all():
+            if (name := self._watch_name(watch_id)) is not None:
+                log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
+                self.queue.offer(Job(name, path, Lane.BACKLOG, now, now))
+
+    def _present(self) -> dict[int, str]:
+        """Watches whose roots are there, by id."""
+        here = self.watchers.values()
+        return {each.site.id: each.config.name for each in here if each.condition.state != "offline"}
 
     def _watch_name(self, watch_id: int) -> str | None:
         return next((w.config.name for w in self.watchers.values() if w.site.id == watch_id), None)
 
     # -- running ------------------------------------------------------------------------------------------------------
 
+    def _work(self, job: Job) -> None:
+        """On a worker: do the job, or hand a suspect on to its line."""
+        watcher = self.watchers.get(job.watch)
+        if watcher is not None and (watcher.site.id, job.path) in self.suspects:
+            self.line.add(job)
+        else:
+            self.processor.run(job)
+
     def _tell(self, job: Job, outcome: Outcome) -> None:
         self.teller.tell(job, outcome)
-        if outcome.result is Result.CHANGED:
-            watcher = self.watchers.get(job.watch)
-            if watcher is not None:
-                watcher.intake.again(job, outcome.look)
-        elif outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
+        watcher = self.watchers.get(job.watch)
+        if watcher is not None:
+            watcher.told(job, outcome)
+        if outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
             self.feeder.kick()
+
+    def check(self) -> None:
+        """Part of the beat: states that follow from time or from several parts."""
+        for watcher in self.watchers.values():
+            watcher.check(self.index.problem, self.pool.size)
+        self.isolation.children.trim()
+        self.metrics.workers.labels("stuck").set(self.isolation.stuck)
 
     def adjust_pool(self, cpu_share: float, memory_share: float) -> None:
         """Grow or shrink between the bounds, by what waits and what is used."""
@@ -180,7 +198,7 @@ class Engine:
 
     def apply(self, config: Config) -> None:
         """Go on with another configuration. Raises StartError, with the old one still at work, where it cannot."""
-        self._check_folders(config.watches)
+        wiring.check_folders(config.watches)
         for watcher in self.watchers.values():
             watcher.stop()
         self.queue.drop()
@@ -197,43 +215,20 @@ class Engine:
     def stop(self, timeout: float) -> bool:
         """Let what is in flight end, keep the rest for the next start. False where not all ended within `timeout` s."""
         for watcher in self.watchers.values():
+            watcher.end()
+        for watcher in self.watchers.values():
             watcher.stop()
         self.queue.close()
         self.feeder.stop()
         self.dispatcher.stop()
         self.pool.shutdown(wait=False)
         ended = self.pool.join(timeout)
+        self.isolation.children.close()
+        self.desk.oversight.stop()
         self.memory.close()
+        self.epochs.stop()
         self.index.close()
         if ended:
             self.inflight.close()
         self.lock.release()
         return ended
-
-
-def _watch_id(connection: sqlite3.Connection, watch: Watch) -> int:
-    """The watch's row. Another root is another tree; another output has none of the renditions yet."""
-    row = connection.execute("SELECT id, root, output FROM watch WHERE name = ?", (watch.name,)).fetchone()
-    if row is None:
-        query = "INSERT INTO watch (name, root, output) VALUES (?, ?, ?)"
-        return int(connection.execute(query, (watch.name, watch.path, watch.output)).lastrowid or 0)
-    watch_id, root, output = row
-    if root != watch.path:
-        connection.execute("UPDATE watch SET root = ?, mount = NULL WHERE id = ?", (watch.path, watch_id))
-    if output != watch.output:
-        connection.execute("UPDATE watch SET output = ? WHERE id = ?", (watch.output, watch_id))
-        below = "SELECT id FROM source WHERE watch_id = ?"
-        connection.execute(f"UPDATE rendition SET present = 0 WHERE source_id IN ({below})", (watch_id,))
-        connection.execute("UPDATE source SET made = '' WHERE watch_id = ?", (watch_id,))
-    return int(watch_id)
-
-
-def _retry_decoders(connection: sqlite3.Connection) -> None:
-    for decoder in imaging.decoders():
-        name = decoder.rpartition(" ")[0]
-        query = "SELECT source_id FROM failure WHERE decoder LIKE ? AND decoder <> ?"
-        for (source_id,) in connection.execute(query, (f"{name} %", decoder)).fetchall():
-            sources.retry(connection, source_id, 0.0, 0)
-    for extra in imaging.installed_extras():
-        query = "UPDATE source SET state = ? WHERE state = ? AND extra = ?"
-        connection.execute(query, (State.PENDING, State.SKIPPED, extra))

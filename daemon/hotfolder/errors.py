@@ -40,6 +40,8 @@ class Reason(StrEnum):
     BUSY = "busy"
     IO_ERROR = "io_error"
     OUTPUT_ERROR = "output_error"
+    SHORTAGE = "shortage"
+    UNREACHABLE = "unreachable"
     CRASHED = "crashed"
     TIMEOUT = "timeout"
     INTERNAL = "internal"
@@ -50,12 +52,18 @@ class Reason(StrEnum):
         return self in _MAY_PASS
 
     @property
+    def innocent(self) -> bool:
+        """True where it says nothing against the image: it is tried for ever and never counts as failed."""
+        return self in _INNOCENT
+
+    @property
     def young_may_pass(self) -> bool:
         """True where the file may simply not be whole yet: tried again while it was seen to change lately."""
         return self in _YOUNG_MAY_PASS
 
 
-_MAY_PASS = frozenset({Reason.BUSY, Reason.IO_ERROR, Reason.OUTPUT_ERROR})
+_INNOCENT = frozenset({Reason.OUTPUT_ERROR, Reason.SHORTAGE, Reason.UNREACHABLE})
+_MAY_PASS = frozenset({Reason.BUSY, Reason.IO_ERROR, *_INNOCENT})
 _YOUNG_MAY_PASS = frozenset({Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.DAMAGED})
 
 
@@ -116,4 +124,5 @@ class MissingExtra(HotfolderError):
     def __init__(self, extra: str, format_name: str) -> None:
         super().__init__(f"{format_name} needs the extra '{extra}': pip install 'hotfolder[{extra}]'")
         self.extra = extra
+        self.format_name = format_name
         self.version: Version | None = None

@@ -70,6 +70,15 @@ def backend_for(fstype: str) -> Backend:
     return "inotify"
 
 
+def is_remote(path: str) -> bool:
+    """Whether something at or below the path lies on a mount that may stop answering: network, or any FUSE."""
+    known = read()
+    root = os.fsencode(os.path.realpath(path))
+    mount = of(root, known)
+    below = [each for each in known if each.point.startswith(root.rstrip(b"/") + b"/")]
+    return any(backend_for(each.fstype) != "inotify" for each in (*below, *([mount] if mount else [])))
+
+
 def identity(fd: int, path: bytes, mounts: list[Mount]) -> str:
     """A text that is the same as long as the same file system is mounted there, over reboots, too.
 

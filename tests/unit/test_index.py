@@ -92,7 +92,7 @@ def test_waiting_rows_come_in_pages_and_in_order(index: Database) -> None:
     index.write(lambda c: c.execute("UPDATE source SET state = 0, retry_at = 7 - id % 3")).result()
     seen: list[tuple[float, int]] = []
     after = (-1.0, 0)
-    while page := sources.waiting(index.read(), 100.0, after, 2):
+    while page := sources.waiting(index.read(), 1, 100.0, after, 2):
         seen += [(row.retry_at, row.id) for row in page]
         after = seen[-1]
     assert seen == sorted(seen)
@@ -125,15 +125,20 @@ def test_in_flight_notes_survive_a_kill_and_not_an_orderly_stop(tmp_path: Path) 
     path = str(tmp_path / "inflight")
     notes = InFlight(path, boot="b1")
     slot = notes.enter("w", b"gone/by/then.jpg")
-    notes.decoding(notes.enter("w", b"a\xff.jpg"))
+    notes.enter("w", b"a\xff.jpg")
+    notes.decoded(notes.enter("w", b"waits for its commit"))
     notes.leave(slot)
     killed = InFlight(path, boot="b1")  # the first was never closed
-    assert [(n.watch, n.path, n.same_boot, n.decoding) for n in killed.leftovers] == [("w", b"a\xff.jpg", True, True)]
     assert not killed.clean
-    killed.enter("w", b"x")
-    assert [n.same_boot for n in InFlight(path, boot="b2").leftovers] == [False]
-    stopped = InFlight(path, boot="b2")
-    stopped.enter("w", b"y")
+    found = {n.path: n.suspect for n in killed.leftovers}
+    assert found == {b"a\xff.jpg": True, b"waits for its commit": False}
+    again = InFlight(path, boot="b1")  # killed before it had cleaned up: nothing is forgotten
+    assert {n.path: n.suspect for n in again.leftovers} == found
+    stopped = InFlight(path, boot="b2")  # not after a reboot
+    assert [n.suspect for n in stopped.leftovers] == [False, False]
+    stopped.leave(stopped.enter("w", b"y"))
+    for note in stopped.leftovers:
+        stopped.leave(note.slot)
     stopped.close()
     assert InFlight(path, boot="b2").leftovers == ()
     os.truncate(path, 77)

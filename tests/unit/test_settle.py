@@ -39,7 +39,7 @@ events = st.lists(st.tuples(st.sampled_from(list(Kind)), st.floats(0.0, 30.0)), 
 @settings(deadline=None)
 @given(events, st.booleans())
 def test_always_due_soon_after_the_last_event(steps: list[tuple[Kind, float]], network: bool) -> None:
-    pace = Pace(0.5, 0.2, network)
+    pace = Pace(0.5, 0.2, lambda path: network)
     now, note, closed = 0.0, None, None
     for kind, pause in steps:
         now += pause
@@ -51,7 +51,7 @@ def test_always_due_soon_after_the_last_event(steps: list[tuple[Kind, float]], n
 
 @given(st.integers(1, 200), st.booleans())
 def test_unfinished_waits_longer_but_never_for_ever(looks: int, network: bool) -> None:
-    pace = Pace(0.5, network=network)
+    pace = Pace(0.5, slow=lambda path: network)
     note = Note(b"a", 0.0, 0.0)
     waits = []
     for _ in range(looks):

@@ -59,7 +59,7 @@ def retry(
     """Try again: by the daemon where one runs, otherwise here, to the end."""
     from hotfolder.errors import Exit, UsageError
     from hotfolder.serving.requests import OutsideRoots, Requests
-    from hotfolder.watching.watcher import Request
+    from hotfolder.watching.rounds import Request
 
     settings = loaded(config).config
     wanted = [os.path.abspath(path) for path in paths or []]

@@ -1,8 +1,21 @@
 """Pixels, and nothing of the daemon: decode once, make every rendition. Imports only presets and errors."""
 
 from hotfolder.imaging.decode import Limits, Opened, open_image
-from hotfolder.imaging.formats import decoders, installed_extras
+from hotfolder.imaging.formats import decoders, installed_extras, sniff
 from hotfolder.imaging.plan import Plan
-from hotfolder.imaging.render import Output, Rendered, render
+from hotfolder.imaging.render import Output, Part, Rendered, render, render_parts
 
-__all__ = ["Limits", "Opened", "Output", "Plan", "Rendered", "decoders", "installed_extras", "open_image", "render"]
+__all__ = [
+    "Limits",
+    "Opened",
+    "Output",
+    "Part",
+    "Plan",
+    "Rendered",
+    "decoders",
+    "installed_extras",
+    "open_image",
+    "render",
+    "render_parts",
+    "sniff",
+]

@@ -6,20 +6,22 @@ What is written goes into files that the caller opens; names, folders and their 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from PIL import Image
 
 from hotfolder.imaging import colour, formats, metadata, optimize, resize
-from hotfolder.imaging.decode import Opened, decode
+from hotfolder.imaging.decode import Limits, Opened, decode, open_image
 from hotfolder.imaging.encode import encode
 from hotfolder.imaging.plan import Plan, Step
 from hotfolder.presets import OPTIMIZED
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
+Part = tuple[Plan, tuple[str, ...]]
+"""Some renditions, and the plan that they are made by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,20 @@ def render(
         stage(name, seconds)
     notes = tuple(sorted(pictures.notes))
     return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes)
+
+
+def render_parts(
+    opened: Opened, parts: Sequence[Part], create: Create, limits: Limits, name: bytes, stage: Stage = _ignore
+) -> Rendered:  # fmt: skip
+    """Render each part by the whole of its own plan; the picture is opened anew for all but the first."""
+    first, *rest = parts
+    rendered = render(opened, first[0], first[1], create, stage)
+    for plan, presets in rest:
+        more = render(open_image(opened.data, limits, name), plan, presets, create, stage)
+        rendered = replace(
+            rendered, outputs=rendered.outputs + more.outputs, notes=tuple(sorted({*rendered.notes, *more.notes}))
+        )
+    return rendered
 
 
 def _optimized(opened: Opened, base: Image.Image, plan: Plan, create: Create) -> Output:

@@ -194,14 +194,18 @@ class Staging:
                 os.fsync(folder_fd)
         return written
 
+    def drop(self, preset: str) -> None:
+        """Remove one that is not wanted after all."""
+        target, name, file = self._waiting.pop(preset)
+        with contextlib.suppress(OSError):  # a full disk: what stands in the buffer is not wanted any more
+            file.close()
+        with contextlib.suppress(OSError):  # gone, or the output is: the first error is the one to tell
+            os.unlink(name, dir_fd=self._folders[target.area])
+
     def discard(self) -> None:
         """Remove what was not published, and close the folders."""
-        for target, name, file in self._waiting.values():
-            with contextlib.suppress(OSError):  # a full disk: what stands in the buffer is not wanted any more
-                file.close()
-            with contextlib.suppress(OSError):  # gone, or the output is: the first error is the one to tell
-                os.unlink(name, dir_fd=self._folders[target.area])
-        self._waiting.clear()
+        for preset in list(self._waiting):
+            self.drop(preset)
         for folder_fd in self._folders.values():
             os.close(folder_fd)
         self._folders.clear()

@@ -43,6 +43,8 @@ class Database:
         self._changes: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
+        self.problem: str | None = None
+        """Why the last group could not be committed; None where it could."""
 
     def open(self, *, clean: bool = True) -> bool:
         """Open, migrate, start the writer. After an unclean end the file is checked; a damaged one is set aside.
@@ -117,12 +119,14 @@ class Database:
                 running = self._run_group(connection, first, done)
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
-                log.error("index_write_failed", error=str(error), changes=len(done))
+                log.error("index_write_failed", reason=str(error), changes=len(done), next="tried again")
+                self.problem = str(error)
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 for future, _ in done:
                     future.set_exception(error)
                 continue
+            self.problem = None
             for future, result in done:
                 future.set_result(result)
             self._checkpoint(connection)

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAGIC = b"hotfolder-inflight-1\n"
@@ -20,38 +21,53 @@ BOOT_MAX = 64
 SLOT = 4608
 NAME_MAX = 32
 PATH_MAX = 4096
-_HEAD = struct.Struct("<BBHI")  # used, decoding, length of the watch's name, length of the path
+_HEAD = struct.Struct("<BBHI")  # used, suspect, length of the watch's name, length of the path
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """One source that was in flight when the process ended. A path longer than 4096 bytes is not remembered."""
 
+    slot: int
     watch: str
     path: bytes
-    same_boot: bool
-    decoding: bool
+    suspect: bool
+    """It was perhaps being decoded, in this boot."""
 
 
 class InFlight:
-    """`<state>/inflight`; opening it reads what a former life left behind."""
+    """`<state>/inflight`; opening it reads what a former life left behind, and keeps that until it is cleared."""
 
     def __init__(self, path: str, slots: int = 64, boot: str | None = None) -> None:
         self._lock = threading.Lock()
-        self._free = list(range(slots))
         self._boot = (boot if boot is not None else boot_id()).encode()[:BOOT_MAX]
-        size = HEADER + slots * SLOT
+        self._size = HEADER + slots * SLOT
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            self.clean, self.leftovers = _read(fd, self._boot)
+            content, self.clean = self._content(os.pread(fd, self._size, 0))
             # Written out, not left sparse: a store into a hole is a SIGBUS once the disk is full.
-            header = MAGIC.ljust(BOOT_AT, b"\0") + self._boot
-            if os.pwrite(fd, header.ljust(size, b"\0"), 0) != size:
+            if os.pwrite(fd, content, 0) != self._size:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.ftruncate(fd, size)
-            self._map = mmap.mmap(fd, size)
+            os.ftruncate(fd, self._size)
+            self._map = mmap.mmap(fd, self._size)
         finally:
             os.close(fd)
+        self.leftovers = tuple(_notes(content))
+        taken = {note.slot for note in self.leftovers}
+        self._left = taken
+        self._free = [slot for slot in range(slots) if slot not in taken]
+
+    def _content(self, former: bytes) -> tuple[bytes, bool]:
+        """What the file is to hold now, and whether the last end was orderly (or there was none)."""
+        header = (MAGIC.ljust(BOOT_AT, b"\0") + self._boot).ljust(HEADER, b"\0")
+        if not former.startswith(MAGIC):
+            return header.ljust(self._size, b"\0"), True
+        content = bytearray(former.ljust(self._size, b"\0"))
+        if content[BOOT_AT : BOOT_AT + BOOT_MAX].rstrip(b"\0") != self._boot:
+            for start in range(HEADER, self._size, SLOT):
+                content[start + 1] = 0  # the whole machine went: that says nothing against an image
+        content[:HEADER] = header
+        return bytes(content), False
 
     def enter(self, watch: str, path: bytes) -> int:
         """Note that this source is being worked on; gives its slot. Raises RuntimeError where none is free."""
@@ -64,42 +80,37 @@ class InFlight:
         start = HEADER + slot * SLOT
         self._map[start + _HEAD.size : start + _HEAD.size + len(text)] = text
         # The first byte makes the note valid: it comes last here, and goes first in leave().
-        self._map[start : start + _HEAD.size] = _HEAD.pack(0, 0, len(name), len(text) - len(name))
+        self._map[start : start + _HEAD.size] = _HEAD.pack(0, 1, len(name), len(text) - len(name))
         self._map[start] = 1
         return slot
 
-    def decoding(self, slot: int) -> None:
-        """From here on it is the image that may kill the process."""
-        self._map[HEADER + slot * SLOT + 1] = 1
+    def decoded(self, slot: int) -> None:
+        """From here on it is not this image that may kill the process."""
+        self._map[HEADER + slot * SLOT + 1] = 0
 
     def leave(self, slot: int) -> None:
         self._map[HEADER + slot * SLOT] = 0
         with self._lock:
+            self._left.discard(slot)
             self._free.append(slot)
 
     def close(self) -> None:
-        """An orderly stop: nothing is in flight any more."""
-        self._map[: len(MAGIC)] = b"\0" * len(MAGIC)
+        """An orderly stop: nothing is in flight any more. What could not be cleaned up stays noted."""
+        if not self._left:
+            self._map[: len(MAGIC)] = b"\0" * len(MAGIC)
         self._map.close()
 
 
-def _read(fd: int, boot: bytes) -> tuple[bool, tuple[Note, ...]]:
-    """Whether the last end was orderly (or there was none), and the notes otherwise. A damaged file has none."""
-    data = os.pread(fd, HEADER + 1024 * SLOT, 0)
-    if not data.startswith(MAGIC):
-        return True, ()
-    same_boot = data[BOOT_AT : BOOT_AT + BOOT_MAX].rstrip(b"\0") == boot
-    notes = []
-    for start in range(HEADER, len(data) - SLOT + 1, SLOT):
-        used, decoding, name_length, path_length = _HEAD.unpack_from(data, start)
+def _notes(content: bytes) -> Iterator[Note]:
+    """The valid notes; a damaged one is none."""
+    for slot, start in enumerate(range(HEADER, len(content) - SLOT + 1, SLOT)):
+        used, suspect, name_length, path_length = _HEAD.unpack_from(content, start)
         if used != 1 or name_length > NAME_MAX or path_length > PATH_MAX:
             continue
         at = start + _HEAD.size
-        watch = data[at : at + name_length].decode("ascii", "replace")
-        path = data[at + name_length : at + name_length + path_length]
-        if path:
-            notes.append(Note(watch, path, same_boot, bool(decoding)))
-    return False, tuple(notes)
+        watch = content[at : at + name_length].decode("ascii", "replace")
+        path = content[at + name_length : at + name_length + path_length]
+        yield Note(slot, watch, path, bool(suspect))
 
 
 def boot_id() -> str:

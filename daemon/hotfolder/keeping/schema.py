@@ -99,7 +99,12 @@ CREATE TRIGGER source_turned AFTER UPDATE OF state ON source WHEN OLD.state <> N
 END;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1,)
+VERSION_2 = """
+DROP INDEX source_waiting;
+CREATE INDEX source_waiting ON source (watch_id, retry_at, id) WHERE state = 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2)
 """Script n brings a file of version n to version n + 1; released ones are never edited."""
 
 

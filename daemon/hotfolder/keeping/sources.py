@@ -14,14 +14,19 @@ from hotfolder.errors import Reason
 from hotfolder.keeping import folders
 from hotfolder.model import State, Version
 
+LONGEST_PAUSE = 1000.0
+"""Seconds; no row is put off for longer."""
+
 _COLUMNS = "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra"
 _BY_NAME = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name = ?"
 _BY_HASH = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND hash = ? AND size = ? LIMIT ?"
 _PAGE = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name > ? ORDER BY name LIMIT ?"
-_WAITING = """
+# A time further away than any pause was noted by a clock that has been set back since: it counts as due.
+_DUE = "(retry_at <= ? OR retry_at > ?)"
+_WAITING = f"""
     SELECT retry_at, id, watch_id, folder_id, name, young, tries FROM source
-    WHERE state = 0 AND retry_at <= ? AND (retry_at, id) > (?, ?) ORDER BY retry_at, id LIMIT ?"""
-_NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
+    WHERE state = 0 AND watch_id = ? AND (retry_at, id) > (?, ?) AND {_DUE} ORDER BY retry_at, id LIMIT ?"""
+_NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND watch_id = ? AND retry_at > ?"
 _INSERT_WAITING = """
     INSERT INTO source (watch_id, folder_id, name, state, young, retry_at, seen_at) VALUES (?, ?, ?, 0, ?, ?, ?)
     ON CONFLICT (folder_id, name) DO UPDATE SET state = 0, young = excluded.young, retry_at = excluded.retry_at,
@@ -148,14 +153,17 @@ class Waiting:
     tries: int
 
 
-def waiting(connection: sqlite3.Connection, now: float, after: tuple[float, int], limit: int) -> list[Waiting]:
+def waiting(
+    connection: sqlite3.Connection, watch_id: int, now: float, after: tuple[float, int], limit: int
+) -> list[Waiting]:
     """What waits and is due at `now` (seconds since 1970), from behind the position `after`."""
-    return [Waiting(*row) for row in connection.execute(_WAITING, (now, *after, limit)).fetchall()]
+    rows = connection.execute(_WAITING, (watch_id, *after, now, now + LONGEST_PAUSE, limit)).fetchall()
+    return [Waiting(*row) for row in rows]
 
 
-def next_retry(connection: sqlite3.Connection, now: float) -> float | None:
+def next_retry(connection: sqlite3.Connection, watch_id: int, now: float) -> float | None:
     """When the next row that waits becomes due; None where none does."""
-    moment: float | None = connection.execute(_NEXT_RETRY, (now,)).fetchone()[0]
+    moment: float | None = connection.execute(_NEXT_RETRY, (watch_id, now)).fetchone()[0]
     return moment
 
 
@@ -214,6 +222,11 @@ def fail(
 def retry(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int) -> None:
     query = "UPDATE source SET state = 0, retry_at = ?, tries = ? WHERE id = ?"
     connection.execute(query, (retry_at, tries, source_id))
+
+
+def release(connection: sqlite3.Connection, watch_id: int) -> None:
+    """What was put off is due now."""
+    connection.execute("UPDATE source SET retry_at = 0 WHERE state = 0 AND watch_id = ? AND retry_at > 0", (watch_id,))
 
 
 def put_rendition(

@@ -17,7 +17,8 @@ from hotfolder.engine import Engine
 from hotfolder.keeping import report
 from hotfolder.model import Job, Lane, State
 from hotfolder.telling import Counts
-from hotfolder.watching.watcher import Request, Watcher
+from hotfolder.watching.rounds import Request
+from hotfolder.watching.watcher import Watcher
 from hotfolder.working import care
 
 KEPT = 100
@@ -131,7 +132,7 @@ class Requests:
                 "complete": all(each.complete and not each.stopped for each in found),
                 "waiting": self._waiting() if job.done else 0,
                 "problems": [request.problem for request in job.requests if request.problem],
-                "held": sum(watcher.held for watcher in self._engine.watchers.values()),
+                "held": sum(watcher.condition.held for watcher in self._engine.watchers.values()),
             },
         }  # fmt: skip
 

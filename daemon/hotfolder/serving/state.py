@@ -15,6 +15,7 @@ from hotfolder.engine import Engine
 from hotfolder.keeping import report
 from hotfolder.metrics import asked
 from hotfolder.model import Lane, State
+from hotfolder.watching import condition
 from hotfolder.working.pool import LOW
 
 log = logs.get("serving")
@@ -72,12 +73,12 @@ def status(engine: Engine) -> dict[str, Any]:
                 "name": name,
                 "path": watcher.config.path,
                 "output": watcher.config.output,
-                "state": watcher.state,
+                "state": watcher.condition.state,
                 "sources": sum(here.values()),
                 "pending": here.get(State.PENDING, 0),
                 "failed": here.get(State.FAILED, 0),
                 "skipped": here.get(State.SKIPPED, 0),
-                "held_deletions": watcher.held,
+                "held_deletions": watcher.condition.held,
             }
         )
     return {
@@ -119,8 +120,9 @@ def readiness(engine: Engine) -> dict[str, str]:
     """What stands in the way of work, by subject; empty when ready. Touches no root: a hung mount would block."""
     problems = {}
     for name, watcher in engine.watchers.items():
-        if watcher.state == "offline":
-            problems[f"watch {name}"] = "its root is away"
+        for subject, trouble in watcher.condition.troubles.items():
+            if subject in condition.UNREADY:
+                problems[f"watch {name}: {subject}"] = trouble
     try:
         engine.index.read().execute("SELECT 1 FROM meta LIMIT 1")
     except sqlite3.Error as error:

@@ -7,6 +7,7 @@ Past a bound of notes, a folder is noted to be reconciled instead of its paths.
 from __future__ import annotations
 
 import heapq
+import sqlite3
 import threading
 import time
 from collections import OrderedDict
@@ -37,6 +38,9 @@ class Outlet(Protocol):
 
     def reconcile(self, folder: bytes) -> None:
         """A folder (``b""``: the whole root) to be compared with the index."""
+
+    def events_lost(self) -> None:
+        """Anything may have happened."""
 
     def folder_moved(self, old: bytes, new: bytes) -> None: ...
 
@@ -70,6 +74,7 @@ class Intake:
         self._moves: list[tuple[bytes, bytes]] = []
         self._closes: OrderedDict[bytes, float] = OrderedDict()
         self._forget = False
+        self._lost = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=f"hotfolder-intake-{watch}", daemon=True)
 
@@ -87,7 +92,7 @@ class Intake:
     def waiting(self) -> int:
         """Paths and folders that are noted and not yet handed on."""
         with self._changed:
-            return len(self._notes) + len(self._folders) + len(self._moves) + len(self._gone_folders)
+            return len(self._notes) + len(self._folders) + len(self._moves) + len(self._gone_folders) + self._lost
 
     def knows(self, path: bytes) -> bool:
         with self._changed:
@@ -144,7 +149,9 @@ class Intake:
         self._metrics.events.labels(self._watch, "overflow").inc()
         self._metrics.overflows.labels(self._watch).inc()
         log.warning("events_lost", watch=self._watch, why="the kernel's queue overflowed", next="reconcile")
-        self._note_folder(b"", forget=True)
+        with self._changed:
+            self._lost = self._forget = True
+            self._changed.notify_all()
 
     def root_gone(self) -> None:
         self._outlet.offline()
@@ -202,18 +209,31 @@ class Intake:
                 forget, self._forget = self._forget, False
                 moves, self._moves = self._moves, []
                 folders, self._folders = list(self._folders), {}
+                lost, self._lost = self._lost, False
                 gone = self._take_gone()
                 notes = self._take_due()
             if forget:
                 self._rules.forget()
-            for old, new in moves:
-                self._outlet.folder_moved(old, new)
-            for folder in folders:
-                self._outlet.reconcile(folder)
-            for folder in gone:
-                self._outlet.folder_deleted(folder)
-            for note in notes:
-                self._hand_on(note)
+            try:
+                self._tell(lost, moves, folders, gone, notes)
+            except (sqlite3.Error, OSError) as error:
+                # Nothing is lost: a walk finds what these notes would have told.
+                log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
+                self._outlet.reconcile(b"")
+
+    def _tell(
+        self, lost: bool, moves: list[tuple[bytes, bytes]], folders: list[bytes], gone: list[bytes], notes: list[Note]
+    ) -> None:
+        if lost:
+            self._outlet.events_lost()
+        for old, new in moves:
+            self._outlet.folder_moved(old, new)
+        for folder in folders:
+            self._outlet.reconcile(folder)
+        for folder in gone:
+            self._outlet.folder_deleted(folder)
+        for note in notes:
+            self._hand_on(note)
 
     def _ready(self) -> bool:
         now = self._clock()

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hotfolder import logs
 from hotfolder.keeping import atomic, folders, sources
@@ -27,6 +28,8 @@ from hotfolder.working.site import Site
 PAGE = 1000
 """Rows of one folder that are read at a time: an open cursor over a walk would keep the WAL from being emptied."""
 BATCH = 500
+EVENT_SECONDS = 2.0
+"""What changed less than this ago may still be announced."""
 YOUNG_SECONDS = 60.0
 """What changed less than this ago, by the clock, may still be written: it has to settle."""
 
@@ -42,10 +45,13 @@ class Findings:
     new: int = 0
     changed: int = 0
     vanished: int = 0
-    unannounced: int = 0
+    missed: Counter[bytes] = field(default_factory=Counter)
+    """What no event had announced, by the mount that it lies on."""
     to_read: int = 0
     """Bytes of the new and changed sources."""
     complete: bool = True
+    unread: set[bytes] = field(default_factory=set)
+    """Folders to try again."""
     stopped: bool = False
     seconds: float = 0.0
 
@@ -54,15 +60,18 @@ class Reconcile:
     """One walk. `ensure` is told each folder before it is listed, so that its events are seen from then on."""
 
     def __init__(
-        self, index: Database, site: Site, rules: Rules, *, ensure: Callable[[bytes], bool] = lambda folder: True,
-        known: Callable[[bytes], bool] = lambda path: False, stop: Callable[[], bool] = lambda: False,
-        verify: bool = False, dry: bool = False,
+        self, index: Database, site: Site, rules: Rules, *, ensure: Callable[[bytes], None] = lambda folder: None,
+        known: Callable[[bytes], bool] = lambda path: False, ground: Callable[[bytes], bytes] = lambda folder: b"",
+        step: Callable[[], None] = lambda: None, stop: Callable[[], bool] = lambda: False, verify: bool = False,
+        dry: bool = False,
     ) -> None:  # fmt: skip
         self._index = index
         self._site = site
         self._rules = rules
         self._ensure = ensure
         self._known = known
+        self._ground = ground
+        self._step = step
         self._stop = stop
         self._verify = verify
         self._dry = dry
@@ -101,6 +110,7 @@ class Reconcile:
                 self.findings.stopped = True
                 return
             folder, trusted = stack.pop()
+            self._step()
             rules = self._rules.folder(folder)
             if rules.refused is not None:
                 continue
@@ -124,9 +134,11 @@ class Reconcile:
 
     def _unreadable(self, folder: bytes, error: OSError) -> None:
         self.findings.complete = False
+        self.findings.unread.add(folder)
         log.warning(
-            "folder_unreadable", watch=self._site.name, path=folder or b".", error=os.strerror(error.errno or 0)
-        )
+            "folder_unreadable", watch=self._site.name, path=folder or b".", reason=os.strerror(error.errno or 0),
+            next="nothing below it counts as deleted; tried again",
+        )  # fmt: skip
 
     def _compare(
         self, root_fd: int, fd: int, folder: bytes, rules: FolderRules, trusted: bool
@@ -230,8 +242,9 @@ class Reconcile:
             findings.changed += 1
         findings.to_read += found.size
         path = folder + b"/" + name if folder else name
-        findings.unannounced += not self._known(path)
         now = time.time()
+        if abs(now - found.ctime_ns / 1e9) > EVENT_SECONDS and not self._known(path):
+            findings.missed[self._ground(folder)] += 1
         young = any(abs(now - ns / 1e9) < YOUNG_SECONDS for ns in (found.mtime_ns, found.ctime_ns))
         self._add(lambda c: self._wait(c, folder, name, young))
 

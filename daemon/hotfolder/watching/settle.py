@@ -6,6 +6,7 @@ unfinished waits again, longer each time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotfolder.model import Version
@@ -41,7 +42,8 @@ class Pace:
 
     settle: float = 0.5
     after_close: float = 0.0
-    network: bool = False
+    slow: Callable[[bytes], bool] = lambda path: False
+    """Whether attributes of this path may be cached by a network file system."""
 
     def event(self, note: Note | None, path: bytes, kind: Kind, now: float, last_close: float | None) -> Note:
         """The note after an event; `last_close` is when the path was closed before, if lately."""
@@ -71,7 +73,6 @@ class Pace:
         note.waits += 1
         note.look = look
         note.closed = False
-        longest = NETWORK_WAIT if self.network else LONGEST_WAIT
-        wait = longest if self.network else min(longest, self.settle * 2 ** min(note.waits - 1, 8))
+        wait = NETWORK_WAIT if self.slow(note.path) else min(LONGEST_WAIT, self.settle * 2 ** min(note.waits - 1, 8))
         note.due = now + max(wait, 0.05)
         return note

@@ -1,53 +1,36 @@
-"""One watch at work: its events, its reconciles one after the other, and what follows when a root comes or goes.
+"""One watch at work: its events, what workers tell of it, and what follows when its root comes or goes.
 
-Owns the intake, the tree of kernel watches and one thread that reconciles. A reconcile is asked for by anyone, any
-number of times: requests for one folder are one.
+Owns the intake, the tree of kernel watches, the condition and the rounds (the thread that walks).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 
-from hotfolder import logs, mounts
+from hotfolder import logs
 from hotfolder.config import Watch
+from hotfolder.errors import Reason
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.metrics import Metrics
-from hotfolder.model import Job, Lane
-from hotfolder.watching import moving
-from hotfolder.watching.grounds import RootAway
+from hotfolder.model import Job, Outcome, Result
+from hotfolder.watching import condition, moving
+from hotfolder.watching.condition import Condition
+from hotfolder.watching.coverage import Coverage
 from hotfolder.watching.inotify import TreeWatcher
 from hotfolder.watching.intake import Intake
-from hotfolder.watching.reconcile import Findings, Reconcile
+from hotfolder.watching.rounds import Request, Rounds
 from hotfolder.watching.rules import Rules
-from hotfolder.watching.schedule import Schedule
 from hotfolder.watching.settle import Pace
-from hotfolder.watching.sweep import Guard, sweep
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
-AWAY_SECONDS = 2.0
-"""How often a root that is away is looked for."""
-IDLE_SECONDS = 0.2
-
 log = logs.get("watching")
-
-
-@dataclass(slots=True)
-class Request:
-    """A reconcile that somebody waits for."""
-
-    folders: tuple[bytes, ...]
-    verify: bool = False
-    confirm: bool = False
-    findings: list[Findings] = field(default_factory=list)
-    problem: str | None = None
-    done: threading.Event = field(default_factory=threading.Event)
 
 
 class Watcher:
@@ -60,43 +43,17 @@ class Watcher:
         self.config = config
         self.site = site
         self.rules = rules
-        self.state = "ok"
-        self.held = 0
         self._index = index
         self._queue = queue
         self._metrics = metrics
         self._kick = kick
         self._live = live
-        self._guard = Guard(config.delete_guard.fraction, config.delete_guard.min)
-        pace = Pace(config.settle, config.settle_after_close, site.network)
+        self.condition = Condition(config.name, metrics)
+        self.coverage = Coverage(config.path, config.backend)
+        pace = Pace(config.settle, config.settle_after_close, lambda path: not self.coverage.by_events(path))
         self.intake = Intake(config.name, rules, pace, self, metrics)
         self._tree: TreeWatcher | None = None
-        self._backend = self._choose_backend()
-        self._changed = threading.Condition()
-        self._requests: list[Request] = []
-        self._open: list[Request] = []
-        self._stopped = False
-        self._nudged = False
-        self._offline = False
-        self._degraded = False
-        self._reconciled = False
-        self._sweep_wanted = False
-        self._confirm = False
-        self._schedule = Schedule(config.poll_interval, config.rescan_interval)
-        self._thread = threading.Thread(target=self._run, name=f"hotfolder-reconcile-{config.name}", daemon=True)
-
-    def _choose_backend(self) -> str:
-        """Events where the file system has them; network mounts, also those below the root, are polled."""
-        if self.config.backend != "auto":
-            return self.config.backend
-        known = mounts.read()
-        root = os.fsencode(os.path.realpath(self.config.path))
-        mount = mounts.of(root, known)
-        backend: str = mounts.backend_for(mount.fstype) if mount else "inotify"
-        below = [m for m in known if m.point.startswith(root.rstrip(b"/") + b"/")]
-        if backend == "inotify" and any(mounts.backend_for(m.fstype) != "inotify" for m in below):
-            return "hybrid"
-        return backend
+        self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
     # -- life ---------------------------------------------------------------------------------------------------------
 
@@ -105,53 +62,101 @@ class Watcher:
         self._metrics.know_watch(self.config.name)
         self.intake.start()
         if self._live:
-            self._watch_tree()
-            self.request(Request((b"",)))
-            self._schedule.plan_rescan()
-        self._show_state()
-        self._thread.start()
+            self.watch_tree()
+            self.rounds.start_live()
+        self.condition.show()
+        self.rounds.start()
+
+    def end(self) -> None:
+        """Begin no more walks; `stop` waits."""
+        self.rounds.end()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self.end()
         if self._tree is not None:
             self._tree.stop()
         self.intake.stop()
-        if self._thread.ident is not None:
-            self._thread.join(5.0)
-        for request in (*self._requests, *self._open):
-            request.problem = "stopped"
-            request.done.set()
+        self.rounds.stop()
 
-    def _watch_tree(self) -> None:
-        if self._backend == "polling":
-            self._schedule.poll_within(0.0)
-            return
-        tree = TreeWatcher(self.config.path, self.rules.enters, self.intake, recursive=self.config.recursive)
-        try:
-            tree.start()
-        except OSError as error:
-            self._fall_back(error)
-            return
-        self._tree = tree
-        if self._backend == "hybrid":
-            self._schedule.poll_within(self.config.poll_interval)
+    def request(self, request: Request) -> Request:
+        """Ask for a reconcile; `request.done` is set when it, and the work that it found, has been done."""
+        return self.rounds.request(request)
+
+    def watch_tree(self) -> None:
+        """Begin with events, anew where there were some; and with polls where events do not reach."""
+        if self._tree is not None:
+            self._tree.stop()
+            self._tree = None
+        self.coverage.rewatch()
+        self.condition.set(condition.EVENTS, None)
+        self.condition.polled = self.coverage.mostly_polled
+        if self.coverage.by_events(b""):
+            tree = TreeWatcher(self.config.path, self._watches, self.intake, recursive=self.config.recursive)
+            try:
+                tree.start()
+            except OSError as error:
+                self.fall_back(b"", error)
+            else:
+                self._tree = tree
+        if self.coverage.polled():
+            self.rounds.poll_within(0.0 if self.condition.polled else self.config.poll_interval)
+
+    def _watches(self, folder: bytes) -> bool:
+        return self.coverage.by_events(folder) and self.rules.enters(folder)
+
+    def ensure(self, folder: bytes) -> None:
+        """Have the events of this folder from now on, where it has any. Called before it is listed."""
+        if self._tree is not None and self.coverage.by_events(folder):
+            self._tree.ensure(folder)
+
+    def knows(self, path: bytes) -> bool:
+        """Whether something is known to have happened to it that has not been worked on yet."""
+        return self.intake.knows(path) or self._queue.holds(self.config.name, path)
 
     @property
     def watches(self) -> int:
         """Kernel watches in use."""
         return self._tree.watches if self._tree is not None else 0
 
-    def _show_state(self) -> None:
-        if self._offline:
-            self.state = "offline"
-        elif self._degraded or self.held:
-            self.state = "degraded"
-        else:
-            self.state = "polling" if self._backend == "polling" else "ok"
-        self._metrics.set_state(self.config.name, self.state)
-        self._metrics.held_deletions.labels(self.config.name).set(self.held)
+    # -- what workers and the beat tell --------------------------------------------------------------------------------
+
+    def told(self, job: Job, outcome: Outcome) -> None:
+        """How a job of this watch ended."""
+        if outcome.result is Result.CHANGED:
+            self.intake.again(job, outcome.look)
+            if outcome.reason is Reason.UNREACHABLE:
+                self._hangs()
+        elif outcome.reason is Reason.OUTPUT_ERROR and outcome.message:
+            self.condition.set(condition.OUTPUT, outcome.message)
+        elif outcome.result is Result.DONE and condition.OUTPUT in self.condition.troubles:
+            self.condition.set(condition.OUTPUT, None)
+            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(lambda done: self._kick())
+        elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
+            self.rounds.look_for_root()
+
+    def check(self, index_problem: str | None, workers: int) -> None:
+        """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
+        self.rounds.limit_jobs(max(1, workers // 2) if self.site.network else None)
+        self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
+        if self.rounds.hangs():
+            self._hangs()
+
+    def mounts_changed(self) -> None:
+        """Something was mounted or unmounted somewhere."""
+        places = self.coverage.refresh()
+        if places:
+            log.info("mounts_changed", watch=self.config.name, path=places[0] or b".", places=len(places))
+            self.rules.forget()
+            self.request(Request(tuple(places)))
+        if self.coverage.polled():
+            self.rounds.poll_within(self.config.poll_interval)
+        self.condition.polled = self.coverage.mostly_polled
+        self.condition.show()
+        self.rounds.look_for_root()
+
+    def _hangs(self) -> None:
+        if self.condition.set(condition.ROOT, f"{self.config.path} does not answer"):
+            self.rounds.look_for_root()
 
     # -- Outlet: called by the intake ----------------------------------------------------------------------------------
 
@@ -165,10 +170,18 @@ class Watcher:
             folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
             sources.wait(connection, self.site.id, folder_id, name, time.time(), young=True)
 
-        self._index.write(wait).add_done_callback(lambda done: self._kick())
+        def waits(done: Future[None]) -> None:
+            if done.exception() is not None:
+                self.intake.again(job, None)  # the index cannot be written for now
+            self._kick()
+
+        self._index.write(wait).add_done_callback(waits)
 
     def reconcile(self, folder: bytes) -> None:
         self.request(Request((folder,)))
+
+    def events_lost(self) -> None:
+        self.rounds.events_lost()
 
     def folder_moved(self, old: bytes, new: bytes) -> None:
         try:
@@ -193,9 +206,7 @@ class Watcher:
                 sources.mark_gone(connection, (), (folder_id,))
 
         self._index.write(mark).result()
-        with self._changed:
-            self._sweep_wanted = self._nudged = True
-            self._changed.notify_all()
+        self.rounds.sweep_soon()
 
     def _exists(self, folder: bytes) -> bool:
         try:
@@ -208,163 +219,18 @@ class Watcher:
             os.close(root_fd)
 
     def offline(self) -> None:
-        with self._changed:
-            self._offline = self._nudged = True
-            self._changed.notify_all()
-        log.error(
-            "root_away", watch=self.config.name, path=os.fsencode(self.config.path), next="waiting for its return"
-        )
-        self._show_state()
+        """The root went; it is looked for until it is back."""
+        self.condition.set(condition.ROOT, f"{self.config.path} is away")
+        self.rounds.look_for_root()
 
     def fall_back(self, folder: bytes, error: OSError) -> None:
-        self._fall_back(error, folder)
-
-    def _fall_back(self, error: OSError, folder: bytes = b"") -> None:
-        if not self._degraded:
-            remedy = "raise fs.inotify.max_user_watches; until then this watch is polled, too"
-            log.warning("not_watched", watch=self.config.name, path=folder or b".", error=error, next=remedy)
-        self._degraded = True
-        self._schedule.poll_within(self.config.poll_interval)
-        self._show_state()
-
-    # -- reconciling ---------------------------------------------------------------------------------------------------
-
-    def request(self, request: Request) -> Request:
-        """Ask for a reconcile; `request.done` is set when it, and the work that it found, has been done."""
-        with self._changed:
-            self._requests.append(request)
-            self._changed.notify_all()
-        return request
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._has_to_do, self._wait_seconds())
-                if self._stopped:
-                    return
-                requests, self._requests = self._requests, []
-                self._nudged = False
-            try:
-                if self._offline and not self._returned():
-                    self._give_up(requests)
-                    continue
-                if self._schedule.is_due():
-                    requests.append(Request((b"",)))
-                for request in requests:
-                    self._reconcile(request, requests)
-                self._after_work()
-            except sqlite3.Error as error:
-                log.error("reconcile_failed", watch=self.config.name, error=error)
-                for request in requests:
-                    request.problem = f"the index cannot be written: {error}"
-                    request.done.set()
-
-    def _has_to_do(self) -> bool:
-        return self._stopped or self._nudged or bool(self._requests)
-
-    def _wait_seconds(self) -> float | None:
-        if self._offline:
-            return AWAY_SECONDS
-        if self._open or self._sweep_wanted:
-            return IDLE_SECONDS
-        return self._schedule.seconds()
-
-    def _reconcile(self, request: Request, beside: list[Request]) -> None:
-        whole = any(b"" in other.folders and other is not request and not other.done.is_set() for other in beside)
-        if whole and b"" not in request.folders and not request.verify:
-            self._open.append(request)  # a walk of everything is part of this round anyway
+        """This folder cannot be watched: it is polled, with all below it."""
+        if error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENFILE):
+            limit = "max_user_watches" if error.errno == errno.ENOSPC else "max_user_instances"
+            text = f"the kernel's limit is reached: raise fs.inotify.{limit}; until then folders are polled"
+            self.condition.set(condition.EVENTS, text)
+        elif folder == b"" and error.errno == errno.ENOENT:
+            self.offline()
             return
-        for folder in request.folders:
-            walk = Reconcile(
-                self._index, self.site, self.rules, ensure=self._ensure, known=self._knows,
-                stop=lambda: self._stopped, verify=request.verify,
-            )  # fmt: skip
-            try:
-                findings = walk.run(folder)
-            except RootAway as error:
-                request.problem = str(error)
-                self.offline()
-                request.done.set()
-                return
-            request.findings.append(findings)
-            self._note_end(folder, findings)
-        self._confirm = self._confirm or request.confirm
-        self._sweep_wanted = True
-        self._open.append(request)
-        self._kick()
-
-    def _note_end(self, folder: bytes, findings: Findings) -> None:
-        name = self.config.name
-        if not folder:
-            self._metrics.reconcile_seconds.labels(name).observe(findings.seconds)
-            self._metrics.last_reconcile.labels(name).set(time.time())
-            if self._reconciled and self._live and self._backend != "polling":
-                self._metrics.missed_changes.labels(name).inc(findings.unannounced)
-            self._reconciled = self._reconciled or findings.complete
-            if self._backend != "inotify" or self._degraded:
-                self._schedule.polled(findings.seconds)
-        log.debug(
-            "reconciled", watch=name, path=folder or b".", sources=findings.sources, new=findings.new,
-            changed=findings.changed, vanished=findings.vanished, seconds=findings.seconds,
-        )  # fmt: skip
-
-    def _ensure(self, folder: bytes) -> bool:
-        return self._tree.ensure(folder) if self._tree is not None else True
-
-    def _knows(self, path: bytes) -> bool:
-        return self.intake.knows(path) or self._queue.holds(self.config.name, path)
-
-    def _after_work(self) -> None:
-        """When nothing of this watch waits any more: sweep, and tell those who wait for that."""
-        if not (self._sweep_wanted or self._open) or not self.idle():
-            return
-        if self._sweep_wanted:
-            swept = sweep(
-                self._index, self.site, self.rules, self._guard, self._offer_patiently, confirm=self._confirm
-            )  # fmt: skip
-            self._sweep_wanted = self._confirm = False
-            self.held = swept.held
-            self._show_state()
-            if swept.removed:
-                return  # comes again when the removals have been done
-        done, self._open = self._open, []
-        for request in done:
-            request.done.set()
-
-    def idle(self) -> bool:
-        """Nothing of this watch is noted, waits or is in work."""
-        if self.intake.waiting or self._queue.busy(self.config.name):
-            return False
-        query = "SELECT 1 FROM source WHERE state = 0 AND retry_at <= ? AND watch_id = ? LIMIT 1"
-        return self._index.read().execute(query, (time.time() + IDLE_SECONDS, self.site.id)).fetchone() is None
-
-    def _offer_patiently(self, job: Job) -> bool:
-        while not self._queue.offer(job):
-            if self._stopped:
-                return False
-            self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS)
-        return True
-
-    # -- a root that was away ------------------------------------------------------------------------------------------
-
-    def _returned(self) -> bool:
-        try:
-            os.close(atomic.open_root(self.config.path))
-        except OSError:
-            return False
-        self._offline = False
-        if self._live:
-            if self._tree is not None:
-                self._tree.stop()
-                self._tree = None
-            self.rules.forget()
-            self._watch_tree()
-            self.request(Request((b"",)))
-            log.info("root_back", watch=self.config.name, next="reconcile")
-        self._show_state()
-        return True
-
-    def _give_up(self, requests: list[Request]) -> None:
-        for request in requests:
-            request.problem = f"{self.config.path} is away"
-            request.done.set()
+        self.coverage.unwatched(folder)
+        self.rounds.poll_within(self.config.poll_interval)

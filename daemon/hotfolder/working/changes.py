@@ -17,10 +17,12 @@ from hotfolder.working.site import Site, place_key
 
 YOUNG_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0)
 """Seconds between the looks at a damaged young file; together a little more than its 60 seconds."""
+SUSPECT_TRIES = 2
+"""A helper that was killed by SIGKILL may have been somebody's or the system's victim: once more before it counts."""
 PASSING_DELAYS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 """Seconds between tries where waiting can help; after the last one it counts as failed."""
-OUTPUT_DELAY = 60.0
-"""An output that cannot be written is no fault of the image: it is tried for ever, at the latest this often."""
+INNOCENT_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
+"""An output that cannot be written is no fault of the image: it is tried for ever, at the latest after the last."""
 
 _NO_VERSION = Version(-1, 0, 0, 0)
 
@@ -35,13 +37,13 @@ class Retries:
         """Seconds until try number `tries` + 1, or None where this failure counts."""
         if reason.young_may_pass and young:
             delays: tuple[float, ...] = YOUNG_DELAYS if self._patient else (0.0,)
+        elif reason.innocent:
+            return INNOCENT_DELAYS[min(tries, len(INNOCENT_DELAYS)) - 1]
         elif reason.may_pass:
             delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
         else:
             return None
-        if tries <= len(delays):
-            return delays[tries - 1]
-        return OUTPUT_DELAY if reason is Reason.OUTPUT_ERROR else None
+        return delays[tries - 1] if tries <= len(delays) else None
 
 
 def path_of(connection: sqlite3.Connection, row: Row) -> bytes:
@@ -79,6 +81,7 @@ class Done:
     made: tuple[Made, ...]
     stale: frozenset[str]
     facts: Facts
+    epoch: int
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         source_id, folder_id = _source_id(connection, self.site, self.path)
@@ -86,7 +89,7 @@ class Done:
         for preset in self.stale:
             sources.drop_rendition(connection, source_id, preset)
         for made in self.made:
-            sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, epoch=0)
+            sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, self.epoch)
         sources.settle(connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time())
 
 
@@ -115,6 +118,7 @@ class Moved:
     version: Version
     followed: tuple[Made, ...]
     complete: bool
+    epoch: int
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         folder, _, name = self.path.rpartition(b"/")
@@ -123,7 +127,7 @@ class Moved:
         sources.move(connection, self.source_id, folder_id, name)
         connection.execute("DELETE FROM rendition WHERE source_id = ?", (self.source_id,))
         for made in self.followed:
-            sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, epoch=0)
+            sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, self.epoch)
         whole = self.complete and len(self.followed) == len(self.site.signatures)
         turned_done(connection, self.source_id, self.version, self.site.want if whole else "")
         if not whole:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hotfolder import logs
 from hotfolder.keeping import folders, sources
@@ -20,18 +20,24 @@ from hotfolder.working.queue import JobQueue
 
 PAGE = 256
 POLL_SECONDS = 0.5
+CLOCK_SECONDS = 60.0
+"""Looked at again after this at the latest: the clock may be set meanwhile."""
 _START = (-1.0, 0)
 
 log = logs.get("working")
 
 
 class Feeder:
-    """Pages what waits in the index into the backlog lane, oldest and untried first."""
+    """Pages what waits in the index into the backlog lane, oldest and untried first.
 
-    def __init__(self, index: Database, queue: JobQueue, name_of: Callable[[int], str | None]) -> None:
+    Each watch has its share of the lane, so that a slow one holds up no other. `watches` gives ids and names of those
+    whose roots are there.
+    """
+
+    def __init__(self, index: Database, queue: JobQueue, watches: Callable[[], Mapping[int, str]]) -> None:
         self._index = index
         self._queue = queue
-        self._name_of = name_of
+        self._watches = watches
         self._changed = threading.Condition()
         self._kicked = True
         self._stopped = False
@@ -65,41 +71,50 @@ class Feeder:
     def _pause(self) -> float | None:
         """Seconds until a row that is put off becomes due; None where none is."""
         try:
-            moment = sources.next_retry(self._index.read(), time.time() - POLL_SECONDS)
+            moments = [sources.next_retry(self._index.read(), each, time.time()) for each in self._watches()]
         except sqlite3.Error:
             return POLL_SECONDS
-        return None if moment is None else max(POLL_SECONDS / 5, moment - time.time())
+        first = min((moment for moment in moments if moment is not None), default=None)
+        return None if first is None else max(POLL_SECONDS / 5, min(first - time.time(), CLOCK_SECONDS))
 
     def _feed(self) -> None:
-        after = _START
-        while not self._stopped:
-            page = sources.waiting(self._index.read(), time.time(), after, PAGE)
-            if not page:
-                return
-            for row in page:
-                after = (row.retry_at, row.id)
-                if not self._offer(row):
+        """Until each watch has nothing more that is due."""
+        watches = self._watches()
+        after = dict.fromkeys(watches, _START)
+        while after and not self._stopped:
+            share = max(1, self._queue.capacity // len(after))
+            fed = False
+            for watch_id in list(after):
+                room = share - self._queue.depth(Lane.BACKLOG, watches[watch_id])
+                if room <= 0:
+                    continue
+                page = sources.waiting(self._index.read(), watch_id, time.time(), after[watch_id], min(room, PAGE))
+                if not page:
+                    del after[watch_id]
+                for row in page:
+                    if not self._offer(watches[watch_id], row):
+                        break
+                    after[watch_id] = (row.retry_at, row.id)
+                    fed = True
+            if not fed and after:
+                self._queue.wait_share(Lane.BACKLOG, {watches[each]: share for each in after}, POLL_SECONDS)
+                if self._watches() != watches:
+                    self.kick()  # a root came or went
                     return
 
-    def _offer(self, row: Waiting) -> bool:
-        watch = self._name_of(row.watch_id)
-        if watch is None:
-            return True  # of a watch that is no longer configured
+    def _offer(self, watch: str, row: Waiting) -> bool:
+        """False where the lane has no room."""
         connection = self._index.read()
         folder = folders.path_of(connection, row.folder_id)
         path = folder + b"/" + row.name if folder else row.name
-        while not self._queue.holds(watch, path):
-            # It may have been done since its page was read.
-            state = connection.execute("SELECT state FROM source WHERE id = ?", (row.id,)).fetchone()
-            if state is None or state[0] != State.PENDING:
-                return True
-            now = time.monotonic()
-            if self._queue.offer(Job(watch, path, Lane.BACKLOG, now, now, rested=not row.young)):
-                return True
-            while not self._queue.wait_room(Lane.BACKLOG, POLL_SECONDS):
-                if self._stopped:
-                    return False
-        return True
+        if self._queue.holds(watch, path):
+            return True
+        # It may have been done since its page was read.
+        state = connection.execute("SELECT state FROM source WHERE id = ?", (row.id,)).fetchone()
+        if state is None or state[0] != State.PENDING:
+            return True
+        now = time.monotonic()
+        return self._queue.offer(Job(watch, path, Lane.BACKLOG, now, now, rested=not row.young))
 
 
 class Dispatcher:

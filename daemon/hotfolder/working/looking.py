@@ -9,13 +9,24 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import atomic
 from hotfolder.model import Job, Version
+
+CHUNK = 16 << 20
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+_AWAY = frozenset(
+    {
+        errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH,
+        errno.ENODEV, errno.ENXIO, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET,
+    }
+)  # fmt: skip
+"""What a mount says that has gone away."""
 
 
 class Writers(Enum):
@@ -72,15 +83,29 @@ def opened(root_fd: int, path: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def read_all(fd: int, size: int) -> bytes:
-    """`size` bytes from the start; fewer where the file has become shorter. Never more than asked for."""
+def read_all(fd: int, size: int, step: Callable[[], None]) -> bytes:
+    """`size` bytes from the start; fewer where the file has become shorter. `step` is told of each part that came."""
     chunks: list[bytes] = []
     done = 0
-    while done < size and (chunk := os.pread(fd, size - done, done)):
+    while done < size and (chunk := os.pread(fd, min(CHUNK, size - done), done)):
         chunks.append(chunk)
         done += len(chunk)
+        step()
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def version_of(fd: int) -> Version:
     return Version.of(os.fstat(fd))
+
+
+def passing(error: OSError, what: str, reason: Reason = Reason.IO_ERROR) -> SourceError:
+    """An error of the system as one of the source: one that says nothing against it is told from one that may."""
+    text = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in _FULL:
+        text += "; free some space"
+    elif error.errno in _SHORT:
+        reason = Reason.SHORTAGE
+        text += "; raise LimitNOFILE of the service" if error.errno != errno.ENOMEM else ""
+    elif error.errno in _AWAY and reason is Reason.IO_ERROR:
+        reason = Reason.UNREACHABLE
+    return SourceError(reason, f"{what}: {text}")

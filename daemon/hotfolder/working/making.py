@@ -1,122 +1,140 @@
-"""Making what is missing of one source: names claimed, decoded, rendered, published. Knows no queue and no state.
+"""Making what is missing of one source: names claimed, decoded, rendered, published. Knows no queue.
 
 The order is what makes a crash harmless: temporary files first, then the renames, then (by the caller) the index.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import BinaryIO
+from dataclasses import dataclass, replace
 
 from hotfolder import imaging
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.plan import Plan
-from hotfolder.keeping import atomic, folders, layout, sources
+from hotfolder.keeping import atomic, sources
 from hotfolder.keeping.atomic import Staging
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.layout import Target
-from hotfolder.keeping.sources import Made
-from hotfolder.model import show
-from hotfolder.presets import OPTIMIZED
-from hotfolder.working.site import AREAS, Site, place_key
+from hotfolder.keeping.database import Change, Database
+from hotfolder.keeping.inflight import InFlight
+from hotfolder.keeping.sources import Made, Row
+from hotfolder.model import Job, Outcome, Rendition, Result, Version
+from hotfolder.working import changes, following, isolation, looking
+from hotfolder.working.claims import Claim, Claims, check_names
+from hotfolder.working.isolation import Work
+from hotfolder.working.oversight import GivenUp, Phase, Task
+from hotfolder.working.site import AREAS, Site
 
 Stage = Callable[[str, float], None]
-Key = tuple[int, bytes, int, bytes]
-
-
-class Claims:
-    """Rendition paths of jobs in flight: no two of them may write one file."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._taken: set[Key] = set()
-
-    def take(self, site: Site, folder: bytes, targets: Iterable[Target]) -> Claim | None:
-        """Hold these paths until released. None, and nothing held, where another job has one of them."""
-        where = layout.fold(folder) if site.folds else folder
-        keys = frozenset((site.id, where, AREAS.index(t.area), place_key(site, t.name)) for t in targets)
-        with self._lock:
-            if keys & self._taken:
-                return None
-            self._taken |= keys
-        return Claim(self, keys)
-
-    def release(self, keys: frozenset[Key]) -> None:
-        with self._lock:
-            self._taken -= keys
+SMALL_SHARE = 0.05
+"""On a file system that is no larger than `limits.min_free` this share has to be free instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """Rendition paths held by one job."""
+class Finding:
+    """What came of a job: the outcome to tell, and the change of the index that has to be committed first."""
 
-    claims: Claims
-    keys: frozenset[Key]
-
-    def release(self) -> None:
-        """Doing it twice does no harm."""
-        self.claims.release(self.keys)
-
-
-def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Target], source_id: int) -> None:
-    """Raises SourceError(NAME_TAKEN) where the index gives one of the paths to another source."""
-    connection = index.read()
-    folder_id = folders.find(connection, site.id, folder)
-    if folder_id is None and site.folds:
-        return  # a twin by case is met by the index's unique key when the row is written
-    if folder_id is None:
-        return
-    place = folders.place(connection, folder_id)
-    for target in targets:
-        other = sources.owner(connection, place, AREAS.index(target.area), place_key(site, target.name), source_id)
-        if other is not None:
-            raise SourceError(
-                Reason.NAME_TAKEN,
-                f"its rendition {show(target.name)} belongs to another source of this folder; rename one of the two",
-            )
+    outcome: Outcome
+    change: Change | None = None
+    claim: Claim | None = None
+    """Rendition names that are held until the rows say whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """What decoding told of the source, and what was made of it."""
+class Subject:
+    """One source at one version, opened, with the job that asked for it."""
 
-    decoder: str
-    format: str
-    width: int
-    height: int
-    made: tuple[Made, ...]
-    notes: tuple[str, ...]
+    site: Site
+    job: Job
+    task: Task
+    slot: int
+    row: Row | None
+    version: Version
+    fd: int
+
+    @property
+    def folder(self) -> bytes:
+        return self.job.path.rpartition(b"/")[0]
+
+    @property
+    def name(self) -> bytes:
+        return self.job.path.rpartition(b"/")[2]
 
 
-def render(
-    opened: imaging.Opened, data: bytes, name: bytes, site: Site, wanted: Mapping[str, str], staging: Staging,
-    limits: imaging.Limits, stage: Stage,
-) -> tuple[imaging.Rendered, dict[str, imaging.Output]]:  # fmt: skip
-    """Render `wanted` (preset → plan as JSON) into temporary files; each preset by the whole of its own plan."""
-    targets = site.targets(name)
+class Maker:
+    """Makes renditions; one instance serves all workers."""
 
-    def create(preset: str) -> BinaryIO:
-        return staging.create(targets[preset])
+    def __init__(
+        self, index: Database, claims: Claims, inflight: InFlight, stage: Stage, epoch: Callable[[], int], *,
+        fsync: bool,
+    ) -> None:  # fmt: skip
+        self._index = index
+        self._claims = claims
+        self._inflight = inflight
+        self._stage = stage
+        self._epoch = epoch
+        self._fsync = fsync
 
-    outputs: dict[str, imaging.Output] = {}
-    rendered: imaging.Rendered | None = None
-    for spec in sorted(set(wanted.values())):
-        if rendered is not None:
-            opened = imaging.open_image(data, limits, name)
-        plan = site.plan if spec == site.plan_spec else _plan_of(spec, site)
-        presets = [preset for preset, its_spec in wanted.items() if its_spec == spec]
-        rendered = imaging.render(opened, plan, presets, create, stage)
-        outputs.update({output.preset: output for output in rendered.outputs})
-    assert rendered is not None
-    return rendered, outputs
+    def make(self, subject: Subject, work: Work, wanted: Mapping[str, str], *, isolated: bool) -> Finding:
+        """Make `wanted` (preset → plan as JSON). Raises SourceError, GivenUp."""
+        site, row = subject.site, subject.row
+        targets = site.targets(subject.name)
+        former = sources.renditions(self._index.read(), row.id) if row else []
+        claim = self._claims.take(site, subject.folder, targets.values())
+        if claim is None:
+            raise SourceError(Reason.BUSY, "another source is being written under the same rendition name")
+        subject.task.claim = claim
+        try:
+            check_names(self._index, site, subject.folder, targets.values(), row.id if row else 0)
+            finding = self._publish(subject, former, work, wanted, isolated=isolated)
+        except OSError as error:
+            claim.release()
+            raise output_error(site, error) from error
+        except BaseException:
+            claim.release()
+            raise
+        if finding.change is None:
+            claim.release()
+            return finding
+        return replace(finding, claim=claim)
+
+    def _publish(
+        self, subject: Subject, former: list[Made], work: Work, wanted: Mapping[str, str], *, isolated: bool
+    ) -> Finding:
+        site, task = subject.site, subject.task
+        with output_root(site) as output_fd:
+            with staging_for(site, output_fd, subject.folder, fsync=self._fsync) as staging:
+                task.enter(Phase.WAIT if isolated else Phase.DECODE)
+                rendered = work.render(staging, site.targets(subject.name), self._stage)
+                if not task.keep():
+                    raise GivenUp
+                self._inflight.decoded(subject.slot)
+                if not looking.version_of(subject.fd).same_moment(subject.version):
+                    return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd)))
+                storing = time.monotonic()
+                epoch = self._epoch()
+                made = published(site, subject, wanted, rendered, staging)
+            new = {(m.area, m.name) for m in made if m.note != "kept"}
+            stale = [m for m in former if m.preset in wanted or m.preset not in site.signatures]
+            following.remove(site, output_fd, subject.folder, [m for m in stale if (m.area, m.name) not in new])
+            self._stage("store", time.monotonic() - storing)
+        facts = sources.Facts(rendered.decoder, rendered.format, rendered.width, rendered.height)
+        gone = frozenset(m.preset for m in stale)
+        change = changes.Done(site, subject.job.path, subject.version, made, gone, facts, epoch)
+        renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
+        return Finding(Outcome(Result.DONE, renditions, subject.version.size, notes=rendered.notes), change)
+
+
+def parts(site: Site, wanted: Mapping[str, str]) -> tuple[imaging.Part, ...]:
+    """What to render by which plan; a plan of the index that cannot be read any more is replaced by today's."""
+    return isolation.parts({preset: _plan_of(spec, site) for preset, spec in wanted.items()})
 
 
 def _plan_of(spec: str, site: Site) -> Plan:
-    """The plan by which a row was made; where it cannot be read any more, today's."""
+    if spec == site.plan_spec:
+        return site.plan
     try:
         return Plan.from_json(spec)
     except (ValueError, TypeError, KeyError):
@@ -124,21 +142,17 @@ def _plan_of(spec: str, site: Site) -> Plan:
 
 
 def published(
-    site: Site, name: bytes, wanted: Mapping[str, str], outputs: Mapping[str, imaging.Output], staging: Staging,
-    mtime_ns: int,
+    site: Site, subject: Subject, wanted: Mapping[str, str], rendered: imaging.Rendered, staging: Staging
 ) -> tuple[Made, ...]:  # fmt: skip
-    """Give the temporary files their names. Optimized copies carry their source's mtime where the site says so."""
-    targets = site.targets(name)
-    times = {OPTIMIZED: mtime_ns} if site.source_times else {}
-    written = staging.publish(times)
+    """Give the temporary files their names."""
+    targets = site.targets(subject.name)
+    written = staging.publish(site.times(subject.version))
     made = []
-    for preset, output in outputs.items():
+    for output in rendered.outputs:
+        preset, target = output.preset, targets[output.preset]
         size, mtime = written.get(preset, (0, 0))
-        target = targets[preset]
-        area = AREAS.index(target.area)
-        signature, plan = site.signatures[preset], wanted[preset]
         file = (target.name, output.width, output.height, size, mtime, True, output.note)
-        made.append(Made(preset, signature, plan, area, *file))
+        made.append(Made(preset, site.signatures[preset], wanted[preset], AREAS.index(target.area), *file))
     return tuple(made)
 
 
@@ -154,3 +168,22 @@ def output_root(site: Site) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def check_output(site: Site, min_free: int) -> None:
+    """Raises SourceError(OUTPUT_ERROR) where nothing can be written, before anything is read or decoded for it."""
+    try:
+        with output_root(site) as fd:
+            found = os.fstatvfs(fd)
+    except OSError as error:
+        raise output_error(site, error) from error
+    if found.f_flag & os.ST_RDONLY:
+        raise output_error(site, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+    if total and free < (min_free if total > min_free else SMALL_SHARE * total):
+        text = f"only {free // 1_000_000} MB are free, less than limits.min_free; free some space"
+        raise SourceError(Reason.OUTPUT_ERROR, f"the output {site.output} is nearly full: {text}")
+
+
+def output_error(site: Site, error: OSError) -> SourceError:
+    return looking.passing(error, f"the output {site.output} cannot be written", Reason.OUTPUT_ERROR)

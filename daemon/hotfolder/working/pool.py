@@ -96,6 +96,12 @@ class ElasticPool(Executor):
                 self._start()
             self._changed.notify_all()
 
+    def replace(self, thread: threading.Thread) -> None:
+        """Count no longer on this worker, which hangs: another may start. Should it come back, it ends."""
+        with self._changed:
+            self._threads.discard(thread)
+            self._changed.notify_all()
+
     @property
     def size(self) -> int:
         """How many workers it may have now."""
@@ -139,6 +145,8 @@ class ElasticPool(Executor):
     def _next(self) -> tuple[Future[Any], Callable[[], Any]] | None:
         """The next task; None where this worker shall end."""
         with self._changed:
+            if threading.current_thread() not in self._threads:
+                return None  # replaced meanwhile
             self._idle += 1
             self._changed.notify_all()
             while not self._tasks and not self._closed and len(self._threads) <= self._goal:

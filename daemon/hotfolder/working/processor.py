@@ -6,152 +6,119 @@ its row. Nothing is decided here about when a job comes; that is for watching/ a
 
 from __future__ import annotations
 
-import errno
 import os
-import threading
+import sqlite3
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import xxhash
 
 from hotfolder import imaging, logs
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.keeping import atomic, sources
-from hotfolder.keeping.database import Change, Database
-from hotfolder.keeping.inflight import InFlight
+from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Made, Row
 from hotfolder.metrics import Metrics
-from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
+from hotfolder.model import Job, Outcome, Result, State, Version
 from hotfolder.working import changes, following, looking, making
-from hotfolder.working.making import Claim, Claims
+from hotfolder.working.children import Died
+from hotfolder.working.desk import Desk, Entry
+from hotfolder.working.isolation import Asked, Isolation
+from hotfolder.working.making import Finding, Maker, Subject
 from hotfolder.working.memory import Closed, Reservation
-from hotfolder.working.queue import JobQueue
+from hotfolder.working.oversight import GivenUp, Phase
 from hotfolder.working.renames import Renames
 from hotfolder.working.site import Site
+from hotfolder.working.suspects import Suspects
 
 YOUNG_SECONDS = 60.0
 """What was seen to change less than this ago and is damaged may simply not be whole yet."""
 
-IN_FLIGHT_MOST = 512
-"""Jobs that are in work or wait for their commit: each has a note that survives a kill until its rows stand."""
-
 log = logs.get("working")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of a job: the outcome to tell, and the change of the index that has to be committed first."""
-
-    outcome: Outcome
-    change: Change | None = None
-    claim: Claim | None = None
-    """Rendition names that are held until the rows say whose they are."""
-
 
 REUSED = Finding(Outcome(Result.REUSED))
 
 
 class Processor:
-    """Does jobs; one instance serves all workers. `tell` is called once for each job, after its commit."""
+    """Does jobs; one instance serves all workers."""
 
     def __init__(
-        self, index: Database, queue: JobQueue, memory: Reservation, inflight: InFlight, metrics: Metrics,
-        limits: imaging.Limits, tell: Callable[[Job, Outcome], None], *, fsync: bool, patient: bool,
+        self, index: Database, desk: Desk, maker: Maker, renames: Renames, isolation: Isolation, suspects: Suspects,
+        memory: Reservation, metrics: Metrics, limits: imaging.Limits, *, min_free: int, patient: bool,
     ) -> None:  # fmt: skip
         self.sites: Mapping[str, Site] = {}
         self._index = index
-        self._queue = queue
+        self._desk = desk
+        self._maker = maker
+        self._renames = renames
+        self._isolation = isolation
+        self._suspects = suspects
         self._memory = memory
-        self._inflight = inflight
         self._metrics = metrics
         self._limits = limits
-        self._tell = tell
-        self._fsync = fsync
+        self._min_free = min_free
         self._retries = changes.Retries(patient)
-        self._claims = Claims()
-        self._places = threading.BoundedSemaphore(IN_FLIGHT_MOST)
-        self._renames = Renames(index, queue, self._claims)
 
     def run(self, job: Job) -> None:
         """Do one job to its end. Raises nothing that an image, a file or a disk can cause."""
         site = self.sites.get(job.watch)
         if site is None:
-            self._end(job, None, Outcome(Result.GONE))
+            self._desk.refuse(job)
             return
-        site.gate.enter()
-        self._places.acquire()
-        slot = self._inflight.enter(job.watch, job.path)
-        started = time.monotonic()
+        entry = self._desk.enter(site, job)
         try:
-            finding = self._find(site, job, slot)
-        except Closed:
-            finding = Finding(Outcome(Result.CHANGED))  # the program ends: the next start finds it as it was
+            finding = self._find(entry)
+        except (GivenUp, Closed):
+            # Given up: another has the job. Closed: the program ends, and the next start finds it as it was.
+            finding = Finding(Outcome(Result.CHANGED))
+        except (sqlite3.Error, MemoryError) as error:
+            log.error("put_back", watch=job.watch, path=job.path, reason=str(error) or type(error).__name__)
+            finding = Finding(Outcome(Result.CHANGED))
         except Exception as error:  # noqa: BLE001 - a bug must cost one image, not the daemon
             log.error("job_failed", watch=job.watch, path=job.path, error=error)
             finding = self._failed(site, job, SourceError(Reason.INTERNAL, f"{type(error).__name__}: {error}"), None)
-        outcome = replace(finding.outcome, seconds=time.monotonic() - started)
-        if finding.change is None:
-            self._leave(slot)
-            self._end(job, site, outcome)
-        else:
-            future = self._index.write(finding.change)
-            future.add_done_callback(lambda done: self._committed(job, site, slot, finding.claim, outcome, done))
-
-    def _committed(
-        self, job: Job, site: Site, slot: int, claim: Claim | None, outcome: Outcome, done: Future[object]
-    ) -> None:  # fmt: skip
-        if claim is not None:
-            claim.release()
-        error = done.exception()
-        self._leave(slot)
-        if error is not None:
-            # Nothing is lost: the path is looked at again, and what was published is found by then or made anew.
-            log.error("result_not_stored", watch=job.watch, path=job.path, error=error)
-            outcome = Outcome(Result.CHANGED, reason=Reason.IO_ERROR, message=str(error))
-        self._end(job, site, outcome)
-
-    def _leave(self, slot: int) -> None:
-        self._inflight.leave(slot)
-        self._places.release()
-
-    def _end(self, job: Job, site: Site | None, outcome: Outcome) -> None:
-        if site is not None:
-            site.gate.leave()
-        self._tell(job, outcome)
-        self._queue.finish(job)
+        self._desk.leave(entry, finding)
 
     # -- deciding --------------------------------------------------------------------------------------------------
 
-    def _find(self, site: Site, job: Job, slot: int) -> Finding:
+    def _find(self, entry: Entry) -> Finding:
+        site, job = entry.site, entry.job
         row = sources.find(self._index.read(), site.id, job.path)
         if job.unwanted:
             return self._vanished(site, replace(job, deleted=True), row)
         try:
             root_fd = atomic.open_root(site.root)
         except OSError as error:
-            return self._failed(site, job, _passing(error, f"the root {site.root} cannot be opened"), row)
+            entry.task.enter(Phase.WAIT)
+            text = f"the root {site.root} cannot be opened: {os.strerror(error.errno or 0)}"
+            return self._failed(site, job, SourceError(Reason.UNREACHABLE, text), row)
         try:
             with looking.opened(root_fd, job.path) as fd:
-                return self._look(site, job, row, root_fd, fd, slot)
-        except FileNotFoundError:
-            return self._vanished(site, job, row)
-        except MissingExtra as error:
-            return self._skipped(site, job, error, row)
-        except SourceError as error:
-            return self._failed(site, job, error, row)
-        except OSError as error:
-            return self._failed(site, job, _passing(error, "it cannot be read"), row)
+                return self._look(entry, row, root_fd, fd)
+        except (MissingExtra, SourceError, OSError) as error:
+            entry.task.enter(Phase.WAIT)  # raises GivenUp: what follows touches the output
+            return self._ended(site, job, row, error)
         finally:
             os.close(root_fd)
 
-    def _look(self, site: Site, job: Job, row: Row | None, root_fd: int, fd: int, slot: int) -> Finding:
+    def _ended(self, site: Site, job: Job, row: Row | None, error: MissingExtra | SourceError | OSError) -> Finding:
+        if isinstance(error, FileNotFoundError):
+            return self._vanished(site, job, row)
+        if isinstance(error, MissingExtra):
+            return self._skipped(site, job, error, row)
+        if isinstance(error, OSError):
+            error = looking.passing(error, "it cannot be read")
+        return self._failed(site, job, error, row)
+
+    def _look(self, entry: Entry, row: Row | None, root_fd: int, fd: int) -> Finding:
+        site, job, task = entry.site, entry.job, entry.task
         version = looking.version_of(fd)
         if not looking.is_whole(job, version, looking.writers(fd)):
             return Finding(Outcome(Result.CHANGED, look=version))
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._back(row) if row.gone else REUSED
+        task.enter(Phase.WAIT)
         if _is_new(row) and (moved := self._renames.by_hint(site, job, version, root_fd)):
             return Finding(moved)
         if version.size > self._limits.max_bytes:
@@ -162,27 +129,38 @@ class Processor:
         need = version.size
         while True:
             with self._memory.hold(need) as held:
+                task.enter(Phase.LOOK)
                 reading = time.monotonic()
-                data = looking.read_all(fd, version.size)
+                data = looking.read_all(fd, version.size, task.step)
                 hashed = version.hashed(xxhash.xxh3_128_digest(data))
                 if len(data) != version.size or not looking.version_of(fd).same_moment(version):
                     return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
                 self._metrics.stage("read", time.monotonic() - reading)
+                task.enter(Phase.WAIT)
                 if found := self._same_bytes(site, job, row, hashed, root_fd):
                     return found
+                making.check_output(site, self._min_free)
+                subject = Subject(site, job, task, entry.slot, row, hashed, fd)
                 try:
-                    opened = imaging.open_image(data, self._limits, job.path.rpartition(b"/")[2])
                     wanted = self._wanted(site, row, hashed)
-                    total = version.size + opened.memory(site.plan, wanted)
-                    if total <= need or held.try_grow(total):
-                        return self._make(site, job, row, hashed, data, opened, wanted, fd, slot)
-                except SourceError as error:
-                    error.version = hashed
-                    raise
-                except MissingExtra as error:
+                    isolated = self._is_isolated(site, job, subject, data)
+                    asked = Asked(fd, data, subject.name, making.parts(site, wanted))
+                    if not isolated:
+                        task.enter(Phase.DECODE)
+                    with self._isolation.opened(asked, isolated=isolated) as work:
+                        total = version.size + work.need
+                        if total <= need or held.try_grow(total):
+                            return self._maker.make(subject, work, wanted, isolated=isolated)
+                except (SourceError, MissingExtra) as error:
                     error.version = hashed
                     raise
             need = total  # no room to grow into: let go, wait in line for all of it, and read again
+
+    def _is_isolated(self, site: Site, job: Job, subject: Subject, data: bytes) -> bool:
+        isolated = self._isolation.applies(data, subject.name, suspect=(site.id, job.path) in self._suspects)
+        if isolated:
+            self._desk.harmless(subject.slot)
+        return isolated
 
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version, root_fd: int) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
@@ -215,55 +193,7 @@ class Processor:
                 wanted[preset] = former.plan
         return wanted
 
-    # -- making ----------------------------------------------------------------------------------------------------
-
-    def _make(
-        self, site: Site, job: Job, row: Row | None, version: Version, data: bytes, opened: imaging.Opened,
-        wanted: dict[str, str], fd: int, slot: int,
-    ) -> Finding:  # fmt: skip
-        folder, _, name = job.path.rpartition(b"/")
-        targets = site.targets(name)
-        former = sources.renditions(self._index.read(), row.id) if row else []
-        claim = self._claims.take(site, folder, targets.values())
-        if claim is None:
-            raise SourceError(Reason.BUSY, "another source is being written under the same rendition name")
-        try:
-            making.check_names(self._index, site, folder, targets.values(), row.id if row else 0)
-            finding = self._publish(site, job, former, version, data, opened, wanted, fd, slot)
-        except OSError as error:
-            claim.release()
-            raise _passing(error, f"the output {site.output} cannot be written", Reason.OUTPUT_ERROR) from error
-        except BaseException:
-            claim.release()
-            raise
-        if finding.change is None:
-            claim.release()
-            return finding
-        return replace(finding, claim=claim)
-
-    def _publish(
-        self, site: Site, job: Job, former: list[Made], version: Version, data: bytes, opened: imaging.Opened,
-        wanted: dict[str, str], fd: int, slot: int,
-    ) -> Finding:  # fmt: skip
-        folder, _, name = job.path.rpartition(b"/")
-        with making.output_root(site) as output_fd:
-            with making.staging_for(site, output_fd, folder, fsync=self._fsync) as staging:
-                self._inflight.decoding(slot)
-                rendered, outputs = making.render(
-                    opened, data, name, site, wanted, staging, self._limits, self._metrics.stage
-                )
-                if not looking.version_of(fd).same_moment(version):
-                    return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
-                storing = time.monotonic()
-                made = making.published(site, name, wanted, outputs, staging, version.mtime_ns)
-            new = {(m.area, m.name) for m in made if m.note != "kept"}
-            stale = [m for m in former if m.preset in wanted or m.preset not in site.signatures]
-            following.remove(site, output_fd, folder, [m for m in stale if (m.area, m.name) not in new])
-            self._metrics.stage("store", time.monotonic() - storing)
-        facts = sources.Facts(rendered.decoder, rendered.format, rendered.width, rendered.height)
-        change = changes.Done(site, job.path, version, made, frozenset(m.preset for m in stale), facts)
-        renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
-        return Finding(Outcome(Result.DONE, renditions, version.size, notes=rendered.notes), change)
+    # -- ends ------------------------------------------------------------------------------------------------------
 
     def _back(self, row: Row) -> Finding:
         return Finding(Outcome(Result.REUSED), lambda c: sources.unmark_gone(c, row.id))
@@ -292,7 +222,7 @@ class Processor:
             with making.output_root(site) as output_fd:
                 following.remove(site, output_fd, job.path.rpartition(b"/")[0], made)
         except OSError as error:
-            return _passing(error, f"the output {site.output} cannot be written", Reason.OUTPUT_ERROR)
+            return making.output_error(site, error)
         return None
 
     def _skipped(self, site: Site, job: Job, error: MissingExtra, row: Row | None) -> Finding:
@@ -308,6 +238,8 @@ class Processor:
         tries = 1 + (row.tries if row is not None and not fresh else 0)
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
         delay = self._retries.delay(error.reason, tries, young=young)
+        if isinstance(error, Died) and error.killed and tries < changes.SUSPECT_TRIES:
+            delay = 1.0
         if delay is not None:
             return Finding(outcome, changes.Retry(site, job.path, time.time() + delay, tries, young))
         made: list[Made] = sources.renditions(self._index.read(), row.id) if row else []
@@ -324,10 +256,3 @@ def _is_new(row: Row | None) -> bool:
 
 def _settled(row: Row, site: Site) -> bool:
     return row.state is not State.PENDING and row.made == site.want
-
-
-def _passing(error: OSError, what: str, reason: Reason = Reason.IO_ERROR) -> SourceError:
-    text = os.strerror(error.errno) if error.errno else str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        text += "; free some space"
-    return SourceError(reason, f"{what}: {text}")

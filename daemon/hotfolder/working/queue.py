@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from hotfolder.model import Job, Lane
@@ -21,6 +21,9 @@ BACKLOG_EVERY = 16
 """While fresh drops keep coming, the backlog still has one turn in sixteen."""
 
 
+HIGHEST = 1 << 30
+
+
 class JobQueue:
     """All operations are O(1) and thread-safe. `capacity` bounds each lane."""
 
@@ -31,6 +34,9 @@ class JobQueue:
         self._lanes: dict[Lane, OrderedDict[Key, Job]] = {lane: OrderedDict() for lane in Lane}
         self._in_work: dict[Key, Job | None] = {}
         self._again: dict[Key, Job] = {}
+        self._most: dict[str, int] = {}
+        self._working: Counter[str] = Counter()
+        self._waiting: Counter[tuple[Lane, str]] = Counter()
         self._turns = 0
         self._fresh_in_a_row = 0
         self._closed = False
@@ -55,14 +61,22 @@ class JobQueue:
                 if merged.lane is lane:
                     waiting[job.key] = merged
                     return True
-                del waiting[job.key]
-                self._lanes[merged.lane][merged.key] = merged  # a rise may pass the bound: it frees a place below
+                self._remove(lane, job.key)
+                self._insert(merged)  # a rise may pass the bound: it frees a place below
                 return True
             if len(self._lanes[job.lane]) >= self.capacity:
                 return False
-            self._lanes[job.lane][job.key] = job
+            self._insert(job)
             self._changed.notify()
             return True
+
+    def _insert(self, job: Job) -> None:
+        self._lanes[job.lane][job.key] = job
+        self._waiting[job.lane, job.watch] += 1
+
+    def _remove(self, lane: Lane, key: Key) -> Job:
+        self._waiting[lane, key[0]] -= 1
+        return self._lanes[lane].pop(key)
 
     # -- taking ----------------------------------------------------------------------------------------------------
 
@@ -74,6 +88,7 @@ class JobQueue:
                 job = self._next()
                 if job is not None:
                     self._in_work[job.key] = job
+                    self._working[job.watch] += 1
                     self._changed.notify_all()
                     return job
                 left = None if deadline is None else deadline - time.monotonic()
@@ -83,15 +98,34 @@ class JobQueue:
             return None
 
     def _next(self) -> Job | None:
-        fresh, backlog = self._lanes[Lane.FRESH], self._lanes[Lane.BACKLOG]
-        if fresh and not (backlog and self._fresh_in_a_row >= BACKLOG_EVERY):
-            self._turns += 1
-            self._fresh_in_a_row += 1
-            return fresh.popitem(last=self._turns % OLDEST_EVERY != 0)[1]
-        if backlog:
+        self._turns += 1
+        newest = self._turns % OLDEST_EVERY != 0
+        patient = self._fresh_in_a_row >= BACKLOG_EVERY
+        if patient and (job := self._pick(Lane.BACKLOG, newest=False)):
             self._fresh_in_a_row = 0
-            return backlog.popitem(last=False)[1]
+            return job
+        if job := self._pick(Lane.FRESH, newest=newest):
+            self._fresh_in_a_row += 1
+            return job
+        self._fresh_in_a_row = 0
+        return self._pick(Lane.BACKLOG, newest=False)
+
+    def _pick(self, lane: Lane, *, newest: bool) -> Job | None:
+        """The first whose watch may have one more in work; nearly always the first of all."""
+        waiting = self._lanes[lane]
+        for key in reversed(waiting) if newest else waiting:
+            if self._working[key[0]] < self._most.get(key[0], HIGHEST):
+                return self._remove(lane, key)
         return None
+
+    def limit(self, watch: str, most: int | None) -> None:
+        """At most so many jobs of this watch in work at once; None: as many as there are workers."""
+        with self._changed:
+            if most is None:
+                self._most.pop(watch, None)
+            else:
+                self._most[watch] = most
+            self._changed.notify_all()
 
     def finish(self, job: Job) -> None:
         """The job has ended; what was announced meanwhile waits now."""
@@ -103,6 +137,7 @@ class JobQueue:
             if (watch, path) in self._in_work:
                 return False
             self._in_work[(watch, path)] = None
+            self._working[watch] += 1
             return True
 
     def release(self, watch: str, path: bytes) -> None:
@@ -111,9 +146,10 @@ class JobQueue:
     def _leave(self, key: Key) -> None:
         with self._changed:
             self._in_work.pop(key, None)
+            self._working[key[0]] -= 1
             again = self._again.pop(key, None)
             if again is not None:  # may pass the bound by as many as there are workers
-                self._lanes[again.lane][key] = again
+                self._insert(again)
             self._changed.notify_all()
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -124,17 +160,17 @@ class JobQueue:
             key = (watch, path)
             return key in self._in_work or any(key in waiting for waiting in self._lanes.values())
 
-    def depth(self, lane: Lane) -> int:
+    def depth(self, lane: Lane, watch: str | None = None) -> int:
+        """How many wait in a lane, of one watch or of all."""
         with self._changed:
-            return len(self._lanes[lane])
+            return len(self._lanes[lane]) if watch is None else self._waiting[lane, watch]
 
     def busy(self, watch: str | None = None) -> int:
         """How many paths, of one watch or of all, wait or are in work."""
         with self._changed:
-            keys = list(self._in_work)
-            for waiting in self._lanes.values():
-                keys += waiting
-        return len(keys) if watch is None else sum(key[0] == watch for key in keys)
+            if watch is None:
+                return len(self._in_work) + sum(map(len, self._lanes.values()))
+            return self._working[watch] + sum(self._waiting[lane, watch] for lane in Lane)
 
     def oldest(self, lane: Lane) -> float | None:
         """Seconds that the longest waiting job of this lane has waited; None where none waits."""
@@ -153,6 +189,18 @@ class JobQueue:
                 lambda: self._closed or len(self._lanes[lane]) <= self.capacity // 2, timeout
             ) and not self._closed  # fmt: skip
 
+    def wait_share(self, lane: Lane, shares: Mapping[str, int], timeout: float) -> bool:
+        """Wait until one of these watches has at most half of its share of the lane; True where one has."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._closed
+                or (
+                    len(self._lanes[lane]) < self.capacity
+                    and any(self._waiting[lane, watch] <= most // 2 for watch, most in shares.items())
+                ),
+                timeout,
+            ) and not self._closed  # fmt: skip
+
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing waits and nothing is in work."""
         with self._changed:
@@ -164,9 +212,9 @@ class JobQueue:
         """Forget what waits, of one watch or of all; gives how many. What is in work goes on."""
         with self._changed:
             count = 0
-            for waiting in self._lanes.values():
+            for lane, waiting in self._lanes.items():
                 for key in [key for key in waiting if watch is None or key[0] == watch]:
-                    del waiting[key]
+                    self._remove(lane, key)
                     count += 1
             self._changed.notify_all()
             return count

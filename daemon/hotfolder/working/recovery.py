@@ -7,6 +7,7 @@ or called otherwise by now, and nobody else would ever know of the file. What is
 from __future__ import annotations
 
 import os
+import sqlite3
 
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
@@ -45,6 +46,27 @@ def recover(index: Database, site: Site, path: bytes) -> int:
     if row is not None and (missing := _known(made, unknown)):
         index.write(lambda c: sources.miss_renditions(c, row.id, missing)).result()
     return count
+
+
+def compare(index: Database, site: Site, source_id: int) -> int:
+    """After a crash of the machine: renditions that are short, empty or gone are made again; gives how many."""
+    connection = index.read()
+    query = "SELECT folder_id FROM source WHERE id = ?"
+    folder = folders.path_of(connection, connection.execute(query, (source_id,)).fetchone()[0])
+    output_fd = atomic.open_root(site.output)
+    try:
+        made = sources.renditions(connection, source_id)
+        lost = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
+    finally:
+        os.close(output_fd)
+    if lost:
+        index.write(lambda c: _make_again(c, source_id, lost)).result()
+    return len(lost)
+
+
+def _make_again(connection: sqlite3.Connection, source_id: int, presets: list[str]) -> None:
+    sources.miss_renditions(connection, source_id, presets)
+    sources.retry(connection, source_id, 0.0, 0)
 
 
 def _known(made: dict[str, Made], presets: list[str]) -> list[str]:

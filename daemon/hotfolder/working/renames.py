@@ -6,6 +6,7 @@ An event may have said so, or the bytes do. The old path has to be gone for cert
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 
 from hotfolder.keeping import atomic, sources
@@ -13,7 +14,7 @@ from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
 from hotfolder.working import changes, following, making
-from hotfolder.working.making import Claims
+from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
@@ -21,10 +22,11 @@ from hotfolder.working.site import Site
 class Renames:
     """Both ways give the outcome, already committed, or None: then the source is made like any new one."""
 
-    def __init__(self, index: Database, queue: JobQueue, claims: Claims) -> None:
+    def __init__(self, index: Database, queue: JobQueue, claims: Claims, epoch: Callable[[], int]) -> None:
         self._index = index
         self._queue = queue
         self._claims = claims
+        self._epoch = epoch
 
     def by_hint(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
         """An event said what the file was called before: where its row has the same version, nothing need be read."""
@@ -62,11 +64,12 @@ class Renames:
             return None
         with contextlib.ExitStack() as ends:
             ends.callback(claim.release)
-            making.check_names(self._index, site, folder, targets, former.id)
+            check_names(self._index, site, folder, targets, former.id)
             output_fd = ends.enter_context(making.output_root(site))
+            epoch = self._epoch()
             followed, left = following.rename(site, output_fd, old, job.path, made)
             following.remove(site, output_fd, old.rpartition(b"/")[0], [each for each in left if each.present])
-            change = changes.Moved(site, former.id, job.path, version, tuple(followed), former.made == site.want)
+            change = changes.Moved(site, former.id, job.path, version, tuple(followed), former.made == site.want, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.
             self._index.write(change).result()
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)

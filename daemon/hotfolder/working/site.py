@@ -16,6 +16,7 @@ from functools import cached_property
 from hotfolder.imaging.plan import Plan
 from hotfolder.keeping import layout
 from hotfolder.keeping.layout import Target
+from hotfolder.model import Version
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 
 AREAS = (layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)
@@ -98,6 +99,10 @@ class Site:
         if self.optimize is not None:
             wanted[OPTIMIZED] = self.optimize.signature
         return wanted
+
+    def times(self, version: Version) -> dict[str, int]:
+        """The mtime in ns that some renditions of this version get."""
+        return {OPTIMIZED: version.mtime_ns} if self.source_times else {}
 
     @cached_property
     def want(self) -> str:

@@ -5,8 +5,10 @@ Pure decisions beside a few reads of /proc and /sys; the daemon asks again and a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import resource
 
 import psutil
 
@@ -60,6 +62,13 @@ def target(current: int, low: int, high: int, waiting: int, cpu_share: float, me
     if cpu_share > 0.97 and current > high // 2:
         return max(low, current - 1)
     return max(low, min(high, current))
+
+
+def raise_file_limit() -> None:
+    """Have as many files open as the system allows this process."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a hard limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _read(path: str) -> str:

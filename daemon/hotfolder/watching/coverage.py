@@ -1,0 +1,108 @@
+"""Which parts of a root are seen by events and which are polled: by mount, and by what is missed.
+
+Read from mountinfo alone, so that asking never touches a mount.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+
+from hotfolder import mounts
+from hotfolder.mounts import Backend
+
+DEAF_AFTER = 3
+"""So many reconciles in a row that found what no event had announced: then that mount is polled."""
+PLACES_MAX = 1000
+
+
+class Coverage:
+    """Folders are relative to the root; ``b""`` is the root."""
+
+    def __init__(self, root: str, wanted: str) -> None:
+        self._root = os.fsencode(os.path.realpath(root))
+        self._wanted = wanted
+        self._lock = threading.Lock()
+        self._grounds: dict[bytes, Backend] = {}
+        self._unwatched: set[bytes] = set()
+        self._deaf: set[bytes] = set()
+        self._strikes: Counter[bytes] = Counter()
+        self.refresh()
+
+    def refresh(self) -> list[bytes]:
+        """Look at the mounts again; gives the folders below the root on which something was mounted or unmounted."""
+        known = mounts.read()
+        prefix = self._root.rstrip(b"/") + b"/"
+        grounds: dict[bytes, Backend] = {}
+        for mount in known:
+            if mount.point.startswith(prefix):
+                grounds[mount.point[len(prefix) :]] = self._backend(mount.fstype)
+        top = mounts.of(self._root, known)
+        grounds[b""] = self._backend(top.fstype if top is not None else "")
+        with self._lock:
+            changed = set(grounds).symmetric_difference(self._grounds) if self._grounds else set()
+            self._grounds = grounds
+            self._deaf &= set(grounds)
+        return sorted(changed)
+
+    def _backend(self, fstype: str) -> Backend:
+        if self._wanted == "auto":
+            return mounts.backend_for(fstype)
+        backend: Backend = self._wanted  # type: ignore[assignment]
+        return backend
+
+    def ground(self, folder: bytes) -> bytes:
+        """The mount point, at or below the root, that a folder lies on."""
+        grounds = self._grounds
+        while folder and folder not in grounds:
+            folder = folder.rpartition(b"/")[0]
+        return folder
+
+    def by_events(self, folder: bytes) -> bool:
+        return self._grounds[self.ground(folder)] != "polling"
+
+    def polled(self) -> tuple[bytes, ...]:
+        """The folders to walk at each poll, none below another."""
+        with self._lock:
+            places = {place for place, backend in self._grounds.items() if backend != "inotify"}
+            places |= self._unwatched | self._deaf
+        return tuple(sorted(place for place in places if not _covered(place, places)))
+
+    @property
+    def mostly_polled(self) -> bool:
+        """Whether the root itself is seen by polls alone, or its events cannot be trusted."""
+        return not self.by_events(b"") or b"" in self._deaf
+
+    def unwatched(self, folder: bytes) -> None:
+        """No kernel watch can be had for it."""
+        with self._lock:
+            if not _covered(folder, self._unwatched):
+                self._unwatched.add(folder)
+            if len(self._unwatched) > PLACES_MAX:
+                self._unwatched = {b""}
+
+    def rewatch(self) -> None:
+        """All folders are being tried again."""
+        with self._lock:
+            self._unwatched.clear()
+
+    def missed(self, found: Counter[bytes]) -> list[bytes]:
+        """A whole reconcile found so much on each ground that no event had announced; gives those that turned deaf."""
+        with self._lock:
+            turned = []
+            for ground in self._grounds:
+                self._strikes[ground] = self._strikes[ground] + 1 if found[ground] else 0
+                if self._strikes[ground] >= DEAF_AFTER and ground not in self._deaf:
+                    self._deaf.add(ground)
+                    turned.append(ground)
+            return turned
+
+
+def _covered(place: bytes, places: set[bytes]) -> bool:
+    """Whether another of the places is above this one."""
+    while place:
+        place = place.rpartition(b"/")[0]
+        if place in places:
+            return True
+    return False

@@ -1,0 +1,93 @@
+"""From a configuration to what the workers and watchers need: sites, rules, folders that have to be there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+
+from hotfolder import imaging, mounts
+from hotfolder.config import Config, Watch
+from hotfolder.errors import StartError
+from hotfolder.keeping import outputs, sources
+from hotfolder.keeping.database import Database
+from hotfolder.model import State
+from hotfolder.watching.rules import Rules
+from hotfolder.working.site import Site
+
+
+def check_folders(watches: Iterable[Watch]) -> None:
+    """Make what may be made. Raises StartError where a root is missing or an output cannot be used."""
+    for watch in watches:
+        if not os.path.isdir(watch.path):
+            if not watch.create:
+                raise StartError(f"watch {watch.name}: {watch.path} is missing; make it, or set `create: true`")
+            try:
+                os.makedirs(watch.path, exist_ok=True)
+            except OSError as error:
+                raise StartError(f"watch {watch.name}: {watch.path}: {os.strerror(error.errno or 0)}") from error
+        outputs.claim(watch.output, watch.files.dir_mode)
+
+
+def site_of(config: Config, watch: Watch, index: Database) -> Site:
+    """The watch as the workers see it; its row is made or brought up to date."""
+    presets = config.all_presets()
+    return Site(
+        name=watch.name,
+        id=index.write(lambda c: _watch_id(c, watch)).result(),
+        root=watch.path,
+        output=watch.output,
+        presets=tuple(presets[name] for name in watch.presets),
+        optimize=watch.optimize.spec,
+        mode=watch.files.mode,
+        dir_mode=watch.files.dir_mode,
+        source_times=watch.files.mtime == "source",
+        keep_deleted=watch.on_delete == "keep",
+        folds=outputs.ignores_case(watch.output),
+        network=mounts.is_remote(watch.path) or mounts.is_remote(watch.output),
+    )
+
+
+def rules_of(config: Config, watch: Watch) -> Rules:
+    """Folders below the root that belong to outputs, to other watches or to the state are left to those."""
+    others = [each.path for each in config.watches if each is not watch]
+    places = [watch.output, config.state, *others, *(each.output for each in config.watches)]
+    root = os.path.realpath(watch.path)
+    inside = [os.path.relpath(os.path.realpath(place), root) for place in places]
+    return Rules(
+        watch.path,
+        recursive=watch.recursive,
+        include=watch.include,
+        exclude=watch.exclude,
+        ignore_files=watch.ignore_files,
+        not_below=[os.fsencode(each) for each in inside if each != "." and not each.startswith("..")],
+    )
+
+
+def _watch_id(connection: sqlite3.Connection, watch: Watch) -> int:
+    """The watch's row. Another root is another tree; another output has none of the renditions yet."""
+    row = connection.execute("SELECT id, root, output FROM watch WHERE name = ?", (watch.name,)).fetchone()
+    if row is None:
+        query = "INSERT INTO watch (name, root, output) VALUES (?, ?, ?)"
+        return int(connection.execute(query, (watch.name, watch.path, watch.output)).lastrowid or 0)
+    watch_id, root, output = row
+    if root != watch.path:
+        connection.execute("UPDATE watch SET root = ?, mount = NULL WHERE id = ?", (watch.path, watch_id))
+    if output != watch.output:
+        connection.execute("UPDATE watch SET output = ? WHERE id = ?", (watch.output, watch_id))
+        below = "SELECT id FROM source WHERE watch_id = ?"
+        connection.execute(f"UPDATE rendition SET present = 0 WHERE source_id IN ({below})", (watch_id,))
+        connection.execute("UPDATE source SET made = '' WHERE watch_id = ?", (watch_id,))
+    return int(watch_id)
+
+
+def retry_decoders(connection: sqlite3.Connection) -> None:
+    """What another version of a decoder refused, or lacked its extra, is tried again; nothing else is."""
+    for decoder in imaging.decoders():
+        name = decoder.rpartition(" ")[0]
+        query = "SELECT source_id FROM failure WHERE decoder LIKE ? AND decoder <> ?"
+        for (source_id,) in connection.execute(query, (f"{name} %", decoder)).fetchall():
+            sources.retry(connection, source_id, 0.0, 0)
+    for extra in imaging.installed_extras():
+        query = "UPDATE source SET state = ? WHERE state = ? AND extra = ?"
+        connection.execute(query, (State.PENDING, State.SKIPPED, extra))

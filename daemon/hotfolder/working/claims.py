@@ -1,0 +1,66 @@
+"""Rendition paths of jobs in flight: no two of them may write one file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hotfolder.errors import Reason, SourceError
+from hotfolder.keeping import folders, layout, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.layout import Target
+from hotfolder.model import show
+from hotfolder.working.site import AREAS, Site, place_key
+
+Key = tuple[int, bytes, int, bytes]
+
+
+class Claims:
+    """Held from before the first byte is written until the rows say whose the files are."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: set[Key] = set()
+
+    def take(self, site: Site, folder: bytes, targets: Iterable[Target]) -> Claim | None:
+        """Hold these paths until released. None, and nothing held, where another job has one of them."""
+        where = layout.fold(folder) if site.folds else folder
+        keys = frozenset((site.id, where, AREAS.index(t.area), place_key(site, t.name)) for t in targets)
+        with self._lock:
+            if keys & self._taken:
+                return None
+            self._taken |= keys
+        return Claim(self, keys)
+
+    def release(self, keys: frozenset[Key]) -> None:
+        with self._lock:
+            self._taken -= keys
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Rendition paths held by one job."""
+
+    claims: Claims
+    keys: frozenset[Key]
+
+    def release(self) -> None:
+        """Doing it twice does no harm."""
+        self.claims.release(self.keys)
+
+
+def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Target], source_id: int) -> None:
+    """Raises SourceError(NAME_TAKEN) where the index gives one of the paths to another source."""
+    connection = index.read()
+    folder_id = folders.find(connection, site.id, folder)
+    if folder_id is None:
+        return  # on an output that folds names a twin is met by the index's unique key when the row is written
+    place = folders.place(connection, folder_id)
+    for target in targets:
+        other = sources.owner(connection, place, AREAS.index(target.area), place_key(site, target.name), source_id)
+        if other is not None:
+            raise SourceError(
+                Reason.NAME_TAKEN,
+                f"its rendition {show(target.name)} belongs to another source of this folder; rename one of the two",
+            )

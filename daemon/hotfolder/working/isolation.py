@@ -1,0 +1,132 @@
+"""Where a picture is decoded: in the worker's own thread, or in a helper process that may die or hang in its place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import BinaryIO, Literal, Protocol
+
+from hotfolder import imaging
+from hotfolder.keeping.atomic import Staging
+from hotfolder.keeping.layout import Target
+from hotfolder.working import children
+from hotfolder.working.children import Child, Children
+
+RISKY = frozenset({"raw", "heif", "avif", "jxl"})
+"""Formats whose decoders hang or crash in the field."""
+STUCK_MOST = 8
+"""So many threads may hang for ever; after that everything is decoded in helpers, which can be ended."""
+
+Stage = Callable[[str, float], None]
+Mode = Literal["auto", "always", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One picture to render: its open file and its bytes, and what to make of it by which plans."""
+
+    fd: int
+    data: bytes
+    name: bytes
+    parts: tuple[imaging.Part, ...]
+
+
+class Work(Protocol):
+    """A picture whose header has been read."""
+
+    need: int
+    """Bytes of memory that rendering takes."""
+
+    def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
+        """Into temporary files. Raises SourceError, OSError."""
+
+
+class Isolation:
+    """`stuck` counts threads that were given up."""
+
+    def __init__(self, mode: Mode, limits: imaging.Limits, job_timeout: float) -> None:
+        self._mode = mode
+        self._limits = limits
+        self.children = Children(job_timeout)
+        self.stuck = 0
+
+    def applies(self, data: bytes, name: bytes, *, suspect: bool) -> bool:
+        """Whether a helper decodes this. Raises SourceError for what is no image at all."""
+        if self._mode != "auto":
+            return self._mode == "always"
+        return suspect or self.stuck >= STUCK_MOST or imaging.sniff(data, name) in RISKY
+
+    @contextmanager
+    def opened(self, asked: Asked, *, isolated: bool) -> Iterator[Work]:
+        """Read the header. Raises SourceError, MissingExtra; Died where that killed the helper."""
+        if not isolated:
+            yield _Here(asked, self._limits)
+            return
+        with self.children.borrow() as child:
+            work = _InChild(child, asked, self._limits)
+            try:
+                yield work
+            finally:
+                work.forget()
+
+
+class _Here:
+    def __init__(self, asked: Asked, limits: imaging.Limits) -> None:
+        self._asked = asked
+        self._limits = limits
+        self._opened = imaging.open_image(asked.data, limits, asked.name)
+        self.need = max(self._opened.memory(plan, presets) for plan, presets in asked.parts)
+
+    def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
+        def create(preset: str) -> BinaryIO:
+            return staging.create(targets[preset])
+
+        asked = self._asked
+        return imaging.render_parts(self._opened, asked.parts, create, self._limits, asked.name, stage)
+
+
+class _InChild:
+    """Two questions: how much memory it takes, and, when that is there, to render into these files."""
+
+    def __init__(self, child: Child, asked: Asked, limits: imaging.Limits) -> None:
+        self._child = child
+        self._presets = [preset for _, presets in asked.parts for preset in presets]
+        self._waits = True
+        question = {
+            "name": os.fsdecode(asked.name), "size": len(asked.data), "limits": asdict(limits),
+            "parts": [(plan.to_json(), presets) for plan, presets in asked.parts],
+        }  # fmt: skip
+        try:
+            self.need = int(child.ask(question, [asked.fd])["need"])
+        except BaseException:
+            self._waits = False
+            raise
+
+    def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
+        files = [staging.create(targets[preset]).fileno() for preset in self._presets]
+        self._waits = False
+        answer = self._child.ask({"go": True}, files)
+        for name, seconds in answer["stages"].items():
+            stage(name, seconds)
+        rendered = children.rendered(answer)
+        made = {output.preset for output in rendered.outputs if output.note != "kept"}
+        for preset in self._presets:
+            if preset not in made:
+                staging.drop(preset)
+        return rendered
+
+    def forget(self) -> None:
+        if self._waits:
+            self._child.tell({"go": False})
+
+
+def parts(wanted: Mapping[str, imaging.Plan]) -> tuple[imaging.Part, ...]:
+    """Presets that share a plan together, in a lasting order."""
+    by_plan: dict[str, list[str]] = {}
+    plans: dict[str, imaging.Plan] = {}
+    for preset, plan in wanted.items():
+        plans[plan.to_json()] = plan
+        by_plan.setdefault(plan.to_json(), []).append(preset)
+    return tuple((plans[spec], tuple(by_plan[spec])) for spec in sorted(by_plan))

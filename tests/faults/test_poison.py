@@ -1,0 +1,111 @@
+"""Images that kill or hang their decoder: they end in quarantine, and nobody else does."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.hooks import BARRIER, DECODER
+from tests.helpers import Daemon, Place, jpeg, wait_for
+
+WATCH = "    presets: [small]\n    optimize: {enabled: false}"
+Run = Callable[[Place], Daemon]
+
+
+def failures(place: Place) -> dict[str, str]:
+    return {row["path"]: row["reason"] for row in place.failures()}
+
+
+def small(number: int | str) -> str:
+    return f"thumbnails/{number}_thumb_small.jpg"
+
+
+@pytest.mark.parametrize("kind", ["segv", "exit"])
+def test_two_of_thirty_two_in_flight(tmp_path: Path, run: Run, kind: str) -> None:
+    place = Place(tmp_path, "pool: {workers: 32}", WATCH)
+    flag = tmp_path / "alone"
+    place.hook(DECODER + BARRIER.format(parties=32, flag=str(flag), seconds=20))
+    for number in range(32):
+        place.put(f"{number}.jpg", jpeg(80, 60, number, comment=kind.encode() if number in (5, 17) else b""))
+    first = Daemon(place)
+    status = first.process.wait(60)
+    assert status == (-signal.SIGSEGV if kind == "segv" else 7), first.text()
+    flag.touch()
+    daemon = run(place)
+    daemon.wait_renditions({small(number) for number in range(32) if number not in (5, 17)})
+    wait_for("both poisons in quarantine", lambda: len(failures(place)) == 2, context=daemon.text)
+    assert {Path(path).name for path in failures(place)} == {"5.jpg", "17.jpg"}
+    how = "killed by signal 11" if kind == "segv" else "ended with status 7"
+    assert all(how in row["message"] and row["reason"] == "crashed" for row in place.failures())
+    assert daemon.process.poll() is None
+    place.put("after.jpg", jpeg(80, 60, 99))
+    wait_for("a later drop", lambda: small("after") in place.renditions(), context=daemon.text)
+    assert daemon.stop() == 0
+
+
+def test_a_kill_convicts_nobody(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, "pool: {workers: 8}", WATCH)
+    flag = tmp_path / "go"
+    place.hook(DECODER + BARRIER.format(parties=99, flag=str(flag), seconds=60))
+    expected = set()
+    for number in range(20):
+        place.put(f"{number}.jpg", jpeg(80, 60, number))
+        expected.add(small(number))
+    killed = run(place)
+    wait_for("work", lambda: killed.metric("hotfolder_workers", state="busy") >= 8, context=killed.text)
+    killed.stop(signal.SIGKILL)
+    flag.touch()
+    daemon = run(place)
+    daemon.wait_renditions(expected)
+    daemon.wait_log(" suspect ", 8)
+    assert failures(place) == {}
+
+
+def test_children_that_are_killed_and_come_back(tmp_path: Path, run: Run) -> None:
+    """SIGKILL may be anybody's: the second one convicts."""
+    place = Place(tmp_path, "pool: {isolate: always}", WATCH)
+    place.hook(DECODER)
+    place.put("a.jpg", jpeg(80, 60, 1))
+    place.put("poison.jpg", jpeg(80, 60, 2, comment=b"kill"))
+    daemon = run(place)
+    daemon.wait_renditions({small("a")})
+    wait_for("the conviction", lambda: len(failures(place)) == 1, context=daemon.text)
+    (row,) = place.failures()
+    assert (row["reason"], row["tries"]) == ("crashed", 2)
+    assert "signal 9" in row["message"]
+
+
+@pytest.mark.parametrize("isolate", ["auto", "always"])
+def test_a_decode_that_never_ends(tmp_path: Path, run: Run, isolate: str) -> None:
+    place = Place(tmp_path, f"pool: {{workers: 2, job_timeout: 2s, isolate: {isolate}}}", WATCH)
+    place.hook(DECODER)
+    daemon = run(place)
+    place.put("hang.jpg", jpeg(80, 60, 1, comment=b"hang"))
+    expected = set()
+    for number in range(12):
+        place.put(f"{number}.jpg", jpeg(80, 60, number + 2))
+        expected.add(small(number))
+    daemon.wait_renditions(expected)
+    wait_for("the conviction", lambda: list(failures(place).values()) == ["timeout"], context=daemon.text)
+    stuck = daemon.metric("hotfolder_workers", state="stuck")
+    wait_for(
+        "the stuck thread's count", lambda: daemon.metric("hotfolder_workers", state="stuck") == (isolate == "auto")
+    )
+    assert stuck <= 1
+    place.put("last.jpg", jpeg(80, 60, 50))
+    daemon.wait_renditions({*expected, small("last")})
+    assert daemon.stop() == 0
+
+
+def test_slow_alone_convicts_nobody(tmp_path: Path, run: Run) -> None:
+    """Many more busy workers than CPUs: each takes far longer than its own time."""
+    place = Place(tmp_path, "pool: {workers: 32, job_timeout: 1500ms}")
+    for number in range(24):
+        place.put(f"{number}.jpg", jpeg(2400, 1600, number))
+    daemon = run(place)
+    wait_for("all", lambda: len(place.renditions()) == 24 * 7, 120, daemon.text)
+    assert failures(place) == {}
+    assert "stuck" not in daemon.text()
