@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from hotfolder import __version__, imaging, logs, wiring
+from hotfolder import __version__, imaging, logs, mounts, wiring
 from hotfolder.config import Config
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.epochs import Epochs
@@ -52,6 +52,7 @@ class Engine:
         self.low, self.high, workers = self._bounds()
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(workers)
+        self.mount_changes = mounts.Changes()
 
     def _bounds(self) -> tuple[int, int, int]:
         wanted = self.config.pool.workers
@@ -183,6 +184,9 @@ class Engine:
 
     def check(self) -> None:
         """Part of the beat: states that follow from time or from several parts."""
+        if self.mount_changes.seen():
+            for watcher in self.watchers.values():
+                watcher.mounts_changed()
         for watcher in self.watchers.values():
             watcher.check(self.index.problem, self.pool.size)
         self.isolation.children.trim()
@@ -231,4 +235,5 @@ class Engine:
         if ended:
             self.inflight.close()
         self.lock.release()
+        self.mount_changes.close()
         return ended

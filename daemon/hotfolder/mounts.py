@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import select
 from dataclasses import dataclass
-from typing import Literal
+from typing import BinaryIO, Literal
 
 Backend = Literal["inotify", "polling", "hybrid"]
 
@@ -39,6 +40,26 @@ def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
     except OSError:
         return []
     return [mount for line in lines if (mount := _parse(line)) is not None]
+
+
+class Changes:
+    """Whether anything has been mounted or unmounted since one asked last: the kernel says so (proc(5), mountinfo)."""
+
+    def __init__(self, path: str = "/proc/self/mountinfo") -> None:
+        self._poll = select.poll()
+        try:
+            self._file: BinaryIO | None = open(path, "rb")  # noqa: SIM115 - lives as long as this
+            self._poll.register(self._file, select.POLLPRI)
+        except OSError:
+            self._file = None
+
+    def seen(self) -> bool:
+        """Never waits."""
+        return bool(self._poll.poll(0))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
 
 def _parse(line: bytes) -> Mount | None:

@@ -35,6 +35,10 @@ def scan(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is to do.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 also where images are in quarantine.")] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Where nothing is known of an image, renditions that are there count as made."),
+    ] = False,
     confirm_deletes: Annotated[
         bool, typer.Option("--confirm-deletes", help="Remove what is missing, however much that is.")
     ] = False,
@@ -49,6 +53,7 @@ def scan(
     body = {
         "watch": watch, "paths": [os.path.abspath(path) for path in paths or []], "verify": verify,
         "confirm_deletes": confirm_deletes,
+        "adopt": adopt,
     }  # fmt: skip
     if dry_run:
         raise typer.Exit(_dry_run(found.config, watch, verify))
@@ -81,7 +86,11 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
         requests = Requests(engine)
         try:
             job_id = requests.rescan(
-                body["watch"], body["paths"], verify=body["verify"], confirm=body["confirm_deletes"]
+                body["watch"],
+                body["paths"],
+                verify=body["verify"],
+                confirm=body["confirm_deletes"],
+                adopt=body["adopt"],
             )
         except OutsideRoots as error:
             raise UsageError(f"{error}: lies below no watched root") from error

@@ -3,7 +3,7 @@
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import decoders, installed_extras, sniff
 from hotfolder.imaging.plan import Plan
-from hotfolder.imaging.render import Output, Part, Rendered, render, render_parts
+from hotfolder.imaging.render import Output, Part, Rendered, render, render_parts, sizes
 
 __all__ = [
     "Limits",
@@ -17,5 +17,6 @@ __all__ = [
     "open_image",
     "render",
     "render_parts",
+    "sizes",
     "sniff",
 ]

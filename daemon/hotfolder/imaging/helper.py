@@ -4,7 +4,7 @@ Parent and helper talk in lines of JSON over a socket; the source and the files 
 question. A picture that kills or hangs its decoder costs this process and nothing else.
 
     parent  {"name", "size", "limits", "parts": [[plan, [presets]], …]}  + the source
-    helper  {"need": bytes}                                 or {"error": …} | {"missing": …}
+    helper  {"need": bytes, "sizes", "facts"}                        or {"error": …} | {"missing": …}
     parent  {"go": true}  + one file for each preset        or {"go": false}: forget it
     helper  {"rendered": …, "stages": {stage: seconds}}     or {"error": …} | {"os_error": …}
 """
@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.plan import Plan
-from hotfolder.imaging.render import Part, render_parts
+from hotfolder.imaging.render import Part, render_parts, sizes
 
 LINE_MAX = 1 << 20
 FILES_MAX = 253
@@ -85,7 +85,9 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
         limits = Limits(**question["limits"])
         parts = [(Plan.from_json(plan), tuple(presets)) for plan, presets in question["parts"]]
         opened = open_image(read_all(files[0], question["size"]), limits, name)
-        send(connection, {"need": max(opened.memory(plan, presets) for plan, presets in parts)})
+        need = max(opened.memory(plan, presets) for plan, presets in parts)
+        facts = (opened.decoder, opened.format, opened.width, opened.height)
+        send(connection, {"need": need, "sizes": sizes(opened, parts[0][0]), "facts": facts})
         going, targets = receive(connection, FILES_MAX)
         files += targets
         if going is not None and going["go"]:

@@ -31,7 +31,7 @@ class Copy:
 def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
     """The format of the copy; None where it cannot carry this source, or the source's cannot be written."""
     format_name = opened.format if spec.format == "keep" else spec.format
-    if format_name not in WRITABLE or not fits(_goal_size(opened.size, spec), format_name):
+    if format_name not in WRITABLE or not fits(goal_size(opened.size, spec), format_name):
         return None
     return cast("Format", format_name)
 
@@ -43,7 +43,7 @@ def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO
         return None
     if opened.animated:
         return _unchanged(opened, spec, file, format_name)
-    picture, icc = resize.scale(image, _goal_size(image.size, spec)), metadata.icc_of(opened.image)
+    picture, icc = resize.scale(image, goal_size(image.size, spec)), metadata.icc_of(opened.image)
     same = format_name == opened.format and picture.size == opened.size and not _alters(spec)
     if picture.mode == "CMYK" and format_name != "jpeg":
         picture, icc, _ = colour.convert(picture, icc)  # only JPEG carries inks
@@ -90,7 +90,8 @@ def _replace(file: BinaryIO, content: bytes) -> int:
     return len(content)
 
 
-def _goal_size(size: tuple[int, int], spec: OptimizeSpec) -> tuple[int, int]:
+def goal_size(size: tuple[int, int], spec: OptimizeSpec) -> tuple[int, int]:
+    """The size of the copy of a picture of this size."""
     longest = max(size)
     if spec.max_dimension is None or longest <= spec.max_dimension:
         return size

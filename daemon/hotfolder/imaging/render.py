@@ -16,7 +16,7 @@ from hotfolder.imaging import colour, formats, metadata, optimize, resize
 from hotfolder.imaging.decode import Limits, Opened, decode, open_image
 from hotfolder.imaging.encode import encode
 from hotfolder.imaging.plan import Plan, Step
-from hotfolder.presets import OPTIMIZED
+from hotfolder.presets import OPTIMIZED, OptimizeSpec
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
@@ -117,11 +117,23 @@ def render_parts(
     return rendered
 
 
+def sizes(opened: Opened, plan: Plan) -> dict[str, tuple[int, int]]:
+    """The size in pixels that each rendition will have; (0, 0) for a copy that cannot be made."""
+    found = {step.preset.name: step.canvas for step in plan.steps(opened.size)}
+    if plan.optimize is not None:
+        copied = _can_be_copied(opened, plan.optimize)
+        found[OPTIMIZED] = optimize.goal_size(opened.size, plan.optimize) if copied else (0, 0)
+    return found
+
+
+def _can_be_copied(opened: Opened, spec: OptimizeSpec) -> bool:
+    goal = optimize.goal(opened, spec)
+    return goal is not None and not (opened.animated and (goal != opened.format or spec.max_dimension is not None))
+
+
 def _optimized(opened: Opened, base: Image.Image, plan: Plan, create: Create) -> Output:
     assert plan.optimize is not None
-    if optimize.goal(opened, plan.optimize) is None:
-        return Output(OPTIMIZED, 0, 0, 0, "kept")
-    if opened.animated and (optimize.goal(opened, plan.optimize) != opened.format or plan.optimize.max_dimension):
+    if not _can_be_copied(opened, plan.optimize):
         return Output(OPTIMIZED, 0, 0, 0, "kept")
     copy = optimize.write(opened, base, plan.optimize, create(OPTIMIZED))
     if copy is None:

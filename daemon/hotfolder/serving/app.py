@@ -32,6 +32,7 @@ class RescanBody(Body):
     paths: Paths = []
     verify: bool = False
     confirm_deletes: bool = False
+    adopt: bool = False
 
 
 class PathsBody(Body):
@@ -117,7 +118,9 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     def rescan(body: RescanBody) -> dict[str, Any]:
         if body.watch is not None and body.watch not in engine.watchers:
             raise HTTPException(404, f"no watch is called {body.watch}")
-        job_id = requests.rescan(body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes)
+        job_id = requests.rescan(
+            body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes, adopt=body.adopt
+        )
         return {"job_id": job_id, "status_url": f"/api/jobs/{job_id}", "total": 0}
 
     @app.get("/api/jobs")

@@ -52,16 +52,18 @@ class Requests:
         self._rescans: OrderedDict[str, Rescan] = OrderedDict()
 
     def rescan(
-        self, watch: str | None, paths: list[str], *, verify: bool = False, confirm: bool = False
+        self, watch: str | None, paths: list[str], *, verify: bool = False, confirm: bool = False, adopt: bool = False
     ) -> str:  # fmt: skip
         """Ask for a reconcile of all, of one watch, or of folders and files. Raises KeyError, OutsideRoots."""
         engine = self._engine
         before = engine.teller.counts
         if paths:
-            requests = self._of_paths(paths, verify=verify, confirm=confirm)
+            requests = self._of_paths(paths, verify=verify, confirm=confirm, adopt=adopt)
         else:
             names = [watch] if watch is not None else list(engine.watchers)
-            requests = [engine.watchers[name].request(Request((b"",), verify, confirm)) for name in names]
+            requests = [
+                engine.watchers[name].request(Request((b"",), verify, confirm, adopt, expected=False)) for name in names
+            ]
         job = Rescan(secrets.token_hex(8), requests, before)
         with self._lock:
             self._rescans[job.id] = job
@@ -69,7 +71,7 @@ class Requests:
                 self._rescans.popitem(last=False)
         return job.id
 
-    def _of_paths(self, paths: list[str], *, verify: bool, confirm: bool) -> list[Request]:
+    def _of_paths(self, paths: list[str], *, verify: bool, confirm: bool, adopt: bool) -> list[Request]:
         """Folders are compared, files looked at; both only where their watch would."""
         by_watch: dict[str, list[bytes]] = {}
         for text in paths:
@@ -82,7 +84,9 @@ class Requests:
                     now = time.monotonic()
                     watcher.look_at(Job(watcher.config.name, path, Lane.BACKLOG, now, now, deleted=True, closed=True))
         watchers = self._engine.watchers
-        return [watchers[name].request(Request(tuple(below), verify, confirm)) for name, below in by_watch.items()]
+        return [
+            watchers[name].request(Request(tuple(below), verify, confirm, adopt)) for name, below in by_watch.items()
+        ]
 
     def locate(self, text: str) -> tuple[Watcher, bytes]:
         """The watch that owns an absolute path, and the path below its root: the innermost root owns it."""

@@ -44,6 +44,7 @@ class Request:
     folders: tuple[bytes, ...]
     verify: bool = False
     confirm: bool = False
+    adopt: bool = False
     expected: bool = True
     findings: list[Findings] = field(default_factory=list)
     problem: str | None = None
@@ -223,6 +224,8 @@ class Rounds:
         if whole and b"" not in request.folders and not request.verify:
             self._open.append(request)  # a walk of everything is part of this round anyway
             return
+        if request.adopt:
+            self._watcher.site.adopts.set()
         for folder in dict.fromkeys(request.folders):
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
@@ -288,6 +291,7 @@ class Rounds:
             if swept.removed:
                 return  # comes again when the removals have been done
         done, self._open = self._open, []
+        self._watcher.site.adopts.clear()
         for request in done:
             request.done.set()
 

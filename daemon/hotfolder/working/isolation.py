@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal, Protocol
 from hotfolder import imaging
 from hotfolder.keeping.atomic import Staging
 from hotfolder.keeping.layout import Target
+from hotfolder.keeping.sources import Facts
 from hotfolder.working import children
 from hotfolder.working.children import Child, Children
 
@@ -38,6 +39,9 @@ class Work(Protocol):
 
     need: int
     """Bytes of memory that rendering takes."""
+    sizes: dict[str, tuple[int, int]]
+    """Width and height that each rendition of the first plan will have; 0 for a copy that cannot be made."""
+    facts: Facts
 
     def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
         """Into temporary files. Raises SourceError, OSError."""
@@ -78,6 +82,9 @@ class _Here:
         self._limits = limits
         self._opened = imaging.open_image(asked.data, limits, asked.name)
         self.need = max(self._opened.memory(plan, presets) for plan, presets in asked.parts)
+        self.sizes = imaging.sizes(self._opened, asked.parts[0][0])
+        opened = self._opened
+        self.facts = Facts(opened.decoder, opened.format, opened.width, opened.height)
 
     def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
         def create(preset: str) -> BinaryIO:
@@ -99,10 +106,13 @@ class _InChild:
             "parts": [(plan.to_json(), presets) for plan, presets in asked.parts],
         }  # fmt: skip
         try:
-            self.need = int(child.ask(question, [asked.fd])["need"])
+            answer = child.ask(question, [asked.fd])
         except BaseException:
             self._waits = False
             raise
+        self.need = int(answer["need"])
+        self.facts = Facts(*answer["facts"])
+        self.sizes = {preset: (size[0], size[1]) for preset, size in answer["sizes"].items()}
 
     def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
         files = [staging.create(targets[preset]).fileno() for preset in self._presets]

@@ -63,6 +63,18 @@ class Subject:
         return self.job.path.rpartition(b"/")[2]
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What was written into temporary files (preset, width, height, note), and what that told of the source."""
+
+    outputs: tuple[tuple[str, int, int, str], ...]
+    facts: sources.Facts
+    notes: tuple[str, ...] = ()
+
+
+Draw = Callable[[Staging], Drawn]
+
+
 class Maker:
     """Makes renditions; one instance serves all workers."""
 
@@ -77,7 +89,22 @@ class Maker:
         self._epoch = epoch
         self._fsync = fsync
 
-    def make(self, subject: Subject, work: Work, wanted: Mapping[str, str], *, isolated: bool) -> Finding:
+    def rendering(self, subject: Subject, work: Work, *, isolated: bool) -> Draw:
+        """Draw by decoding."""
+
+        def draw(staging: Staging) -> Drawn:
+            subject.task.enter(Phase.WAIT if isolated else Phase.DECODE)
+            rendered = work.render(staging, subject.site.targets(subject.name), self._stage)
+            if not subject.task.keep():
+                raise GivenUp
+            self._inflight.decoded(subject.slot)
+            facts = sources.Facts(rendered.decoder, rendered.format, rendered.width, rendered.height)
+            outputs = tuple((each.preset, each.width, each.height, each.note) for each in rendered.outputs)
+            return Drawn(outputs, facts, rendered.notes)
+
+        return draw
+
+    def make(self, subject: Subject, wanted: Mapping[str, str], draw: Draw, *, result: Result = Result.DONE) -> Finding:
         """Make `wanted` (preset → plan as JSON). Raises SourceError, GivenUp."""
         site, row = subject.site, subject.row
         targets = site.targets(subject.name)
@@ -88,7 +115,7 @@ class Maker:
         subject.task.claim = claim
         try:
             check_names(self._index, site, subject.folder, targets.values(), row.id if row else 0)
-            finding = self._publish(subject, former, work, wanted, isolated=isolated)
+            finding = self._publish(subject, former, wanted, draw, result)
         except OSError as error:
             claim.release()
             raise output_error(site, error) from error
@@ -101,30 +128,25 @@ class Maker:
         return replace(finding, claim=claim)
 
     def _publish(
-        self, subject: Subject, former: list[Made], work: Work, wanted: Mapping[str, str], *, isolated: bool
+        self, subject: Subject, former: list[Made], wanted: Mapping[str, str], draw: Draw, result: Result
     ) -> Finding:
-        site, task = subject.site, subject.task
+        site = subject.site
         with output_root(site) as output_fd:
             with staging_for(site, output_fd, subject.folder, fsync=self._fsync) as staging:
-                task.enter(Phase.WAIT if isolated else Phase.DECODE)
-                rendered = work.render(staging, site.targets(subject.name), self._stage)
-                if not task.keep():
-                    raise GivenUp
-                self._inflight.decoded(subject.slot)
+                drawn = draw(staging)
                 if not looking.version_of(subject.fd).same_moment(subject.version):
                     return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd)))
                 storing = time.monotonic()
                 epoch = self._epoch()
-                made = published(site, subject, wanted, rendered, staging)
+                made = published(site, subject, wanted, drawn, staging)
             new = {(m.area, m.name) for m in made if m.note != "kept"}
             stale = [m for m in former if m.preset in wanted or m.preset not in site.signatures]
             following.remove(site, output_fd, subject.folder, [m for m in stale if (m.area, m.name) not in new])
             self._stage("store", time.monotonic() - storing)
-        facts = sources.Facts(rendered.decoder, rendered.format, rendered.width, rendered.height)
         gone = frozenset(m.preset for m in stale)
-        change = changes.Done(site, subject.job.path, subject.version, made, gone, facts, epoch)
+        change = changes.Done(site, subject.job.path, subject.version, made, gone, drawn.facts, epoch)
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
-        return Finding(Outcome(Result.DONE, renditions, subject.version.size, notes=rendered.notes), change)
+        return Finding(Outcome(result, renditions, subject.version.size, notes=drawn.notes), change)
 
 
 def parts(site: Site, wanted: Mapping[str, str]) -> tuple[imaging.Part, ...]:
@@ -142,16 +164,16 @@ def _plan_of(spec: str, site: Site) -> Plan:
 
 
 def published(
-    site: Site, subject: Subject, wanted: Mapping[str, str], rendered: imaging.Rendered, staging: Staging
+    site: Site, subject: Subject, wanted: Mapping[str, str], drawn: Drawn, staging: Staging
 ) -> tuple[Made, ...]:  # fmt: skip
     """Give the temporary files their names."""
     targets = site.targets(subject.name)
     written = staging.publish(site.times(subject.version))
     made = []
-    for output in rendered.outputs:
-        preset, target = output.preset, targets[output.preset]
+    for preset, width, height, note in drawn.outputs:
+        target = targets[preset]
         size, mtime = written.get(preset, (0, 0))
-        file = (target.name, output.width, output.height, size, mtime, True, output.note)
+        file = (target.name, width, height, size, mtime, True, note)
         made.append(Made(preset, site.signatures[preset], wanted[preset], AREAS.index(target.area), *file))
     return tuple(made)
 

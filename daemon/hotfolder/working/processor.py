@@ -21,11 +21,11 @@ from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Made, Row
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result, State, Version
-from hotfolder.working import changes, following, looking, making
+from hotfolder.working import changes, following, looking, making, twins
 from hotfolder.working.children import Died
 from hotfolder.working.desk import Desk, Entry
-from hotfolder.working.isolation import Asked, Isolation
-from hotfolder.working.making import Finding, Maker, Subject
+from hotfolder.working.isolation import Asked, Isolation, Work
+from hotfolder.working.making import Drawn, Finding, Maker, Subject
 from hotfolder.working.memory import Closed, Reservation
 from hotfolder.working.oversight import GivenUp, Phase
 from hotfolder.working.renames import Renames
@@ -141,6 +141,8 @@ class Processor:
                     return found
                 making.check_output(site, self._min_free)
                 subject = Subject(site, job, task, entry.slot, row, hashed, fd)
+                if _is_new(row) and (copied := self._copied(subject)):
+                    return copied
                 try:
                     wanted = self._wanted(site, row, hashed)
                     isolated = self._is_isolated(site, job, subject, data)
@@ -150,11 +152,35 @@ class Processor:
                     with self._isolation.opened(asked, isolated=isolated) as work:
                         total = version.size + work.need
                         if total <= need or held.try_grow(total):
-                            return self._maker.make(subject, work, wanted, isolated=isolated)
+                            return self._render(subject, work, wanted, isolated=isolated)
                 except (SourceError, MissingExtra) as error:
                     error.version = hashed
                     raise
             need = total  # no room to grow into: let go, wait in line for all of it, and read again
+
+    def _copied(self, subject: Subject) -> Finding | None:
+        """It has the bytes of another source, which stays: copies of that one's renditions serve."""
+        if (twin := twins.find(self._index, subject)) is None:
+            return None
+        wanted, draw = twin
+        try:
+            return self._maker.make(subject, wanted, draw, result=Result.REUSED)
+        except twins.NoTwin:
+            return None
+
+    def _render(self, subject: Subject, work: Work, wanted: dict[str, str], *, isolated: bool) -> Finding:
+        """Make what is wanted; where the site adopts, what lies there already is left as it is."""
+        adopts = subject.site.adopts.is_set() and _is_new(subject.row)
+        found = twins.adopted(subject, work.sizes) if adopts else {}
+        missing = {preset: plan for preset, plan in wanted.items() if preset not in found}
+        if not found or missing:
+            draw = self._maker.rendering(subject, work, isolated=isolated)
+        else:
+            draw, missing = (lambda staging: Drawn((), work.facts)), {}
+        finding = self._maker.make(subject, missing, draw, result=Result.DONE if missing else Result.REUSED)
+        if found and isinstance(finding.change, changes.Done):
+            finding = replace(finding, change=replace(finding.change, made=finding.change.made + tuple(found.values())))
+        return finding
 
     def _is_isolated(self, site: Site, job: Job, subject: Subject, data: bytes) -> bool:
         isolated = self._isolation.applies(data, subject.name, suspect=(site.id, job.path) in self._suspects)

@@ -79,6 +79,8 @@ class Site:
     folds: bool
     network: bool = False
     gate: Gate = field(default_factory=Gate)
+    adopts: threading.Event = field(default_factory=threading.Event)
+    """Set while renditions that lie there already, and are in no index, count as made."""
 
     @cached_property
     def plan(self) -> Plan:
