@@ -127,15 +127,14 @@ class Place:
 class Daemon:
     """`hotfolder run` as a process of its own."""
 
-    def __init__(self, place: Place, user: int | None = None) -> None:
+    def __init__(self, place: Place, *wrapper: str) -> None:
         self.place = place
         self.log = place.base / "run.log"
         self._log_file = self.log.open("ab")
-        command = [sys.executable, "-c", "from hotfolder.cli import main; main()", "run"]
+        command = [*wrapper, sys.executable, "-c", "from hotfolder.cli import main; main()", "run"]
         self.process = subprocess.Popen(
-            command, cwd=place.base, stdout=self._log_file, stderr=self._log_file, env=place.environment(), user=user,
-            extra_groups=[] if user else None,
-        )  # fmt: skip
+            command, cwd=place.base, stdout=self._log_file, stderr=self._log_file, env=place.environment()
+        )
         self._offset = self.log.stat().st_size
 
     def ready(self) -> Daemon:

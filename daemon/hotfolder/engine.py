@@ -70,7 +70,7 @@ class Engine:
         self.lock.acquire()
         try:
             wiring.check_folders(self.config.watches)
-            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=2 * IN_FLIGHT_MOST)
+            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=IN_FLIGHT_MOST + 64)
             renewed = self.index.open(clean=self.inflight.clean)
         except BaseException:
             self.lock.release()

@@ -38,3 +38,72 @@ def load2(self):
 ImageFile.ImageFile.load = load2
 """
 """Appended: decoding begins only when so many are at it at once, as long as the flag's file is missing."""
+
+BLOCK = """
+import os, threading
+_real = dict(open=os.open, scandir=os.scandir)
+
+def _blocks(path):
+    name = os.fsencode(path) if isinstance(path, (str, bytes)) else os.readlink(f"/proc/self/fd/{{path}}").encode()
+    return name.startswith(ROOT) and os.path.exists(FLAG)
+
+def _wrap(name):
+    real = _real[name]
+    def call(path=".", *args, **keys):
+        while _blocks(path):
+            threading.Event().wait(0.05)
+        return real(path, *args, **keys)
+    setattr(os, name, call)
+
+ROOT, FLAG = {root!r}, {flag!r}
+for _name in ("open", "scandir"):
+    _wrap(_name)
+"""
+"""A root that does not answer while the flag's file is there: opening and listing it blocks."""
+
+HALF_LISTED = """
+import os
+_scandir = os.scandir
+
+class _Half:
+    def __init__(self, entries):
+        self._entries = entries
+        self._begun = False
+    def __enter__(self):
+        return self
+    def __exit__(self, *args):
+        self._entries.close()
+    def close(self):
+        self._entries.close()
+    def __iter__(self):
+        return self
+    def __next__(self):
+        if self._begun and os.path.exists({flag!r}):
+            raise OSError(5, "Input/output error")
+        self._begun = True
+        return next(self._entries)
+
+os.scandir = lambda path=".": _Half(_scandir(path))
+"""
+"""Every listing fails after it has begun, while the flag's file is there."""
+
+DEAF = """
+from hotfolder.watching import inotify
+inotify.TreeWatcher.on_event = lambda self, event: None
+"""
+"""No event ever arrives."""
+
+CLOCK = """
+import os, time
+_time = time.time
+
+def now():
+    try:
+        with open({flag!r}) as file:
+            return _time() + float(file.read() or 0)
+    except OSError:
+        return _time()
+
+time.time = now
+"""
+"""The clock goes wrong by as many seconds as the flag's file says."""
