@@ -175,6 +175,9 @@ class Daemon:
                 return float(value)
         return 0.0
 
+    def wait_metric(self, name: str, least: float, **labels: str) -> None:
+        wait_for(f"{name} to reach {least:g}", lambda: self.metric(name, **labels) >= least, context=self.text)
+
     def decoded(self) -> float:
         """How many images have been decoded since the start."""
         return self.metric("hotfolder_stage_duration_seconds_count", stage="decode")

@@ -117,7 +117,12 @@ def test_a_full_state(tmp_path: Path, run: Run, small_disk: Callable[[str], Path
     (disk / BALLAST).unlink()
     wait_for("all made", lambda: place.renditions() == expected, 60, daemon.text)
     wait_for("ready again", lambda: unready(daemon) == {}, 60, context=daemon.text)
-    wait_for("all rows", lambda: len([row for row in place.export() if row["state"] == "done"]) == 31, 10, lambda: str([(row["path"][-9:], row["state"]) for row in place.export()]) + daemon.text())
+    wait_for(
+        "all rows",
+        lambda: len([row for row in place.export() if row["state"] == "done"]) == 31,
+        10,
+        lambda: str([(row["path"][-9:], row["state"]) for row in place.export()]) + daemon.text(),
+    )
     assert daemon.stop() == 0
     with closing(sqlite3.connect(disk / "state/index.db")) as index:
         assert index.execute("PRAGMA integrity_check").fetchone() == ("ok",)

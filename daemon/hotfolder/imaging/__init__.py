@@ -1,9 +1,9 @@
 """Pixels, and nothing of the daemon: decode once, make every rendition. Imports only presets and errors."""
 
 from hotfolder.imaging.decode import Limits, Opened, open_image
-from hotfolder.imaging.formats import decoders, installed_extras, sniff
+from hotfolder.imaging.formats import decoders, installed_extras, is_hollow, sniff
 from hotfolder.imaging.plan import Plan
-from hotfolder.imaging.render import Output, Part, Rendered, render, render_parts, sizes
+from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes
 
 __all__ = [
     "Limits",
@@ -14,6 +14,8 @@ __all__ = [
     "Rendered",
     "decoders",
     "installed_extras",
+    "is_hollow",
+    "narrowed",
     "open_image",
     "render",
     "render_parts",

@@ -31,6 +31,7 @@ EXTRAS = {"heif": ("heif", "pillow_heif"), "jxl": ("jxl", "pillow_jxl"), "raw": 
 """Formats that an extra decodes: the extra's name, and the module that it brings."""
 DISTRIBUTIONS = {"heif": "pillow-heif", "jxl": "pillow-jxl-plugin", "raw": "rawpy"}
 
+HOLLOW = 512
 RAW_EXTENSIONS = (b".dng", b".cr2", b".cr3", b".nef", b".arw", b".orf", b".rw2", b".raf")
 
 _MARKS: tuple[tuple[bytes, str], ...] = (
@@ -156,6 +157,16 @@ def cut_short(data: bytes, format_name: str) -> bool:
     if format_name == "bmp":
         return int.from_bytes(data[2:6], "little") > len(data)
     return format_name in ("avif", "heif") and _box_cut(data)
+
+
+def is_hollow(data: bytes) -> bool:
+    """Whether a JPEG runs out into zeros before its end: room that was made for it and is not filled yet.
+
+    Padding behind the end is none of that. libjpeg would show what there is, and grey for the rest.
+    """
+    if not data.startswith(b"\xff\xd8\xff") or data[-HOLLOW:] != bytes(HOLLOW):
+        return False
+    return not data.rstrip(b"\0").endswith(b"\xff\xd9")
 
 
 def _box_cut(data: bytes) -> bool:

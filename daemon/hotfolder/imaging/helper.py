@@ -5,7 +5,7 @@ question. A picture that kills or hangs its decoder costs this process and nothi
 
     parent  {"name", "size", "limits", "parts": [[plan, [presets]], …]}  + the source
     helper  {"need": bytes, "sizes", "facts"}                        or {"error": …} | {"missing": …}
-    parent  {"go": true}  + one file for each preset        or {"go": false}: forget it
+    parent  {"go": true, "presets"}  + one file for each preset        or {"go": false}: forget it
     helper  {"rendered": …, "stages": {stage: seconds}}     or {"error": …} | {"os_error": …}
 """
 
@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.plan import Plan
-from hotfolder.imaging.render import Part, render_parts, sizes
+from hotfolder.imaging.render import Part, narrowed, render_parts, sizes
 
 LINE_MAX = 1 << 20
 FILES_MAX = 253
@@ -91,7 +91,7 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
         going, targets = receive(connection, FILES_MAX)
         files += targets
         if going is not None and going["go"]:
-            send(connection, _rendered(opened, parts, targets, limits, name))
+            send(connection, _rendered(opened, narrowed(parts, going["presets"]), targets, limits, name))
     except SourceError as error:
         send(connection, {"error": {"reason": error.reason, "message": error.message, "decoder": error.decoder}})
     except MissingExtra as error:

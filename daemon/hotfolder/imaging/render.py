@@ -103,6 +103,12 @@ def render(
     return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes)
 
 
+def narrowed(parts: Sequence[Part], only: Collection[str]) -> tuple[Part, ...]:
+    """The parts without what is not wanted."""
+    chosen = ((plan, tuple(preset for preset in presets if preset in only)) for plan, presets in parts)
+    return tuple((plan, presets) for plan, presets in chosen if presets)
+
+
 def render_parts(
     opened: Opened, parts: Sequence[Part], create: Create, limits: Limits, name: bytes, stage: Stage = _ignore
 ) -> Rendered:  # fmt: skip

@@ -45,6 +45,10 @@ class Retries:
             return None
         return delays[tries - 1] if tries <= len(delays) else None
 
+    def waits_for_more(self, row: Row | None) -> bool:
+        """Whether a young file has tries left before it is taken as it is."""
+        return row is None or row.tries < (len(YOUNG_DELAYS) if self._patient else 1)
+
 
 def path_of(connection: sqlite3.Connection, row: Row) -> bytes:
     folder = folders.path_of(connection, row.folder_id)

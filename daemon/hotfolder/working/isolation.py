@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import BinaryIO, Literal, Protocol
@@ -43,8 +43,10 @@ class Work(Protocol):
     """Width and height that each rendition of the first plan will have; 0 for a copy that cannot be made."""
     facts: Facts
 
-    def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
-        """Into temporary files. Raises SourceError, OSError."""
+    def render(
+        self, staging: Staging, targets: Mapping[str, Target], stage: Stage, only: Collection[str]
+    ) -> imaging.Rendered:
+        """Those of the presets that are in `only`, into temporary files. Raises SourceError, OSError."""
 
 
 class Isolation:
@@ -86,12 +88,15 @@ class _Here:
         opened = self._opened
         self.facts = Facts(opened.decoder, opened.format, opened.width, opened.height)
 
-    def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
+    def render(
+        self, staging: Staging, targets: Mapping[str, Target], stage: Stage, only: Collection[str]
+    ) -> imaging.Rendered:
         def create(preset: str) -> BinaryIO:
             return staging.create(targets[preset])
 
         asked = self._asked
-        return imaging.render_parts(self._opened, asked.parts, create, self._limits, asked.name, stage)
+        chosen = imaging.narrowed(asked.parts, only)
+        return imaging.render_parts(self._opened, chosen, create, self._limits, asked.name, stage)
 
 
 class _InChild:
@@ -114,15 +119,18 @@ class _InChild:
         self.facts = Facts(*answer["facts"])
         self.sizes = {preset: (size[0], size[1]) for preset, size in answer["sizes"].items()}
 
-    def render(self, staging: Staging, targets: Mapping[str, Target], stage: Stage) -> imaging.Rendered:
-        files = [staging.create(targets[preset]).fileno() for preset in self._presets]
+    def render(
+        self, staging: Staging, targets: Mapping[str, Target], stage: Stage, only: Collection[str]
+    ) -> imaging.Rendered:
+        presets = [preset for preset in self._presets if preset in only]
+        files = [staging.create(targets[preset]).fileno() for preset in presets]
         self._waits = False
-        answer = self._child.ask({"go": True}, files)
+        answer = self._child.ask({"go": True, "presets": presets}, files)
         for name, seconds in answer["stages"].items():
             stage(name, seconds)
         rendered = children.rendered(answer)
         made = {output.preset for output in rendered.outputs if output.note != "kept"}
-        for preset in self._presets:
+        for preset in presets:
             if preset not in made:
                 staging.drop(preset)
         return rendered

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -89,12 +89,12 @@ class Maker:
         self._epoch = epoch
         self._fsync = fsync
 
-    def rendering(self, subject: Subject, work: Work, *, isolated: bool) -> Draw:
-        """Draw by decoding."""
+    def rendering(self, subject: Subject, work: Work, presets: Collection[str], *, isolated: bool) -> Draw:
+        """Draw these by decoding."""
 
         def draw(staging: Staging) -> Drawn:
             subject.task.enter(Phase.WAIT if isolated else Phase.DECODE)
-            rendered = work.render(staging, subject.site.targets(subject.name), self._stage)
+            rendered = work.render(staging, subject.site.targets(subject.name), self._stage, presets)
             if not subject.task.keep():
                 raise GivenUp
             self._inflight.decoded(subject.slot)

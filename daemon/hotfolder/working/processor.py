@@ -139,6 +139,9 @@ class Processor:
                 task.enter(Phase.WAIT)
                 if found := self._same_bytes(site, job, row, hashed, root_fd):
                     return found
+                if self._is_young(job, row) and self._retries.waits_for_more(row) and imaging.is_hollow(data):
+                    text = "its end is still empty: it is being filled"
+                    raise SourceError(Reason.TRUNCATED, text, version=hashed)
                 making.check_output(site, self._min_free)
                 subject = Subject(site, job, task, entry.slot, row, hashed, fd)
                 if _is_new(row) and (copied := self._copied(subject)):
@@ -174,7 +177,7 @@ class Processor:
         found = twins.adopted(subject, work.sizes) if adopts else {}
         missing = {preset: plan for preset, plan in wanted.items() if preset not in found}
         if not found or missing:
-            draw = self._maker.rendering(subject, work, isolated=isolated)
+            draw = self._maker.rendering(subject, work, missing, isolated=isolated)
         else:
             draw, missing = (lambda staging: Drawn((), work.facts)), {}
         finding = self._maker.make(subject, missing, draw, result=Result.DONE if missing else Result.REUSED)
@@ -257,9 +260,13 @@ class Processor:
         change = changes.Skipped(site, job.path, error.version, error.extra)
         return Finding(Outcome(Result.SKIPPED, message=str(error), extra=error.extra), change)
 
+    def _is_young(self, job: Job, row: Row | None) -> bool:
+        """Whether it was seen to change lately, so that it may not be whole yet."""
+        seen = job.seen_changing is not None and time.monotonic() - job.seen_changing < YOUNG_SECONDS
+        return seen or (row is not None and row.young)
+
     def _failed(self, site: Site, job: Job, error: SourceError, row: Row | None) -> Finding:
-        young = job.seen_changing is not None and time.monotonic() - job.seen_changing < YOUNG_SECONDS
-        young = young or (row is not None and row.young)
+        young = self._is_young(job, row)
         fresh = job.seen_changing is not None  # it changed since the last try: that is the first one of this version
         tries = 1 + (row.tries if row is not None and not fresh else 0)
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
