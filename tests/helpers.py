@@ -91,8 +91,8 @@ class Place:
             env=self.environment(),
         )  # fmt: skip
 
-    def scan(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.cli("scan", *arguments)
+    def scan(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return self.cli("scan", *arguments, timeout=timeout)
 
     def put(self, name: str | bytes, content: bytes) -> Path:
         """Write a source as a copy does: created, written, closed."""

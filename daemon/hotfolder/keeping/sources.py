@@ -6,9 +6,11 @@ a file; that renditions lie where the rows say is for working/ to see to.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hotfolder.errors import Reason
 from hotfolder.keeping import folders
@@ -111,10 +113,25 @@ class Facts:
     extra: str = ""
 
 
-def _row(columns: Sequence[object]) -> Row:
+Columns = tuple[Any, ...]
+"""A row as SQLite gives it, in the order of _COLUMNS: cheap, for walks."""
+NAME = 2
+
+
+def unchanged(columns: Columns, found: os.stat_result, want: str) -> bool:
+    """Whether a file is as its row says, and all of `want` was made of it."""
+    return (
+        columns[3:7] == (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
+        and columns[8] == State.DONE
+        and columns[9] == want
+        and not columns[12]
+    )
+
+
+def row_of(columns: Sequence[Any]) -> Row:
     id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra = columns
-    version = Version(size, mtime, inode, ctime, digest)  # type: ignore[arg-type]
-    return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)  # type: ignore[arg-type]
+    version = Version(size, mtime, inode, ctime, digest)
+    return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -126,18 +143,18 @@ def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> Row | No
     if folder_id is None:
         return None
     columns = connection.execute(_BY_NAME, (folder_id, name)).fetchone()
-    return None if columns is None else _row(columns)
+    return None if columns is None else row_of(columns)
 
 
-def page(connection: sqlite3.Connection, folder_id: int, after: bytes, limit: int) -> list[Row]:
+def page(connection: sqlite3.Connection, folder_id: int, after: bytes, limit: int) -> list[Columns]:
     """The rows of one folder in the order of their names' bytes, from behind `after`."""
-    return [_row(columns) for columns in connection.execute(_PAGE, (folder_id, after, limit)).fetchall()]
+    return connection.execute(_PAGE, (folder_id, after, limit)).fetchall()
 
 
 def same_content(connection: sqlite3.Connection, watch_id: int, version: Version, limit: int = 8) -> list[Row]:
     """Sources with these bytes: one of them may have been renamed to the one at hand."""
     rows = connection.execute(_BY_HASH, (watch_id, version.hash, version.size, limit)).fetchall()
-    return [_row(columns) for columns in rows]
+    return [row_of(columns) for columns in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,4 +310,4 @@ def unmark_gone(connection: sqlite3.Connection, source_id: int) -> None:
 def gone(connection: sqlite3.Connection, watch_id: int, after: int, limit: int, times: int = 1) -> list[Row]:
     """What at least `times` reconciles in a row did not find, by id from behind `after`."""
     query = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND gone >= ? AND id > ? ORDER BY id LIMIT ?"
-    return [_row(columns) for columns in connection.execute(query, (watch_id, times, after, limit)).fetchall()]
+    return [row_of(columns) for columns in connection.execute(query, (watch_id, times, after, limit)).fetchall()]

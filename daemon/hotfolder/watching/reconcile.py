@@ -28,6 +28,8 @@ from hotfolder.working.site import Site
 PAGE = 1000
 """Rows of one folder that are read at a time: an open cursor over a walk would keep the WAL from being emptied."""
 BATCH = 500
+STEP = 1000
+"""Files after which a walk says that it goes on, and looks whether it shall end."""
 EVENT_SECONDS = 2.0
 """What changed less than this ago may still be announced."""
 YOUNG_SECONDS = 60.0
@@ -152,17 +154,7 @@ class Reconcile:
             folder_id = folders.find(connection, self._site.id, folder)
         if folder_id is not None:
             trusted = self._same_mount(fd, folder, folder_id, stat) and trusted
-        missing: list[int] = []
-        for name, row in self._merged(files, folder_id):
-            if name is None:
-                assert row is not None
-                missing.append(row.id)
-                continue
-            try:
-                found = Version.of(os.stat(name, dir_fd=fd, follow_symlinks=False))
-            except FileNotFoundError:
-                continue
-            self._judge(folder, name, found, row)
+        missing = self._compare_files(fd, folder, files, folder_id)
         if folder_id is None and files:
             self._add(lambda c: self._describe(c, folder, stat.st_ino))
         entered = [name for name in below if self._rules.enters(folder + b"/" + name if folder else name)]
@@ -196,31 +188,47 @@ class Reconcile:
         if folder_id is not None:
             folders.describe(connection, folder_id, inode, None)
 
-    def _merged(self, files: list[bytes], folder_id: int | None) -> Iterator[tuple[bytes | None, Row | None]]:
-        """Names and rows of one folder side by side; both are in the order of their bytes."""
+    def _compare_files(self, fd: int, folder: bytes, files: list[bytes], folder_id: int | None) -> list[int]:
+        """Names and rows of one folder side by side, both in the order of their bytes; gives the rows without a file.
+
+        The inner loop of every walk: whatever is unchanged costs a stat and one comparison.
+        """
         rows = self._rows(folder_id)
         row = next(rows, None)
-        for name in files:
-            while row is not None and row.name < name:
-                yield None, row
+        missing: list[int] = []
+        want, unchanged, stat, findings = self._site.want, sources.unchanged, os.stat, self.findings
+        for number, name in enumerate(files):
+            if number % STEP == STEP - 1:
+                self._step()
+                if self._stop():
+                    return []
+            while row is not None and row[sources.NAME] < name:
+                missing.append(row[0])
                 row = next(rows, None)
-            if row is not None and row.name == name:
-                yield name, row
-                row = next(rows, None)
+            mine = None
+            if row is not None and row[sources.NAME] == name:
+                mine, row = row, next(rows, None)
+            try:
+                found = stat(name, dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            if mine is not None and not self._verify and unchanged(mine, found, want):
+                findings.sources += 1
             else:
-                yield name, None
+                self._judge(folder, name, Version.of(found), None if mine is None else sources.row_of(mine))
         while row is not None:
-            yield None, row
+            missing.append(row[0])
             row = next(rows, None)
+        return missing
 
-    def _rows(self, folder_id: int | None) -> Iterator[Row]:
+    def _rows(self, folder_id: int | None) -> Iterator[sources.Columns]:
         after = b""
         while folder_id is not None:
             page = sources.page(self._index.read(), folder_id, after, PAGE)
             yield from page
             if len(page) < PAGE:
                 return
-            after = page[-1].name
+            after = page[-1][sources.NAME]
 
     # -- judging ------------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,11 @@ class FolderRules:
 
     def accepts(self, name: bytes) -> bool:
         """Whether a file of this name in this folder is a source."""
-        return is_image_name(name) and self.why_not(name) is None
+        if not is_image_name(name):
+            return False
+        if not self.patterns and self.include is None and self.refused is None:
+            return not built_in(name)
+        return self.why_not(name) is None
 
     def why_not(self, name: bytes) -> str | None:
         """The rule that leaves a file of this name out, in words; None for a source."""
