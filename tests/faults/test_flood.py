@@ -43,7 +43,7 @@ def test_every_image_of_a_flood_is_done(tmp_path: Path, queue_limit: str, run: C
     if queue_limit == "64":
         daemon.process.send_signal(signal.SIGSTOP)  # so that nobody empties the queue meanwhile
     for folder in range(FOLDERS):
-        if folder == FOLDERS // 2:
+        if folder == FOLDERS * 4 // 5:
             daemon.process.send_signal(signal.SIGCONT)
         below = place.inbox / f"d{folder}/deep"
         below.mkdir(parents=True)
