@@ -107,3 +107,15 @@ def now():
 time.time = now
 """
 """The clock goes wrong by as many seconds as the flag's file says."""
+
+REMOTE = """
+from hotfolder import mounts
+mounts.NETWORK = mounts.NETWORK | {"tmpfs"}
+"""
+"""tmpfs counts as a network file system."""
+
+BOOT = """
+from hotfolder.keeping import inflight
+inflight.boot_id = lambda: open({flag!r}).read()
+"""
+"""The machine's boot id is what the flag's file says."""

@@ -131,3 +131,26 @@ def test_many_threads_lose_nothing() -> None:
         thread.join(10)
     assert sum(seen.values()) == 900
     assert len(seen) == 900
+
+
+def test_a_watch_at_its_limit_holds_up_no_other() -> None:
+    queue = JobQueue(100)
+    for number in range(4):
+        queue.offer(Job("slow", b"%d" % number, Lane.FRESH, 0.0, 0.0))
+    queue.offer(Job("quick", b"x", Lane.BACKLOG, 0.0, 0.0))
+    queue.limit("slow", 1)
+    first, second = queue.take(0), queue.take(0)
+    assert first is not None
+    assert second is not None
+    assert {first.watch, second.watch} == {"slow", "quick"}
+    assert queue.take(0) is None
+    assert queue.busy("slow") == 4
+    queue.finish(first if first.watch == "slow" else second)
+    third = queue.take(0)
+    assert third is not None
+    queue.limit("slow", 0)
+    queue.finish(third)
+    assert queue.take(0) is None
+    queue.limit("slow", None)
+    assert queue.take(0) is not None
+    assert queue.depth(Lane.FRESH, "slow") == queue.depth(Lane.FRESH) == 1
