@@ -77,7 +77,7 @@ class Place:
     def environment(self) -> dict[str, str]:
         found = environment()
         if self.hooks is not None:
-            found["PYTHONPATH"] = str(self.hooks)
+            found["PYTHONPATH"] = os.pathsep.join([str(self.hooks), *filter(None, [found.get("PYTHONPATH")])])
         return found
 
     def configure(self, extra: str = "", watch: str = "") -> None:
