@@ -64,7 +64,7 @@ class Metrics:
         self.last_event = gauge("last_event_timestamp_seconds", "Time of the last event.", "watch")
         self.last_reconcile = gauge("last_reconcile_timestamp_seconds", "End of the last reconcile.", "watch")
         self.reconcile_seconds = Histogram(
-            prefix + "reconcile_duration_seconds", "Duration of whole reconciles.", ("watch",),
+            prefix + "reconcile_duration_seconds", "Duration of whole reconciles.",
             buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200), registry=r,
         )  # fmt: skip
         self.held_deletions = gauge("held_deletions", "Sources whose deletion waits for a second reconcile.", "watch")
@@ -130,7 +130,6 @@ class Metrics:
         for state in STATES:
             self.watch_state.labels(watch, state)
         self.drop_to_ready.labels(watch)
-        self.reconcile_seconds.labels(watch)
         self.overflows.labels(watch)
         self.missed_changes.labels(watch)
         for gauge in (

@@ -55,7 +55,7 @@ def test_every_image_of_a_flood_is_done(tmp_path: Path, queue_limit: str, run: C
     if queue_limit == "64":
         assert overflows >= 1
     # That of the start, a few for lost events, and where more is noted than notes are kept for: never one for each.
-    assert daemon.metric(walks, watch="inbox") <= 1 + min(overflows, 12) + total // 10_000
+    assert daemon.metric(walks) <= 1 + min(overflows, 12) + total // 10_000
     print(f"{total} images, {overflows:g} overflows, {daemon.metric(walks, watch='inbox'):g} reconciles")
     assert place.scan(timeout=600).returncode == 0
     decoded = daemon.decoded()

@@ -98,11 +98,11 @@ def test_a_deaf_watcher_is_noticed(tmp_path: Path, run: Run) -> None:
     for number in range(12):  # what changed just before a walk is not counted: its event may be on the way
         if " deaf " in daemon.text():
             break
-        before = daemon.metric(walks, watch="inbox")
+        before = daemon.metric(walks)
         place.put(f"{number}.jpg", jpeg(60, 40, number))
         expected.add(small(str(number)))
         wait_for("the walk that finds it", lambda: place.renditions() >= expected, context=daemon.text)
-        daemon.wait_metric(walks, before + 1, watch="inbox")
+        daemon.wait_metric(walks, before + 1)
     daemon.wait_log(" deaf ")
     assert daemon.metric("hotfolder_missed_changes_total", watch="inbox") >= 3
     assert daemon.metric("hotfolder_watch_state", state="polling", watch="inbox") == 1
@@ -121,5 +121,5 @@ def test_events_that_come_are_never_called_missed(tmp_path: Path, run: Run) -> N
     shutil.copytree(place.inbox / "1", place.inbox / "copy")
     expected |= {small(f"copy/{number}") for number in range(60) if number % 5 == 1}
     daemon.wait_renditions(expected)
-    wait_for("five walks", lambda: daemon.metric(walks, watch="inbox") >= 5)
+    wait_for("five walks", lambda: daemon.metric(walks) >= 5)
     assert daemon.metric("hotfolder_missed_changes_total", watch="inbox") == 0

@@ -251,7 +251,7 @@ class Rounds:
         if self._live:
             self._schedule.try_again(findings.unread)
         if not folder:
-            self._metrics.reconcile_seconds.labels(self._name).observe(findings.seconds)
+            self._metrics.reconcile_seconds.observe(findings.seconds)
             self._metrics.last_reconcile.labels(self._name).set(time.time())
             if self._live and self._reconciled and not expected:
                 self._count_missed(findings)
