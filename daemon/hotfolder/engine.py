@@ -53,6 +53,7 @@ class Engine:
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(workers)
         self.mount_changes = mounts.Changes()
+        self.free_space = mounts.FreeSpace()
 
     def _bounds(self) -> tuple[int, int, int]:
         wanted = self.config.pool.workers

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import select
+import shutil
+import threading
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -18,6 +20,8 @@ NETWORK = frozenset(
     ).split()
 )
 """File systems whose changes on the other side raise no event here."""
+
+FREE_SECONDS = 0.05
 
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
@@ -89,6 +93,32 @@ def backend_for(fstype: str) -> Backend:
     if fstype == "fuse" or fstype.startswith("fuse."):
         return "hybrid"
     return "inotify"
+
+
+class FreeSpace:
+    """Bytes free where a path lies, asked on a thread of its own: a mount that hangs must not hang who asks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asking: dict[str, threading.Thread] = {}
+        self._found: dict[str, int | None] = {}
+
+    def of(self, path: str) -> int | None:
+        """The newest figure, at most a moment late; None where there is none."""
+        with self._lock:
+            asking = self._asking.get(path)
+            if asking is None or not asking.is_alive():
+                asking = threading.Thread(target=self._ask, args=(path,), name="hotfolder-free", daemon=True)
+                self._asking[path] = asking
+                asking.start()
+        asking.join(FREE_SECONDS)
+        return self._found.get(path)
+
+    def _ask(self, path: str) -> None:
+        try:
+            self._found[path] = shutil.disk_usage(path).free
+        except OSError:
+            self._found[path] = None  # /readyz and the watch's state say why
 
 
 def is_remote(path: str) -> bool:

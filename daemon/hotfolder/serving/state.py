@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from typing import Any
 
 import psutil
 
-from hotfolder import __version__, logs
+from hotfolder import __version__
 from hotfolder.engine import Engine
 from hotfolder.keeping import report
 from hotfolder.metrics import asked
 from hotfolder.model import Lane, State
 from hotfolder.watching import condition
 from hotfolder.working.pool import LOW
-
-log = logs.get("serving")
 
 
 def stats(engine: Engine) -> dict[str, Any]:
@@ -152,10 +149,9 @@ def refresh_metrics(engine: Engine) -> None:
         here = {state: n for (watch, state), n in rows.items() if watch == name}
         metrics.sources.labels(name).set(sum(here.values()))
         metrics.sources_pending.labels(name).set(here.get(State.PENDING, 0))
-        try:
-            metrics.output_free.labels(name).set(shutil.disk_usage(watcher.config.output).free)
-        except OSError as error:
-            log.warning("output_unseen", watch=name, error=error)
+        free = engine.free_space.of(watcher.config.output)
+        if free is not None:
+            metrics.output_free.labels(name).set(free)
     found = report.quarantine(connection)
     for reason in metrics.known_reasons:
         metrics.quarantined.labels(reason).set(found.get(reason, 0))
