@@ -110,7 +110,9 @@ class Daemon:
             if made != worked and not engine.pool.busy and time.monotonic() - trimmed > TRIM_SECONDS:
                 trimmed, worked = time.monotonic(), made
                 _trim_memory()
-            systemd.notify("WATCHDOG=1")
+            engine.health.beat()
+            if not engine.health.problems():
+                systemd.notify(f"WATCHDOG=1\nSTATUS={_status(engine)}")
 
     def _read_again(self, engine: Engine) -> None:
         try:
@@ -129,6 +131,16 @@ class Daemon:
         for key in RESTART_KEYS:
             if getattr(old, key) != getattr(new, key):
                 log.warning("needs_restart", key=key)
+
+
+def _status(engine: Engine) -> str:
+    """One line for `systemctl status`."""
+    states = sorted({watcher.condition.state for watcher in engine.watchers.values()})
+    counts = engine.teller.counts
+    return (
+        f"{', '.join(states)}; made {counts.made}, reused {counts.reused}, failed {counts.failed}; "
+        f"{engine.queue.busy()} queued, {engine.pool.busy} of {engine.pool.size} workers busy"
+    )
 
 
 def _trim_memory() -> None:

@@ -10,6 +10,7 @@ import time
 
 from hotfolder import __version__, imaging, logs, mounts, wiring
 from hotfolder.config import Config
+from hotfolder.health import Health
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.epochs import Epochs
 from hotfolder.keeping.inflight import InFlight, boot_id
@@ -53,6 +54,7 @@ class Engine:
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(workers)
         self.mount_changes = mounts.Changes()
+        self.health = Health(self.index)
         self.free_space = mounts.FreeSpace()
 
     def _bounds(self) -> tuple[int, int, int]:
@@ -123,6 +125,7 @@ class Engine:
                 watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
             )
         self.processor.sites = sites
+        self.health.watches = tuple(self.watchers)
 
     def _recover(self) -> None:
         """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hotfolder import __version__
-from hotfolder.cli import cache, config, failures, process, run, scan, status
+from hotfolder.cli import cache, config, failures, process, run, scan, status, why
 
 
 def _version(wanted: bool) -> None:
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
     app.command("process")(process.process)
     app.command("presets")(process.presets)
     app.command("status")(status.status)
+    app.command("why")(why.why)
     app.add_typer(failures.app, name="failures")
     app.add_typer(cache.app, name="cache")
     app.add_typer(config.app, name="config")

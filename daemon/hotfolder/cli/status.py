@@ -2,35 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Annotated, Any
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, show_size
+from hotfolder.errors import Exit
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+REFRESH_SECONDS = 1.0
 
 
 def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
-    once: Annotated[bool, typer.Option("--once", help="Show it once and end (the default).")] = True,
+    once: Annotated[bool, typer.Option("--once", help="Show it once and end; without a terminal always.")] = False,
 ) -> None:
-    """Show what the daemon does now; exit status 3 where none runs."""
-    now = Control(loaded(config).config).call("GET", "/api/status")
+    """Show what the daemon does, live at a terminal. Exit status 1: a watch is not well; 3: no daemon runs."""
+    from rich.console import Console
+
+    control = Control(loaded(config).config)
+    now = control.call("GET", "/api/status")
+    console = Console()
     if as_json:
         typer.echo(json.dumps(now, indent=2))
+    elif once or not console.is_terminal:
+        console.print(_picture(now), soft_wrap=True)
     else:
-        _show(now)
+        now = _follow(control, console, now)
+    unwell = any(watch["state"] in ("offline", "degraded") for watch in now["watches"])
+    raise typer.Exit(Exit.FAILED_IMAGES if unwell else Exit.OK)
 
 
-def _show(now: dict[str, Any]) -> None:
-    from rich.console import Console
+def _follow(control: Control, console: Console, now: dict[str, Any]) -> dict[str, Any]:
+    """Until Ctrl-C, or until the daemon ends; gives what was seen last."""
+    from rich.live import Live
+
+    pause = threading.Event()
+    with contextlib.suppress(KeyboardInterrupt), Live(_picture(now), console=console, auto_refresh=False) as live:
+        while True:
+            pause.wait(REFRESH_SECONDS)
+            before, now = now, control.call("GET", "/api/status")
+            live.update(_picture(now, before), refresh=True)
+    return now
+
+
+def _picture(now: dict[str, Any], before: dict[str, Any] | None = None) -> Group:
+    from rich.console import Group
+    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     pool, jobs, memory = now["thread_pool"], now["jobs"], now["resources"]
-    typer.echo(
+    rate = "" if before is None else f" ({(now['made'] - before['made']) / REFRESH_SECONDS:.0f}/s)"
+    line = (
         f"hotfolder {now['version']} (pid {now['pid']}), up {now['performance']['uptime_hours']:.1f} h: "
-        f"made {now['made']}, failed {jobs['failed']}, waiting {jobs['pending']}, "
+        f"made {now['made']}{rate}, failed {jobs['failed']}, waiting {jobs['pending']}, "
         f"workers {pool['active_threads']} of {pool['max_workers']} busy, "
         f"memory {memory['memory_usage_mb']:.0f} of {memory['memory_limit_mb']:.0f} MB, "
         f"written {show_size(now['bytes_out'])}"
@@ -38,5 +70,7 @@ def _show(now: dict[str, Any]) -> None:
     table = Table("watch", "state", "sources", "waiting", "failed", "skipped", "folder")
     for watch in now["watches"]:
         counts = (str(watch[key]) for key in ("sources", "pending", "failed", "skipped"))
-        table.add_row(watch["name"], watch["state"], *counts, watch["path"])
-    Console().print(table)
+        table.add_row(watch["name"], watch["state"], *counts, escape(watch["path"]))
+        for trouble in watch["troubles"]:
+            table.add_row("", "", "", "", "", "", f"[red]{escape(trouble)}")
+    return Group(Text(line), table)

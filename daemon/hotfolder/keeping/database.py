@@ -43,6 +43,7 @@ class Database:
         self._changes: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
+        self._group_since: float | None = None
         self.problem: str | None = None
         """Why the last group could not be committed; None where it could."""
 
@@ -114,19 +115,20 @@ class Database:
             if first is None:
                 break
             done: list[tuple[Future[Any], Any]] = []
+            self._group_since = time.monotonic()
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 running = self._run_group(connection, first, done)
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
                 log.error("index_write_failed", reason=str(error), changes=len(done), next="tried again")
-                self.problem = str(error)
+                self.problem, self._group_since = str(error), None
                 with contextlib.suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
                 for future, _ in done:
                     future.set_exception(error)
                 continue
-            self.problem = None
+            self.problem = self._group_since = None
             for future, result in done:
                 future.set_result(result)
             self._checkpoint(connection)
@@ -189,6 +191,11 @@ class Database:
             yield connection
         finally:
             connection.execute("COMMIT")
+
+    def waiting_seconds(self) -> float:
+        """How long the group of changes that is being committed has taken so far; 0 where there is none."""
+        since = self._group_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def flush(self) -> None:
         """Return when everything asked for so far has been committed."""

@@ -17,6 +17,7 @@ from hotfolder import __version__
 from hotfolder.engine import Engine
 from hotfolder.serving import state
 from hotfolder.serving.requests import OutsideRoots, Requests
+from hotfolder.serving.why import explain
 
 Paths = Annotated[list[str], Field(max_length=1000)]
 
@@ -78,8 +79,10 @@ def _add_observation(app: FastAPI, engine: Engine) -> None:
         return Response(content, headers={"content-type": content_type})
 
     @app.get("/healthz")
-    def healthz() -> dict[str, Any]:
-        return {"status": "ok", "version": __version__}
+    def healthz() -> JSONResponse:
+        problems = engine.health.problems()
+        content = {"status": "failing" if problems else "ok", "version": __version__, "problems": problems}
+        return JSONResponse(content, 503 if problems else 200)
 
     @app.get("/readyz")
     def readyz() -> JSONResponse:
@@ -113,6 +116,10 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     @app.get("/api/status")
     def status() -> dict[str, Any]:
         return state.status(engine)
+
+    @app.get("/api/why")
+    def why(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> dict[str, Any]:
+        return explain(engine, *requests.locate(path))
 
     @app.post("/api/rescan", status_code=202)
     def rescan(body: RescanBody) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def status(engine: Engine) -> dict[str, Any]:
                 "failed": here.get(State.FAILED, 0),
                 "skipped": here.get(State.SKIPPED, 0),
                 "held_deletions": watcher.condition.held,
+                "troubles": sorted(watcher.condition.troubles.values()),
             }
         )
     return {
