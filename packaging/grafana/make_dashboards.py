@@ -120,7 +120,7 @@ OVERVIEW = [
           {"hits": f"sum(increase(hotfolder_cache_requests_total{{{I}, result=\"hit\"}}[1h]))"
                    f" / clamp_min(sum(increase(hotfolder_cache_requests_total{{{I}}}[1h])), 1)"}, defaults={"max": 1}),
     panel("timeseries", "Quarantine by reason", "Images that failed for good, by why.", "short",
-          {"{{reason}}": f"sum by (reason) (hotfolder_quarantined_sources{{{I}}})"}),
+          {"{{reason}}": f"sum by (reason) (hotfolder_quarantined_sources{{{I}}}) > 0 or vector(0)"}),
     panel("timeseries", "Free space", "Where renditions go.", "bytes",
           {"{{instance}} {{watch}}": f"hotfolder_output_free_bytes{{{W}}}"}),
 ]  # fmt: skip

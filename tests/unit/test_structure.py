@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import inspect
+import re
 from pathlib import Path
 
 import hotfolder
@@ -62,3 +63,14 @@ def test_watchdog_is_what_we_know() -> None:
         assert hasattr(inotify_c.WatchCallback, name)
     event = inotify_c.InotifyEvent(1, 2, 3, b"x")  # type: ignore[arg-type]
     assert (event.wd, event.mask, event.cookie, event.name) == (1, 2, 3, b"x")
+
+
+def test_every_event_of_the_log_is_explained() -> None:
+    said = set()
+    for file in ROOT.rglob("*.py"):
+        said |= set(re.findall(r'\b(?:log\.(?:debug|info|warning|error)|say)\(\s*"(\w+)"', file.read_text()))
+    table = (ROOT.parents[1] / "docs/logging.md").read_text()
+    explained = {name for line in table.splitlines() if line.startswith("| `") for name in
+                 re.findall(r"`(\w+)`", line.split("|")[1])}  # fmt: skip
+    assert len(said) > 40
+    assert said == explained
