@@ -38,7 +38,7 @@ def work(place: Place, pause: threading.Event) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as text:
         base = Path(text)
-        place = Place(base)
+        place = Place(base, "pool: {memory_limit: 512MB}")
         daemon = Daemon(place).ready()
         (base / "prometheus").mkdir()
         server = Prometheus(base / "prometheus", place.port)
@@ -63,6 +63,7 @@ def draw(server: Prometheus, began: float) -> None:
             expression = expression.replace("$instance", ".*").replace("$watch", ".*")
             asked: Any = server.ask("query_range", query=expression, start=str(began), end=str(time.time()), step="1")
             lines(axis, panel, target["legendFormat"], asked["result"], began)
+        axis.set_ylim(bottom=0)
         if axis.get_legend_handles_labels()[1]:
             axis.legend(fontsize=7, frameon=False, loc="upper left")
     for axis in axes.flat[len(panels) :]:
@@ -74,18 +75,19 @@ def draw(server: Prometheus, began: float) -> None:
 def lines(axis: Any, panel: dict[str, Any], legend: str, series: list[Any], began: float) -> None:
     unit = panel["fieldConfig"]["defaults"]["unit"]
     scale = 1e6 if unit in ("bytes", "Bps") else 1
+    unit = "" if panel["type"] == "heatmap" else unit
     axis.set_ylabel({"bytes": "MB", "Bps": "MB/s", "s": "seconds", "ops": "per second"}.get(unit, ""), fontsize=8)
     for each in series:
         name = legend
         for key, value in each["metric"].items():
             name = name.replace("{{" + key + "}}", value)
+        name = "none" if name == "{{reason}}" else name
         moments = [float(at) - began for at, _ in each["values"]]
         if panel["type"] == "heatmap":
             if any(float(value) for _, value in each["values"]):
                 axis.plot(moments, [float(value) for _, value in each["values"]], label=f"≤ {name} s", linewidth=1)
             continue
         axis.plot(moments, [float(value) / scale for _, value in each["values"]], label=name, linewidth=1.6)
-    axis.set_ylim(bottom=0)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,10 @@ def test_mounts_that_come_and_go_are_told(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert found.refresh() == []
     monkeypatch.setattr(mounts, "read", lambda: [Mount(b"/", "ext4", "/dev/a", "/")])
     assert found.refresh() == [b"card"]
+    assert not found.root_remounted
+    monkeypatch.setattr(mounts, "read", lambda: [Mount(b"/", "ext4", "/dev/b", "/")])
+    assert found.refresh() == []
+    assert found.root_remounted
 
 
 def test_deaf_is_who_misses_again_and_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

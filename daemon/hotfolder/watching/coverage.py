@@ -25,6 +25,9 @@ class Coverage:
         self._wanted = wanted
         self._lock = threading.Lock()
         self._grounds: dict[bytes, Backend] = {}
+        self._top: mounts.Mount | None = None
+        self.root_remounted = False
+        """Whether the last look found another file system under the root than the one before."""
         self._unwatched: set[bytes] = set()
         self._deaf: set[bytes] = set()
         self._strikes: Counter[bytes] = Counter()
@@ -39,6 +42,8 @@ class Coverage:
             if mount.point.startswith(prefix):
                 grounds[mount.point[len(prefix) :]] = self._backend(mount.fstype)
         top = mounts.of(self._root, known)
+        self.root_remounted = self._top is not None and top != self._top
+        self._top = top
         grounds[b""] = self._backend(top.fstype if top is not None else "")
         with self._lock:
             changed = set(grounds).symmetric_difference(self._grounds) if self._grounds else set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from hotfolder import logs
 from hotfolder.keeping import atomic, folders
 from hotfolder.keeping.database import Database
@@ -24,18 +26,22 @@ def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: byte
     connection = index.read()
     if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
         return False
+
+    def move(connection: sqlite3.Connection) -> bool:
+        """On the index's writer: nobody can give the new path a row between the look, the files and the commit."""
+        if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
+            return False
+        with making.output_root(site) as output_fd:
+            return following.rename_folder(site, output_fd, old, new) and folders.move(connection, site.id, old, new)
+
     with site.gate.closed(GATE_SECONDS) as empty:
         if not empty:
             return False
-        index.flush()
         try:
-            with making.output_root(site) as output_fd:
-                if not following.rename_folder(site, output_fd, old, new):
-                    return False
+            moved = index.write(move).result()
         except OSError as error:
             log.warning("folder_not_moved", watch=site.name, path=new, error=error)
             return False
-        moved = index.write(lambda connection: folders.move(connection, site.id, old, new)).result()
     if moved:
         log.info("folder_moved", watch=site.name, path=new, was=old)
     return moved

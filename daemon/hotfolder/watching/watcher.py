@@ -148,11 +148,14 @@ class Watcher:
             log.info("mounts_changed", watch=self.config.name, path=places[0] or b".", places=len(places))
             self.rules.forget()
             self.request(Request(tuple(places)))
+        elif not self.coverage.root_remounted:
+            return  # elsewhere on this machine: nothing of ours
         if self.coverage.polled():
             self.rounds.poll_within(self.config.poll_interval)
         self.condition.polled = self.coverage.mostly_polled
         self.condition.show()
-        self.rounds.look_for_root()
+        if self.coverage.root_remounted:
+            self.rounds.look_for_root()
 
     def _hangs(self) -> None:
         if self.condition.set(condition.ROOT, f"{self.config.path} does not answer"):
