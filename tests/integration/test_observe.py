@@ -36,7 +36,8 @@ def samples(text: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def test_numbers_of_a_known_run(place: Place, run: Run) -> None:
+def test_numbers_of_a_known_run(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, "limits: {max_pixels: 1M}")
     for number in range(5):
         place.put(f"{number}.jpg", jpeg(400, 300, number))
     place.put("bad.jpg", b"\xff\xd8\xff" + b"nonsense" * 50)
@@ -46,13 +47,16 @@ def test_numbers_of_a_known_run(place: Place, run: Run) -> None:
     for number in range(5, 8):
         place.put(f"{number}.jpg", jpeg(400, 300, number))
     daemon.wait_metric("hotfolder_jobs_total", 3, watch="inbox", result="done")
+    place.put("huge.jpg", jpeg(1100, 1000))
+    daemon.wait_metric("hotfolder_jobs_total", 1, watch="inbox", result="failed")
     place.put("0.jpg", (place.inbox / "0.jpg").read_bytes())
     daemon.wait_metric("hotfolder_cache_requests_total", 1, result="hit")
     found = samples(daemon.get("/metrics").decode())
     assert found['hotfolder_jobs_total{result="done",watch="inbox"}'] == 3
-    assert found['hotfolder_jobs_total{result="failed",watch="inbox"}'] == 0  # that was before this start
-    assert sum(v for k, v in found.items() if k.startswith("hotfolder_quarantined_sources{")) == 1
-    assert found['hotfolder_sources{watch="inbox"}'] == 9
+    assert found['hotfolder_jobs_total{result="failed",watch="inbox"}'] == 1  # the other one was before this start
+    assert sum(v for k, v in found.items() if k.startswith("hotfolder_quarantined_sources{")) == 2
+    assert found['hotfolder_quarantined_sources{reason="too_many_pixels"}'] == 1
+    assert found['hotfolder_sources{watch="inbox"}'] == 10
     assert found['hotfolder_sources_pending{watch="inbox"}'] == 0
     for preset in ("small", "medium", "large", "preview", "square", "banner", "optimized"):
         assert found[f'hotfolder_renditions_total{{preset="{preset}"}}'] == 3
