@@ -3,6 +3,7 @@
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import decoders, installed_extras, is_hollow, sniff
 from hotfolder.imaging.plan import Plan
+from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "is_hollow",
     "narrowed",
     "open_image",
+    "read_all",
     "render",
     "render_parts",
     "sizes",

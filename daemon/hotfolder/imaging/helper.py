@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.plan import Plan
+from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.render import Part, narrowed, render_parts, sizes
 
 LINE_MAX = 1 << 20
@@ -126,19 +127,6 @@ def _rendered(
         for file in files:
             file.close()
     return {"rendered": asdict(rendered), "stages": stages}
-
-
-CHUNK = 16 << 20
-
-
-def read_all(fd: int, size: int) -> bytes:
-    """`size` bytes from the start; fewer where the file has become shorter. Never more than asked for."""
-    chunks: list[bytes] = []
-    done = 0
-    while done < size and (chunk := os.pread(fd, min(CHUNK, size - done), done)):
-        chunks.append(chunk)
-        done += len(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
@@ -17,7 +17,6 @@ from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import atomic
 from hotfolder.model import Job, Version
 
-CHUNK = 16 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _AWAY = frozenset(
@@ -81,17 +80,6 @@ def opened(root_fd: int, path: bytes) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def read_all(fd: int, size: int, step: Callable[[], None]) -> bytes:
-    """`size` bytes from the start; fewer where the file has become shorter. `step` is told of each part that came."""
-    chunks: list[bytes] = []
-    done = 0
-    while done < size and (chunk := os.pread(fd, min(CHUNK, size - done), done)):
-        chunks.append(chunk)
-        done += len(chunk)
-        step()
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def version_of(fd: int) -> Version:

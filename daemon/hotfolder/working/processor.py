@@ -131,7 +131,7 @@ class Processor:
             with self._memory.hold(need) as held:
                 task.enter(Phase.LOOK)
                 reading = time.monotonic()
-                data = looking.read_all(fd, version.size, task.step)
+                data = imaging.read_all(fd, version.size, task.step)
                 hashed = version.hashed(xxhash.xxh3_128_digest(data))
                 if len(data) != version.size or not looking.version_of(fd).same_moment(version):
                     return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
