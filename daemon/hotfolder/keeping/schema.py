@@ -104,7 +104,11 @@ DROP INDEX source_waiting;
 CREATE INDEX source_waiting ON source (watch_id, retry_at, id) WHERE state = 0;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2)
+VERSION_3 = """
+CREATE INDEX source_newest ON source (done_at, id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
 """Script n brings a file of version n to version n + 1; released ones are never edited."""
 
 
