@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from hotfolder.errors import Reason
+
+if TYPE_CHECKING:
+    from hotfolder.imaging.record import Record
 
 
 class Lane(StrEnum):
@@ -128,6 +132,8 @@ class Outcome:
     """REUSED by a rename: where the source and its renditions were before."""
     removed: bool = False
     """GONE: its row and renditions have been removed."""
+    record: Record | None = None
+    """What the analysis found, where it was made."""
 
 
 def show(path: bytes) -> str:

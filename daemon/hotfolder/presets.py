@@ -20,6 +20,8 @@ MetadataRule = Literal["keep", "safe", "strip"]
 
 OPTIMIZED = "optimized"
 """The name under which the optimized copy stands beside the presets in the index and in results."""
+ANALYSIS = "analysis"
+"""The name under which the analysis record is asked for beside the presets; it is no file."""
 
 EXTENSIONS: dict[str, tuple[str, ...]] = {
     "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -79,7 +81,25 @@ class OptimizeSpec:
         return asdict(self)
 
 
-def _signature(spec: Preset | OptimizeSpec) -> str:
+@dataclass(frozen=True, slots=True)
+class AnalyzeSpec:
+    """Which parts the analysis record has; what the header says is always in it."""
+
+    exif: bool = True
+    gps: bool = False
+    pixels: bool = True
+    phash: bool = True
+    placeholder: bool = True
+
+    @property
+    def signature(self) -> str:
+        return _signature(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _signature(spec: Preset | OptimizeSpec | AnalyzeSpec) -> str:
     """32 hex digits over the fields in alphabetical order; a preset's name is no field of what it makes."""
     fields = {key: value for key, value in asdict(spec).items() if key != "name"}
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))

@@ -39,6 +39,7 @@ def site_of(config: Config, watch: Watch, index: Database) -> Site:
         output=watch.output,
         presets=tuple(presets[name] for name in watch.presets),
         optimize=watch.optimize.spec,
+        analyze=watch.analyze.spec,
         mode=watch.files.mode,
         dir_mode=watch.files.dir_mode,
         source_times=watch.files.mtime == "source",

@@ -24,7 +24,7 @@ IDLE: tuple[Path, ...] = (
     ("hooks",), ("backlog", "window"), ("backlog", "workers"), ("limits", "truncated"), ("http", "upload_limit"),
 )  # fmt: skip
 IDLE_OF_WATCH: tuple[Path, ...] = (
-    ("analyze",), ("priority",), ("optimize", "target"), ("optimize", "auto_enhance"),
+    ("priority",), ("optimize", "target"), ("optimize", "auto_enhance"),
 )  # fmt: skip
 """Keys that a later version brings to life; whoever sets one is told once."""
 

@@ -13,18 +13,22 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     PlainSerializer,
+    SerializerFunctionWrapHandler,
     StrictBool,
     StrictInt,
     StrictStr,
     WithJsonSchema,
     field_validator,
+    model_serializer,
     model_validator,
 )
+from pydantic_core import CoreSchema
 
 from hotfolder.config import units
 from hotfolder.config.units import DailyAt
-from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
+from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
 
 _Text = {"type": "string"}
 Duration = Annotated[
@@ -97,6 +101,36 @@ class Optimize(Section):
         return OptimizeSpec(**fields) if self.enabled else None
 
 
+class Analyze(Section):
+    """`true`, `false`, or a mapping that switches single parts."""
+
+    enabled: StrictBool = True
+    exif: StrictBool = True
+    gps: StrictBool = False
+    pixels: StrictBool = True
+    phash: StrictBool = True
+    placeholder: StrictBool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        return {"enabled": value} if isinstance(value, bool) else value
+
+    @model_serializer(mode="wrap")
+    def _shortest(self, handler: SerializerFunctionWrapHandler) -> Any:
+        return handler(self) if self.enabled and self != Analyze() else self.enabled
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "boolean"}, handler(schema)]}
+
+    @property
+    def spec(self) -> AnalyzeSpec | None:
+        """What the record is to have; None where there is none."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name != "enabled"}
+        return AnalyzeSpec(**fields) if self.enabled else None
+
+
 class Files(Section):
     mode: Mode = 0o644
     dir_mode: Mode = 0o755
@@ -125,7 +159,7 @@ class Watch(Section):
     priority: Literal["low", "normal", "high"] = "normal"
     presets: tuple[StrictStr, ...] = tuple(BUILT_IN)
     optimize: Optimize = Optimize()
-    analyze: StrictBool = True
+    analyze: Analyze = Analyze()
     layout: Literal["mirror", "sidecar", "freedesktop", "synology"] = "mirror"
     files: Files = Files()
     on_delete: Literal["remove", "keep"] = "remove"

@@ -1,9 +1,11 @@
 """Pixels, and nothing of the daemon: decode once, make every rendition. Imports only presets and errors."""
 
+from hotfolder.imaging.analyze import analyze_bytes
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import decoders, installed_extras, is_hollow, sniff
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
+from hotfolder.imaging.record import Record
 from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes
 
 __all__ = [
@@ -12,7 +14,9 @@ __all__ = [
     "Output",
     "Part",
     "Plan",
+    "Record",
     "Rendered",
+    "analyze_bytes",
     "decoders",
     "installed_extras",
     "is_hollow",

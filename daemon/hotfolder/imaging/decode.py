@@ -16,7 +16,7 @@ from PIL import Image, ImageMath, UnidentifiedImageError
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging import formats
 from hotfolder.imaging.plan import Plan
-from hotfolder.presets import OPTIMIZED
+from hotfolder.presets import ANALYSIS, OPTIMIZED
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
 Image.MAX_IMAGE_PIXELS = None
@@ -27,6 +27,8 @@ TURNED_BY_DECODER = ("heif", "jxl", "tiff")
 """Formats whose decoder has applied the orientation to the pixels, and to the size that it tells."""
 FIXED_MEMORY = 4_000_000
 """Bytes that any job needs beside its pixels: tables of codecs, buffers of files."""
+ANALYSIS_MEMORY = 10_000_000
+"""Bytes that the analysis of any picture takes: some copies of at most 512×512 pixels in floating point."""
 DECODER_BYTES = {"avif": 8, "heif": 12, "jxl": 16, "webp": 8, "png": 5, "tiff": 8, "raw": 12}
 """Bytes a pixel that a decoder holds beside the picture itself; 1 where it decodes line by line."""
 
@@ -68,7 +70,7 @@ class Opened:
             goal = self.format if plan.optimize.format == "keep" else plan.optimize.format
             encoded = {"avif": 24, "webp": 12}.get(goal, 7)
             need += encoded * pixels
-        return need + FIXED_MEMORY
+        return need + FIXED_MEMORY + (ANALYSIS_MEMORY if ANALYSIS in wanted else 0)
 
 
 def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:

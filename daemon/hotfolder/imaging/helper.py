@@ -5,7 +5,7 @@ question. A picture that kills or hangs its decoder costs this process and nothi
 
     parent  {"name", "size", "limits", "parts": [[plan, [presets]], …]}  + the source
     helper  {"need": bytes, "sizes", "facts"}                        or {"error": …} | {"missing": …}
-    parent  {"go": true, "presets"}  + one file for each preset        or {"go": false}: forget it
+    parent  {"go": true, "presets"}  + one file for each rendition     or {"go": false}: forget it
     helper  {"rendered": …, "stages": {stage: seconds}}     or {"error": …} | {"os_error": …}
 """
 
@@ -28,6 +28,7 @@ from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.render import Part, narrowed, render_parts, sizes
+from hotfolder.presets import ANALYSIS
 
 LINE_MAX = 1 << 20
 FILES_MAX = 253
@@ -109,7 +110,8 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
 def _rendered(
     opened: Opened, parts: Sequence[Part], targets: Sequence[int], limits: Limits, name: bytes
 ) -> dict[str, Any]:  # fmt: skip
-    by_preset = dict(zip((preset for _, presets in parts for preset in presets), targets, strict=True))
+    names = (preset for _, presets in parts for preset in presets if preset != ANALYSIS)
+    by_preset = dict(zip(names, targets, strict=True))
     files: list[BinaryIO] = []
     stages: dict[str, float] = {}
 

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 
-from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
+from hotfolder.presets import ANALYSIS, OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -21,6 +21,8 @@ PARENT_RATIO = 4 / 3
 DRAFT_RATIO = 1.2
 """JPEG is decoded at the smallest DCT scale that leaves this many times the pixels of the largest need."""
 DRAFT_SCALES = (8, 4, 2, 1)
+ANALYZED_SIDE = 512
+"""Pixels of the longer side of the picture that is analysed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """All presets of a watch, and whether there is an optimized copy: then the source is decoded whole."""
+    """All presets of a watch, whether there is an optimized copy (then the source is decoded whole) and an analysis."""
 
     presets: tuple[Preset, ...]
     optimize: OptimizeSpec | None = None
+    analyze: AnalyzeSpec | None = None
 
     def __post_init__(self) -> None:
         ordered = tuple(sorted(self.presets, key=lambda preset: preset.name))
@@ -53,6 +56,7 @@ class Plan:
         content = {
             "presets": [preset.as_dict() for preset in self.presets],
             "optimize": self.optimize.as_dict() if self.optimize else None,
+            "analyze": self.analyze.as_dict() if self.analyze else None,
         }
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
@@ -60,9 +64,11 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """Raises ValueError, KeyError or TypeError for what `to_json` has not written."""
         content = json.loads(text)
-        optimize = content["optimize"]
+        optimize, analyze = content["optimize"], content.get("analyze")
         presets = tuple(Preset(**fields) for fields in content["presets"])
-        return cls(presets, OptimizeSpec(**optimize) if optimize else None)
+        return cls(
+            presets, OptimizeSpec(**optimize) if optimize else None, AnalyzeSpec(**analyze) if analyze else None
+        )  # fmt: skip
 
     @cached_property
     def signature(self) -> str:
@@ -70,7 +76,8 @@ class Plan:
 
     def names(self) -> tuple[str, ...]:
         """All that is made by this plan."""
-        return (*(preset.name for preset in self.presets), *((OPTIMIZED,) if self.optimize else ()))
+        names = [preset.name for preset in self.presets]
+        return (*names, *((OPTIMIZED,) if self.optimize else ()), *((ANALYSIS,) if self.analyze else ()))
 
     def steps(self, size: Size) -> tuple[Step, ...]:
         """All thumbnails of a picture of this upright size, each behind its parent."""
@@ -83,11 +90,19 @@ class Plan:
 
     def scale(self, size: Size) -> int:
         """The denominator (1, 2, 4, 8) at which a JPEG of this size may be decoded."""
-        if self.optimize is not None or not self.presets:
-            return 1
         needs = [needed(preset, size) for preset in self.presets]
+        if self.analyze is not None:
+            needs.append(analyzed(size))
+        if self.optimize is not None or not needs:
+            return 1
         wide, high = max(n[0] for n in needs) * DRAFT_RATIO, max(n[1] for n in needs) * DRAFT_RATIO
         return next(d for d in DRAFT_SCALES if d == 1 or (size[0] / d >= wide and size[1] / d >= high))
+
+
+def analyzed(size: Size) -> Size:
+    """The size at which a picture of this size is analysed."""
+    factor = min(1.0, ANALYZED_SIDE / max(size))
+    return (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
 
 
 def needed(preset: Preset, size: Size) -> Size:

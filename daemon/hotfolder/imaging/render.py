@@ -13,10 +13,12 @@ from typing import BinaryIO
 from PIL import Image
 
 from hotfolder.imaging import colour, formats, metadata, optimize, resize
+from hotfolder.imaging.analyze import analyze
 from hotfolder.imaging.decode import Limits, Opened, decode, open_image
 from hotfolder.imaging.encode import encode
 from hotfolder.imaging.plan import Plan, Step
-from hotfolder.presets import OPTIMIZED, OptimizeSpec
+from hotfolder.imaging.record import Record
+from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
@@ -45,6 +47,7 @@ class Rendered:
     decoder: str
     outputs: tuple[Output, ...]
     notes: tuple[str, ...]
+    record: Record | None = None
 
 
 class _Clock:
@@ -67,15 +70,21 @@ def _ignore(stage: str, seconds: float) -> None:
 def render(
     opened: Opened, plan: Plan, wanted: Collection[str], create: Create, stage: Stage = _ignore
 ) -> Rendered:  # fmt: skip
-    """Make the `wanted` renditions of the plan (preset names, OPTIMIZED) and write each into ``create(name)``.
+    """Make the `wanted` renditions of the plan (preset names, OPTIMIZED) and write each into ``create(name)``; where
+    ANALYSIS is wanted, too, the record stands in the result.
 
     `create` gives a real file opened for reading and writing and is asked only for what is written. `stage` is told
-    the seconds spent in decode, resize and encode. Raises SourceError for what the image causes, OSError for what the
-    disk does. `opened` is used up.
+    the seconds spent in decode, analyze, resize and encode. Raises SourceError for what the image causes, OSError for
+    what the disk does. `opened` is used up.
     """
     clock = _Clock()
+    mode, record = opened.image.mode, None
     base = decode(opened, plan)
     clock.lap("decode")
+    if plan.analyze is not None and ANALYSIS in wanted:
+        with formats.guarded(opened.decoder):
+            record = analyze(opened, mode, base, plan.analyze)
+        clock.lap("analyze")
     steps = plan.steps(opened.size)
     pictures = _Pictures(steps, base, metadata.icc_of(opened.image))
     outputs: list[Output] = []
@@ -100,7 +109,7 @@ def render(
     for name, seconds in clock.spent.items():
         stage(name, seconds)
     notes = tuple(sorted(pictures.notes))
-    return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes)
+    return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes, record)
 
 
 def narrowed(parts: Sequence[Part], only: Collection[str]) -> tuple[Part, ...]:
@@ -118,8 +127,9 @@ def render_parts(
     for plan, presets in rest:
         more = render(open_image(opened.data, limits, name), plan, presets, create, stage)
         rendered = replace(
-            rendered, outputs=rendered.outputs + more.outputs, notes=tuple(sorted({*rendered.notes, *more.notes}))
-        )
+            rendered, outputs=rendered.outputs + more.outputs, notes=tuple(sorted({*rendered.notes, *more.notes})),
+            record=rendered.record or more.record,
+        )  # fmt: skip
     return rendered
 
 

@@ -6,6 +6,7 @@ Only reads, on the caller's connection; each query is short or comes in pages.
 from __future__ import annotations
 
 import base64
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ _FAILURES = """
     WHERE s.state = 2 AND s.id > ? ORDER BY s.id LIMIT ?"""
 _SOURCES = """
     SELECT s.id, w.name, s.folder_id, s.name, s.size, s.mtime_ns, s.inode, s.ctime_ns, s.hash, s.state, s.format,
-           s.width, s.height, s.decoder
-    FROM source s JOIN watch w ON w.id = s.watch_id WHERE s.id > ? ORDER BY s.id LIMIT ?"""
+           s.width, s.height, s.decoder, a.record
+    FROM source s JOIN watch w ON w.id = s.watch_id LEFT JOIN analysis a ON a.source_id = s.id
+    WHERE s.id > ? ORDER BY s.id LIMIT ?"""
 _RENDITIONS = """
     SELECT preset, signature, area, name, width, height, bytes, mtime_ns, present, note FROM rendition
     WHERE source_id = ? ORDER BY preset"""
@@ -81,7 +83,7 @@ def failures(connection: sqlite3.Connection, roots: dict[str, str]) -> Iterator[
 
 
 def export(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    """Every source with its version and renditions: the JSON index."""
+    """Every source with its version, renditions and analysis: the JSON index."""
     after = 0
     while rows := connection.execute(_SOURCES, (after, PAGE)).fetchall():
         after = rows[-1][0]
@@ -90,7 +92,7 @@ def export(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
 
 
 def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, Any]:
-    id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder = row
+    id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder, record = row
     folder = folders.path_of(connection, folder_id)
     path = folder + b"/" + name if folder else name
     renditions = []
@@ -116,6 +118,7 @@ def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, A
         "watch": watch, "state": State(state).name.lower(), "size": size, "mtime_ns": str(mtime), "inode": inode,
         "ctime_ns": str(ctime), "hash": digest.hex() if digest else None, "format": kind or None, "width": width,
         "height": height, "decoder": decoder or None, "renditions": renditions,
+        "analysis": json.loads(record) if record else None,
     }  # fmt: skip
 
 

@@ -106,6 +106,8 @@ CREATE INDEX source_waiting ON source (watch_id, retry_at, id) WHERE state = 0;
 
 VERSION_3 = """
 CREATE INDEX source_newest ON source (done_at, id);
+-- A record for another signature is of other parts: it is made anew.
+ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';
 """
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)

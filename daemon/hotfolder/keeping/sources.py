@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotfolder.errors import Reason
+from hotfolder.imaging.record import Record
 from hotfolder.keeping import folders
 from hotfolder.model import State, Version
 
@@ -58,6 +59,11 @@ _PUT_FAILURE = """
     INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET reason = excluded.reason, message = excluded.message, decoder = excluded.decoder,
         tries = excluded.tries, last_at = excluded.last_at"""
+_ANALYSIS = "SELECT record FROM analysis WHERE source_id = ? AND signature = ?"
+_IS_ANALYZED = "SELECT EXISTS (SELECT 1 FROM analysis WHERE source_id = ? AND signature = ?)"
+_PUT_ANALYSIS = """
+    INSERT INTO analysis (source_id, signature, record) VALUES (?, ?, ?)
+    ON CONFLICT DO UPDATE SET signature = excluded.signature, record = excluded.record"""
 _FREE_NAMES = """
     UPDATE source SET state = 0, retry_at = 0 WHERE state = 2 AND watch_id = ?
     AND id IN (SELECT source_id FROM failure WHERE reason = 'name_taken')"""
@@ -198,6 +204,16 @@ def owner(connection: sqlite3.Connection, place: int, area: int, key: bytes, but
     return None if row is None else int(row[0])
 
 
+def is_analyzed(connection: sqlite3.Connection, source_id: int, signature: str) -> bool:
+    """Whether there is a record, made for this signature."""
+    return bool(connection.execute(_IS_ANALYZED, (source_id, signature)).fetchone()[0])
+
+
+def analysis(connection: sqlite3.Connection, source_id: int, signature: str) -> Record | None:
+    row = connection.execute(_ANALYSIS, (source_id, signature)).fetchone()
+    return None if row is None else Record.from_json(row[0])
+
+
 # -- changing ----------------------------------------------------------------------------------------------------------
 
 
@@ -257,6 +273,14 @@ def put_rendition(
 
 def drop_rendition(connection: sqlite3.Connection, source_id: int, preset: str) -> None:
     connection.execute("DELETE FROM rendition WHERE source_id = ? AND preset = ?", (source_id, preset))
+
+
+def put_analysis(connection: sqlite3.Connection, source_id: int, signature: str, record: Record) -> None:
+    connection.execute(_PUT_ANALYSIS, (source_id, signature, record.to_json()))
+
+
+def drop_analysis(connection: sqlite3.Connection, source_id: int) -> None:
+    connection.execute("DELETE FROM analysis WHERE source_id = ?", (source_id,))
 
 
 def miss_renditions(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]) -> None:

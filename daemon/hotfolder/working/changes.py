@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from hotfolder.errors import Reason, SourceError
+from hotfolder.imaging import Record
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.sources import Facts, Made, Row
 from hotfolder.model import State, Version
@@ -75,6 +76,14 @@ def turned_done(connection: sqlite3.Connection, source_id: int, version: Version
     sources.settle(connection, source_id, version, State.DONE, want, Facts(*kept), time.time())
 
 
+def _keep_analysis(connection: sqlite3.Connection, site: Site, source_id: int, record: Record | None) -> None:
+    """The new record; where there is none the former one stays, if the watch is still to be analysed."""
+    if site.analyze is None:
+        sources.drop_analysis(connection, source_id)
+    elif record is not None:
+        sources.put_analysis(connection, source_id, site.analyze.signature, record)
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """Renditions were made; those of `stale` presets are gone or replaced."""
@@ -86,10 +95,12 @@ class Done:
     stale: frozenset[str]
     facts: Facts
     epoch: int
+    record: Record | None = None
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         place = folders.place(connection, folder_id)
+        _keep_analysis(connection, self.site, source_id, self.record)
         for preset in self.stale:
             sources.drop_rendition(connection, source_id, preset)
         for made in self.made:
@@ -107,6 +118,7 @@ class Kept:
     stale: tuple[str, ...]
 
     def __call__(self, connection: sqlite3.Connection) -> None:
+        _keep_analysis(connection, self.site, self.source_id, None)
         for preset in self.stale:
             sources.drop_rendition(connection, self.source_id, preset)
         turned_done(connection, self.source_id, self.version, self.site.want)
@@ -150,6 +162,7 @@ class Skipped:
     def __call__(self, connection: sqlite3.Connection) -> None:
         source_id, _ = _source_id(connection, self.site, self.path)
         connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
+        sources.drop_analysis(connection, source_id)
         facts = Facts(extra=self.extra)
         version = self.version or _NO_VERSION
         sources.settle(connection, source_id, version, State.SKIPPED, self.site.want, facts, time.time())
@@ -185,6 +198,7 @@ class Failed:
         source_id, _ = _source_id(connection, self.site, self.path)
         if self.error.version is not None:
             connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
+            sources.drop_analysis(connection, source_id)
         decoder = self.error.decoder or ""
         version = self.error.version or _NO_VERSION
         facts = Facts(decoder=decoder)

@@ -201,4 +201,5 @@ def rendered(answer: dict[str, Any]) -> imaging.Rendered:
     """What a helper made, from its answer."""
     fields = answer["rendered"]
     outputs = tuple(imaging.Output(**output) for output in fields["outputs"])
-    return imaging.Rendered(**{**fields, "outputs": outputs, "notes": tuple(fields["notes"])})
+    record = imaging.Record.from_dict(fields["record"]) if fields["record"] else None
+    return imaging.Rendered(**{**fields, "outputs": outputs, "notes": tuple(fields["notes"]), "record": record})

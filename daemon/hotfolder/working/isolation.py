@@ -12,6 +12,7 @@ from hotfolder import imaging
 from hotfolder.keeping.atomic import Staging
 from hotfolder.keeping.layout import Target
 from hotfolder.keeping.sources import Facts
+from hotfolder.presets import ANALYSIS
 from hotfolder.working import children
 from hotfolder.working.children import Child, Children
 
@@ -104,7 +105,7 @@ class _InChild:
 
     def __init__(self, child: Child, asked: Asked, limits: imaging.Limits) -> None:
         self._child = child
-        self._presets = [preset for _, presets in asked.parts for preset in presets]
+        self._names = [name for _, names in asked.parts for name in names]
         self._waits = True
         question = {
             "name": os.fsdecode(asked.name), "size": len(asked.data), "limits": asdict(limits),
@@ -122,10 +123,11 @@ class _InChild:
     def render(
         self, staging: Staging, targets: Mapping[str, Target], stage: Stage, only: Collection[str]
     ) -> imaging.Rendered:
-        presets = [preset for preset in self._presets if preset in only]
+        names = [name for name in self._names if name in only]
+        presets = [name for name in names if name != ANALYSIS]
         files = [staging.create(targets[preset]).fileno() for preset in presets]
         self._waits = False
-        answer = self._child.ask({"go": True, "presets": presets}, files)
+        answer = self._child.ask({"go": True, "presets": names}, files)
         for name, seconds in answer["stages"].items():
             stage(name, seconds)
         rendered = children.rendered(answer)

@@ -70,6 +70,7 @@ class Drawn:
     outputs: tuple[tuple[str, int, int, str], ...]
     facts: sources.Facts
     notes: tuple[str, ...] = ()
+    record: imaging.Record | None = None
 
 
 Draw = Callable[[Staging], Drawn]
@@ -100,12 +101,12 @@ class Maker:
             self._inflight.decoded(subject.slot)
             facts = sources.Facts(rendered.decoder, rendered.format, rendered.width, rendered.height)
             outputs = tuple((each.preset, each.width, each.height, each.note) for each in rendered.outputs)
-            return Drawn(outputs, facts, rendered.notes)
+            return Drawn(outputs, facts, rendered.notes, rendered.record)
 
         return draw
 
     def make(self, subject: Subject, wanted: Mapping[str, str], draw: Draw, *, result: Result = Result.DONE) -> Finding:
-        """Make `wanted` (preset → plan as JSON). Raises SourceError, GivenUp."""
+        """Make `wanted` (preset, or ANALYSIS → plan as JSON). Raises SourceError, GivenUp."""
         site, row = subject.site, subject.row
         targets = site.targets(subject.name)
         former = sources.renditions(self._index.read(), row.id) if row else []
@@ -144,14 +145,15 @@ class Maker:
             following.remove(site, output_fd, subject.folder, [m for m in stale if (m.area, m.name) not in new])
             self._stage("store", time.monotonic() - storing)
         gone = frozenset(m.preset for m in stale)
-        change = changes.Done(site, subject.job.path, subject.version, made, gone, drawn.facts, epoch)
+        change = changes.Done(site, subject.job.path, subject.version, made, gone, drawn.facts, epoch, drawn.record)
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
-        return Finding(Outcome(result, renditions, subject.version.size, notes=drawn.notes), change)
+        outcome = Outcome(result, renditions, subject.version.size, notes=drawn.notes, record=drawn.record)
+        return Finding(outcome, change)
 
 
 def parts(site: Site, wanted: Mapping[str, str]) -> tuple[imaging.Part, ...]:
     """What to render by which plan; a plan of the index that cannot be read any more is replaced by today's."""
-    return isolation.parts({preset: _plan_of(spec, site) for preset, spec in wanted.items()})
+    return isolation.parts({preset: _plan_of(spec, site) for preset, spec in wanted.items()}) or ((site.plan, ()),)
 
 
 def _plan_of(spec: str, site: Site) -> Plan:

@@ -21,6 +21,7 @@ from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Made, Row
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result, State, Version
+from hotfolder.presets import ANALYSIS
 from hotfolder.working import changes, following, looking, making, twins
 from hotfolder.working.children import Died
 from hotfolder.working.desk import Desk, Entry
@@ -176,10 +177,10 @@ class Processor:
         adopts = subject.site.adopts.is_set() and _is_new(subject.row)
         found = twins.adopted(subject, work.sizes) if adopts else {}
         missing = {preset: plan for preset, plan in wanted.items() if preset not in found}
-        if not found or missing:
+        if missing:
             draw = self._maker.rendering(subject, work, missing, isolated=isolated)
         else:
-            draw, missing = (lambda staging: Drawn((), work.facts)), {}
+            draw = lambda staging: Drawn((), work.facts)  # noqa: E731 - one of two ways to draw
         finding = self._maker.make(subject, missing, draw, result=Result.DONE if missing else Result.REUSED)
         if found and isinstance(finding.change, changes.Done):
             finding = replace(finding, change=replace(finding.change, made=finding.change.made + tuple(found.values())))
@@ -201,7 +202,7 @@ class Processor:
         if row.state in (State.DONE, State.FAILED, State.SKIPPED) and row.made == site.want:
             return Finding(Outcome(Result.REUSED), lambda c: sources.rekey(c, row.id, version))
         made = sources.renditions(self._index.read(), row.id)
-        if self._wanted(site, row, version) or not made:
+        if self._wanted(site, row, version):
             return None
         stale = [each for each in made if each.preset not in site.signatures]
         if error := self._remove(site, job, stale):
@@ -209,7 +210,7 @@ class Processor:
         return Finding(Outcome(Result.REUSED), changes.Kept(site, row.id, version, tuple(m.preset for m in stale)))
 
     def _wanted(self, site: Site, row: Row | None, version: Version) -> dict[str, str]:
-        """What has to be made: preset → the plan to make it by."""
+        """What has to be made: preset, or ANALYSIS → the plan to make it by."""
         same = row is not None and row.version.hash == version.hash
         made = {m.preset: m for m in sources.renditions(self._index.read(), row.id)} if row and same else {}
         wanted = {}
@@ -220,6 +221,9 @@ class Processor:
                 wanted[preset] = site.plan_spec
             elif not former.present:
                 wanted[preset] = former.plan
+        if site.analyze is not None:
+            known = row is not None and same and sources.is_analyzed(self._index.read(), row.id, site.analyze.signature)
+            wanted |= {} if known else {ANALYSIS: site.plan_spec}
         return wanted
 
     # -- ends ------------------------------------------------------------------------------------------------------

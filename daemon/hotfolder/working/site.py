@@ -17,7 +17,7 @@ from hotfolder.imaging.plan import Plan
 from hotfolder.keeping import layout
 from hotfolder.keeping.layout import Target
 from hotfolder.model import Version
-from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
+from hotfolder.presets import ANALYSIS, OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
 
 AREAS = (layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)
 """The index says an area by its number."""
@@ -71,6 +71,7 @@ class Site:
     output: str
     presets: tuple[Preset, ...]
     optimize: OptimizeSpec | None
+    analyze: AnalyzeSpec | None
     mode: int
     dir_mode: int
     source_times: bool
@@ -84,7 +85,7 @@ class Site:
 
     @cached_property
     def plan(self) -> Plan:
-        return Plan(tuple(sorted(self.presets, key=lambda preset: preset.name)), self.optimize)
+        return Plan(tuple(sorted(self.presets, key=lambda preset: preset.name)), self.optimize, self.analyze)
 
     @cached_property
     def plan_spec(self) -> str:
@@ -96,7 +97,7 @@ class Site:
 
     @cached_property
     def signatures(self) -> dict[str, str]:
-        """What is wanted: the signature of each preset, and of the optimized copy."""
+        """The renditions that are wanted: the signature of each preset, and of the optimized copy."""
         wanted = {preset.name: preset.signature for preset in self.presets}
         if self.optimize is not None:
             wanted[OPTIMIZED] = self.optimize.signature
@@ -109,7 +110,8 @@ class Site:
     @cached_property
     def want(self) -> str:
         """One short text for all that is wanted; a source made for it is complete."""
-        text = "\n".join(f"{name} {signature}" for name, signature in sorted(self.signatures.items()))
+        wanted = self.signatures | ({ANALYSIS: self.analyze.signature} if self.analyze else {})
+        text = "\n".join(f"{name} {signature}" for name, signature in sorted(wanted.items()))
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -35,7 +35,7 @@ def find(index: Database, subject: Subject) -> tuple[dict[str, str], Draw] | Non
         if row.name == subject.name and folder == subject.folder:
             continue
         made = sources.renditions(index.read(), row.id)
-        if made and all(each.present for each in made):
+        if all(each.present for each in made):
             return {each.preset: each.plan for each in made}, _copying(index, subject, row, folder, made)
     return None
 
@@ -46,9 +46,11 @@ def _named_alike(one: bytes, other: bytes) -> bool:
 
 
 def _copying(index: Database, subject: Subject, row: Row, folder: bytes, made: list[Made]) -> Draw:
+    site = subject.site
+
     def draw(staging: Staging) -> Drawn:
-        targets = subject.site.targets(subject.name)
-        output_fd = atomic.open_root(subject.site.output)
+        targets = site.targets(subject.name)
+        output_fd = atomic.open_root(site.output)
         try:
             for each in made:
                 if each.note != "kept":
@@ -57,7 +59,8 @@ def _copying(index: Database, subject: Subject, row: Row, folder: bytes, made: l
         finally:
             os.close(output_fd)
         outputs = tuple((each.preset, each.width, each.height, each.note) for each in made)
-        return Drawn(outputs, _facts(index, row))
+        record = sources.analysis(index.read(), row.id, site.analyze.signature) if site.analyze else None
+        return Drawn(outputs, _facts(index, row), record=record)
 
     return draw
 

@@ -1,0 +1,223 @@
+"""Pixels measured: sharpness, exposure, contrast, colours, a perceptual hash and a placeholder.
+
+Everything is taken from one small picture, at most 512 pixels long, so that the size of a source, its compression and
+its fine noise count little and any source costs the same. docs/analysis.md gives units, ranges and papers.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hotfolder.imaging.plan import ANALYZED_SIDE, analyzed
+
+DARKEST, BRIGHTEST = 2, 253
+"""Brightness (of 255) up to which, and from which on, nothing can be told apart any more."""
+LAPLACIAN_HALF = 100.0
+"""The variance of the Laplacian at which `blur` is one half."""
+
+FINE, COARSE = 0.8, 1.6
+"""Radii of the two Gaussians (sigma, in pixels) between which the strength of edges is compared."""
+FINE_NOISE, COARSE_NOISE = 0.07844, 0.00941
+"""The mean squared gradient that white noise of deviation 1 has behind each of them."""
+BLOCK = 32
+SHARPEST = 90
+"""Percentile of the blocks: a picture is as sharp as its sharpest parts, whatever lies out of focus."""
+
+HASHED = 32
+COLOURS = 5
+COLOURS_SIDE = 64
+PLACEHOLDER_SIDE = 48
+
+Grey = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """What the pixels tell; see Record."""
+
+    sharpness: float
+    blur: float
+    laplacian: float
+    noise: float
+    exposure: float
+    clipped_low: float
+    clipped_high: float
+    contrast: float
+    colourfulness: float
+    colours: tuple[tuple[str, float], ...]
+
+
+@functools.cache
+def _cv() -> Any:
+    """OpenCV, imported when first needed; it must not start threads beside our own."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    return cv2
+
+
+def small(base: Image.Image) -> Image.Image:
+    """The picture that is measured: averaged by a whole number first, then brought to its size; never enlarged."""
+    size = analyzed(base.size)
+    factor = max(base.size) // ANALYZED_SIDE
+    picture = base.reduce(factor) if factor > 1 else base
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def measure(picture: Image.Image) -> Pixels:
+    """Measure a small RGB picture."""
+    cv2 = _cv()
+    colours = np.asarray(picture)
+    grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
+    count = grey.size
+    laplacian = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    mean, deviation = (float(value[0][0]) for value in cv2.meanStdDev(grey))
+    histogram = np.bincount(grey.ravel(), minlength=256)
+    sharpness, noise = sharp(grey)
+    return Pixels(
+        sharpness=round(sharpness, 4),
+        blur=round(LAPLACIAN_HALF / (LAPLACIAN_HALF + laplacian), 4),
+        laplacian=round(laplacian, 2),
+        noise=round(noise, 2),
+        exposure=round(mean / 255, 4),
+        clipped_low=round(float(histogram[: DARKEST + 1].sum()) / count, 4),
+        clipped_high=round(float(histogram[BRIGHTEST:].sum()) / count, 4),
+        contrast=round(deviation / 255, 4),
+        colourfulness=round(_colourfulness(colours), 2),
+        colours=_dominant(picture),
+    )
+
+
+def sharp(grey: NDArray[np.uint8]) -> tuple[float, float]:
+    """Sharpness (0–1) and the deviation of the noise (of 255).
+
+    At an edge blurred by σ the gradient after a Gaussian of s pixels falls as 1/√(σ² + s²); comparing two such
+    gradients gives σ free of the edge's contrast (Zhuo & Sim, Defocus map estimation from a single image, Pattern
+    Recognition 44(9), 2011). Here their energies are compared over blocks, each less the energy that noise would have
+    (noise as by Immerkær, Fast noise variance estimation, CVIU 64(2), 1996, of the calmest tenth). A block's value is
+    FINE² / (σ² + FINE²): 1 for a perfect edge, 0 for none.
+    """
+    picture = grey.astype(np.float32)
+    noise = _noise(picture)
+    blocks = (max(1, grey.shape[1] // BLOCK), max(1, grey.shape[0] // BLOCK))
+    fine = _edges(picture, FINE, blocks) - FINE_NOISE * noise**2
+    coarse = _edges(picture, COARSE, blocks) - COARSE_NOISE * noise**2
+    telling = coarse > 4 * COARSE_NOISE * noise**2 + 0.1
+    if not telling.any():
+        return 0.0, noise
+    ratio = fine[telling] / coarse[telling]
+    values = np.clip((ratio - 1) / ((COARSE / FINE) ** 2 - 1), 0, 1)
+    return float(np.percentile(values, SHARPEST)), noise
+
+
+def _edges(picture: Grey, radius: float, blocks: tuple[int, int]) -> Grey:
+    """The mean squared gradient of each block."""
+    cv2 = _cv()
+    calm = cv2.GaussianBlur(picture, (0, 0), radius)
+    across = cv2.Scharr(calm, cv2.CV_32F, 1, 0, scale=1 / 32)
+    down = cv2.Scharr(calm, cv2.CV_32F, 0, 1, scale=1 / 32)
+    return cast("Grey", cv2.resize(across * across + down * down, blocks, interpolation=cv2.INTER_AREA))
+
+
+def _noise(picture: Grey) -> float:
+    cv2 = _cv()
+    mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    found = np.abs(cv2.filter2D(picture, cv2.CV_32F, mask))
+    blocks = (max(1, picture.shape[1] // 16), max(1, picture.shape[0] // 16))
+    calm = np.percentile(cv2.resize(found, blocks, interpolation=cv2.INTER_AREA), 10)
+    return float(calm) * float(np.sqrt(np.pi / 2)) / 6
+
+
+def _colourfulness(colours: NDArray[np.uint8]) -> float:
+    """Hasler & Süsstrunk, Measuring colourfulness in natural images (2003): 0 grey, about 100 extremely colourful."""
+    cv2 = _cv()
+    red, green, blue = (channel.astype(np.float32) for channel in cv2.split(colours))
+    one, other = red - green, (red + green) / 2 - blue
+    spread = float(np.hypot(one.std(), other.std()))
+    return spread + 0.3 * float(np.hypot(one.mean(), other.mean()))
+
+
+def _dominant(picture: Image.Image) -> tuple[tuple[str, float], ...]:
+    """The colours that stand for most of the picture, each with its share, the largest first (median cut, k-means)."""
+    tiny = picture.copy()
+    tiny.thumbnail((COLOURS_SIDE, COLOURS_SIDE), Image.Resampling.BOX)
+    reduced = tiny.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=2)
+    palette = reduced.getpalette() or []
+    counts = cast("list[tuple[int, int]]", reduced.getcolors())
+    total = tiny.width * tiny.height
+    return tuple(
+        ("#{:02x}{:02x}{:02x}".format(*palette[3 * at : 3 * at + 3]), round(count / total, 3))
+        for count, at in sorted(counts, reverse=True)
+    )
+
+
+def phash(picture: Image.Image) -> str:
+    """64 bits as 16 hex digits: the signs, about their median, of the lowest 8×8 frequencies of a 32×32 cosine
+    transform of the brightness (pHash: Zauner, Implementation and benchmarking of perceptual image hash functions,
+    2010)."""
+    cv2 = _cv()
+    grey = np.asarray(picture.convert("L"), np.float32)
+    tiny = cv2.resize(grey, (HASHED, HASHED), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(tiny)[:8, :8].ravel()
+    bits = np.greater(low, np.median(low[1:]))
+    return bytes(np.packbits(bits)).hex()
+
+
+def placeholder(picture: Image.Image) -> str:
+    """A ThumbHash (Wallace, 2023) in base64: some 25 bytes from which a page draws a blurred picture at once."""
+    tiny = picture.convert("RGBA")
+    tiny.thumbnail((PLACEHOLDER_SIDE, PLACEHOLDER_SIDE), Image.Resampling.BOX)
+    return base64.b64encode(_thumbhash(np.asarray(tiny, np.float64) / 255)).decode()
+
+
+def _thumbhash(pixels: NDArray[np.float64]) -> bytes:
+    high, wide = int(pixels.shape[0]), int(pixels.shape[1])
+    alpha = pixels[:, :, 3]
+    shown = float(alpha.sum())
+    average = (pixels[:, :, :3] * alpha[:, :, None]).sum((0, 1)) / (shown or 1.0)
+    see_through = shown < high * wide
+    red, green, blue = np.moveaxis(average * (1 - alpha[:, :, None]) + pixels[:, :, :3] * alpha[:, :, None], 2, 0)
+    most = 5 if see_through else 7
+    across = max(1, _round(most * wide / max(wide, high)))
+    down = max(1, _round(most * high / max(wide, high)))
+    light, light_waves, light_scale = _waves((red + green + blue) / 3, max(3, across), max(3, down))
+    warm, warm_waves, warm_scale = _waves((red + green) / 2 - blue, 3, 3)
+    rose, rose_waves, rose_scale = _waves(red - green, 3, 3)
+    head = (
+        _round(63 * light) | _round(31.5 + 31.5 * warm) << 6 | _round(31.5 + 31.5 * rose) << 12
+        | _round(31 * light_scale) << 18 | see_through << 23
+    )  # fmt: skip
+    shape = (down if wide > high else across) | _round(63 * warm_scale) << 3 | _round(63 * rose_scale) << 9
+    shape |= (wide > high) << 15
+    start = head.to_bytes(3, "little") + shape.to_bytes(2, "little")
+    waves = [*light_waves, *warm_waves, *rose_waves]
+    if see_through:
+        clear, clear_waves, clear_scale = _waves(alpha, 5, 5)
+        start += bytes([_round(15 * clear) | _round(15 * clear_scale) << 4])
+        waves += clear_waves
+    digits = [_round(15 * wave) for wave in waves] + [0] * (len(waves) % 2)
+    return start + bytes(one | two << 4 for one, two in zip(digits[::2], digits[1::2], strict=True))
+
+
+def _waves(channel: NDArray[np.float64], across: int, down: int) -> tuple[float, list[float], float]:
+    """The mean of a channel, its lowest frequencies brought to 0–1, and the scale that brings them back."""
+    high, wide = channel.shape
+    rows = np.cos(np.pi / high * np.outer(np.arange(down), np.arange(high) + 0.5))
+    columns = np.cos(np.pi / wide * np.outer(np.arange(across), np.arange(wide) + 0.5))
+    found = rows @ channel @ columns.T / (wide * high)
+    kept = [
+        float(found[y, x]) for y in range(down) for x in range(across) if (x or y) and x * down < across * (down - y)
+    ]
+    scale = max((abs(value) for value in kept), default=0.0)
+    return float(found[0, 0]), [0.5 + 0.5 / scale * value if scale else 0.0 for value in kept], scale
+
+
+def _round(number: float) -> int:
+    return int(number + 0.5)

@@ -1,0 +1,90 @@
+"""The analysis record: what is known of one image, as one flat value. Units and ranges are in docs/analysis.md.
+
+None says that the file does not tell it, or that this part of the analysis is switched off.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+
+BLURRED_BELOW = 0.2
+"""A sharpness under this, in a picture that shows anything at all, means: likely blurred. See docs/analysis.md."""
+BLANK_BELOW = 0.02
+"""A contrast under this: a blank page or a lens cap, of which neither blur nor likeness can be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One image. The first group always stands; then EXIF, position, pixels, hash and placeholder as configured."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    megapixels: float
+    orientation: int
+    animated: bool
+    profile: str | None = None
+
+    camera: str | None = None
+    lens: str | None = None
+    taken_at: str | None = None
+    exposure_time: float | None = None
+    f_number: float | None = None
+    iso: int | None = None
+    focal_length: float | None = None
+    focal_length_35mm: float | None = None
+    exposure_bias: float | None = None
+    rating: int | None = None
+
+    latitude: float | None = None
+    longitude: float | None = None
+    altitude: float | None = None
+
+    sharpness: float | None = None
+    blur: float | None = None
+    laplacian: float | None = None
+    noise: float | None = None
+    exposure: float | None = None
+    clipped_low: float | None = None
+    clipped_high: float | None = None
+    contrast: float | None = None
+    colourfulness: float | None = None
+    colours: tuple[tuple[str, float], ...] | None = None
+
+    phash: str | None = None
+    placeholder: str | None = None
+
+    @property
+    def blurred(self) -> bool:
+        """Likely blurred; False where it was not measured or shows nothing."""
+        if self.sharpness is None or self.contrast is None:
+            return False
+        return self.sharpness < BLURRED_BELOW and self.contrast >= BLANK_BELOW
+
+    @property
+    def blank(self) -> bool:
+        return self.contrast is not None and self.contrast < BLANK_BELOW
+
+    def to_json(self) -> str:
+        """Compact, and the same text for the same record."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Record:
+        """What `to_json` has written, also where an older or newer version of this class has."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, found: dict[str, object]) -> Record:
+        values = {name: value for name, value in found.items() if name in _names()}
+        if isinstance(colours := values.get("colours"), list):
+            values["colours"] = tuple((name, share) for name, share in colours)
+        return cls(**values)  # type: ignore[arg-type]
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(field.name for field in fields(Record))
