@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 
 from hotfolder import __version__, imaging, logs, mounts, wiring
@@ -81,7 +82,7 @@ class Engine:
         self._assemble()
         self._set_up_watches()
         self._recover()
-        self.index.write(wiring.retry_decoders).result()
+        self.index.write(self._retry).result()
         if renewed:
             log.warning("index_renewed", next="every image is compared, and made again where nothing is known of it")
         self._offer_suspects()
@@ -95,8 +96,10 @@ class Engine:
     def _assemble(self) -> None:
         """The parts that work, from the bottom up."""
         config = self.config
-        limits = imaging.Limits(config.limits.max_pixels, config.limits.max_bytes)
-        self.isolation = Isolation(config.pool.isolate, limits, config.pool.job_timeout)
+        limits = imaging.Limits(
+            config.limits.max_pixels, config.limits.max_bytes, lenient=config.limits.truncated == "allow"
+        )  # fmt: skip
+        self.isolation = Isolation(config.pool.isolate, config.pool.job_timeout)
         self.suspects = Suspects(self.index)
         self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
         claims = Claims()
@@ -126,6 +129,12 @@ class Engine:
             )
         self.processor.sites = sites
         self.health.watches = tuple(self.watchers)
+
+    def _retry(self, connection: sqlite3.Connection) -> None:
+        """What another decoder, or another configuration, may be able to show is tried again."""
+        wiring.retry_decoders(connection)
+        if self.config.limits.truncated == "allow":
+            wiring.retry_truncated(connection)
 
     def _recover(self) -> None:
         """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""

@@ -165,6 +165,23 @@ def _is_utf8(value: bytes) -> bool:
     return True
 
 
+def hush_libraries() -> None:
+    """Let only Python write to standard error: C libraries (libtiff, OpenCV) say there what they think of a broken
+    picture, thousands of lines of it, past every format and limit of rate; what matters becomes a SourceError.
+    """
+    if sys.stderr is None:  # closed by whoever started us
+        return
+    sys.stderr.flush()
+    try:
+        kept = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # it is no file: nothing of theirs could reach it
+        return
+    sys.stderr = os.fdopen(kept, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(null, 2)
+    os.close(null)
+
+
 def setup(level: str, style: str, stream: TextIO | None = None) -> None:
     """Send all logs, ours and those of the libraries that we run, to `stream` (standard error)."""
     handler = logging.StreamHandler(stream or sys.stderr)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from hotfolder import imaging, mounts
 from hotfolder.config import Config, Watch
-from hotfolder.errors import StartError
+from hotfolder.errors import Reason, StartError
 from hotfolder.keeping import outputs, sources
 from hotfolder.keeping.database import Database
 from hotfolder.model import State
@@ -86,9 +86,17 @@ def retry_decoders(connection: sqlite3.Connection) -> None:
     """What another version of a decoder refused, or lacked its extra, is tried again; nothing else is."""
     for decoder in imaging.decoders():
         name = decoder.rpartition(" ")[0]
-        query = "SELECT source_id FROM failure WHERE decoder LIKE ? AND decoder <> ?"
-        for (source_id,) in connection.execute(query, (f"{name} %", decoder)).fetchall():
+        query = "SELECT source_id FROM failure WHERE decoder LIKE ? AND decoder NOT IN (?, ?)"
+        for (source_id,) in connection.execute(query, (f"{name} %", decoder, decoder + imaging.LENIENT)).fetchall():
             sources.retry(connection, source_id, 0.0, 0)
     for extra in imaging.installed_extras():
         query = "UPDATE source SET state = ? WHERE state = ? AND extra = ?"
         connection.execute(query, (State.PENDING, State.SKIPPED, extra))
+
+
+def retry_truncated(connection: sqlite3.Connection) -> None:
+    """`limits.truncated` allows now what was refused: it is tried once more, and shown as far as it goes."""
+    query = "SELECT source_id FROM failure WHERE reason IN (?, ?) AND decoder NOT LIKE ?"
+    wanted = (Reason.TRUNCATED, Reason.DAMAGED, f"%{imaging.LENIENT}")
+    for (source_id,) in connection.execute(query, wanted).fetchall():
+        sources.retry(connection, source_id, 0.0, 0)

@@ -10,8 +10,10 @@ from hotfolder.errors import Exit, HotfolderError
 
 def main() -> None:
     """The `hotfolder` command."""
+    from hotfolder import logs
     from hotfolder.cli.app import build
 
+    logs.hush_libraries()
     try:
         build()(prog_name="hotfolder")
     except HotfolderError as error:

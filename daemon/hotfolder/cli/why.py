@@ -52,6 +52,8 @@ def _say(found: dict[str, Any]) -> None:
     if found.get("format"):
         size = show_size(found["bytes"])
         typer.echo(f"  version    {found['format']} {found['width']}×{found['height']}, {size}, {found['decoder']}")
+    if found.get("notes"):
+        typer.echo(f"  notes      {', '.join(found['notes'])}")
     for each in found["renditions"]:
         if each["path"] is None:
             typer.echo(f"  {each['preset']:<10} none can be made of this format")

@@ -21,7 +21,7 @@ SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
 IDLE: tuple[Path, ...] = (
-    ("hooks",), ("backlog", "window"), ("backlog", "workers"), ("limits", "truncated"), ("http", "upload_limit"),
+    ("hooks",), ("backlog", "window"), ("backlog", "workers"), ("http", "upload_limit"),
 )  # fmt: skip
 IDLE_OF_WATCH: tuple[Path, ...] = (
     ("priority",), ("optimize", "target"), ("optimize", "auto_enhance"),

@@ -2,13 +2,14 @@
 
 from hotfolder.imaging.analyze import analyze_bytes
 from hotfolder.imaging.decode import Limits, Opened, open_image
-from hotfolder.imaging.formats import decoders, installed_extras, is_hollow, sniff
+from hotfolder.imaging.formats import LENIENT, decoders, installed_extras, is_hollow, sniff
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.record import Record
 from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes
 
 __all__ = [
+    "LENIENT",
     "Limits",
     "Opened",
     "Output",

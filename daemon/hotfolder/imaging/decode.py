@@ -5,21 +5,46 @@ Nothing is decoded before its size has been checked; of an animation only the fi
 
 from __future__ import annotations
 
+import contextlib
 import io
-import re
-import struct
+import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import cast
 
-from PIL import Image, ImageMath, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageMath, UnidentifiedImageError
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.imaging import formats
+from hotfolder.imaging import formats, headers
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import ANALYSIS, OPTIMIZED
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
 Image.MAX_IMAGE_PIXELS = None
+
+
+class _Lenient:
+    """Pillow asks one flag of the whole process whether a picture that ends too early may pass; ours answers for the
+    thread that asks, so that one picture is shown as far as it goes while the others are judged strictly."""
+
+    def __init__(self) -> None:
+        self._threads = threading.local()
+
+    def __bool__(self) -> bool:
+        return bool(getattr(self._threads, "on", False))
+
+    @contextlib.contextmanager
+    def here(self) -> Iterator[None]:
+        """In this thread, within the block."""
+        self._threads.on = True
+        try:
+            yield
+        finally:
+            self._threads.on = False
+
+
+_lenient = _Lenient()
+ImageFile.LOAD_TRUNCATED_IMAGES = cast("bool", _lenient)
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -39,6 +64,8 @@ class Limits:
 
     max_pixels: int = 250_000_000
     max_bytes: int = 1_000_000_000
+    lenient: bool = False
+    """Whether a truncated or damaged picture is shown as far as it can be decoded, instead of being refused."""
 
 
 @dataclass(slots=True)
@@ -53,6 +80,9 @@ class Opened:
     image: Image.Image
     orientation: int
     animated: bool
+    lenient: bool = False
+    partial: bool = False
+    """It ended too early or is damaged, and what could be decoded of it is shown."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,9 +111,10 @@ def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
     if not formats.has(kind):
         raise MissingExtra(formats.EXTRAS[kind][0], kind.upper())
     decoder = formats.decoder(kind)
-    with formats.guarded(decoder, data, kind):
-        for wide, high in _claimed_early(kind, data):
+    with formats.guarded(decoder + formats.LENIENT * limits.lenient, data, kind):
+        for wide, high in headers.claimed(kind, data):
             _check_pixels(wide, high, limits, decoder)
+        headers.check_metadata(kind, data, decoder)
         if kind == "raw":
             image = _open_raw(data, limits)
         else:
@@ -97,27 +128,13 @@ def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
         animated = kind != "jpeg" and bool(getattr(image, "is_animated", False))
     if orientation >= 5:
         wide, high = high, wide
-    return Opened(kind, wide, high, decoder, data, image, orientation, animated)
+    return Opened(kind, wide, high, decoder, data, image, orientation, animated, limits.lenient)
 
 
 def _check_pixels(wide: int, high: int, limits: Limits, decoder: str) -> None:
     if wide * high > limits.max_pixels:
         message = f"it has {wide}×{high} = {wide * high} pixels, more than limits.max_pixels = {limits.max_pixels}"
         raise SourceError(Reason.TOO_MANY_PIXELS, message, decoder=decoder)
-
-
-def _claimed_early(kind: str, data: bytes) -> Iterator[tuple[int, int]]:
-    """Sizes that must be known before Pillow opens the file, since there opening decodes or takes the whole canvas."""
-    if kind == "webp" and data[12:16] == b"VP8X" and len(data) >= 30:
-        yield int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    elif kind == "webp" and data[12:16] == b"VP8L" and len(data) >= 25:
-        bits = int.from_bytes(data[21:25], "little")
-        yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif kind == "webp" and len(data) >= 30:
-        yield int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
-    elif kind == "ico":
-        for header in re.finditer(rb"\x89PNG\r\n\x1a\n....IHDR(.{8})", data, re.DOTALL):
-            yield struct.unpack(">II", header[1])
 
 
 def _open(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
@@ -152,7 +169,7 @@ def _open_raw(data: bytes, limits: Limits) -> Image.Image:
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
             preview = None
         if preview is not None and preview.format == rawpy.ThumbFormat.JPEG:
-            image = _open(preview.data, formats.PILLOW["jpeg"])
+            image = _open(bytes(preview.data), formats.PILLOW["jpeg"])
             if max(image.size) * 2 >= max(wide, high):
                 return image
         return Image.fromarray(raw.postprocess(use_camera_wb=True))
@@ -167,7 +184,28 @@ def _orientation(image: Image.Image) -> int:
 
 
 def decode(opened: Opened, plan: Plan) -> Image.Image:
-    """The upright picture at the plan's scale, in mode L, RGB, RGBA or CMYK. Raises SourceError."""
+    """The upright picture at the plan's scale, in mode L, RGB, RGBA or CMYK. Raises SourceError.
+
+    Where the limits are lenient and it is damaged, as much of it as there is; `opened.partial` says so.
+    """
+    try:
+        return _decoded(opened, plan)
+    except SourceError as error:
+        if not opened.lenient or error.reason not in (Reason.TRUNCATED, Reason.DAMAGED):
+            raise
+        if opened.format == "raw":
+            raise SourceError(error.reason, error.message, decoder=opened.decoder + formats.LENIENT) from error
+    opened.partial = True
+    try:
+        with _lenient.here(), formats.guarded(opened.decoder):
+            opened.image = _open(opened.data, formats.PILLOW[opened.format])
+            return _decoded(opened, plan)
+    except SourceError as error:
+        message = "it is damaged, and too little of it is left to be shown"
+        raise SourceError(Reason.DAMAGED, message, decoder=opened.decoder + formats.LENIENT) from error
+
+
+def _decoded(opened: Opened, plan: Plan) -> Image.Image:
     with formats.guarded(opened.decoder, opened.data, opened.format):
         image = opened.image
         if opened.format == "jpeg":

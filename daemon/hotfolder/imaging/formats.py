@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from hotfolder.errors import HotfolderError, Reason, SourceError
 
 PILLOW: dict[str, tuple[str, ...]] = {
-    "jpeg": ("JPEG", "MPO"),
+    "jpeg": ("JPEG",),  # finds MPO by itself
     "png": ("PNG",),
     "webp": ("WEBP",),
     "avif": ("AVIF",),
@@ -32,6 +32,8 @@ EXTRAS = {"heif": ("heif", "pillow_heif"), "jxl": ("jxl", "pillow_jxl"), "raw": 
 DISTRIBUTIONS = {"heif": "pillow-heif", "jxl": "pillow-jxl-plugin", "raw": "rawpy"}
 
 HOLLOW = 512
+SAID_MOST = 160
+"""Characters of a decoder's own message that are kept; it may quote the file."""
 RAW_EXTENSIONS = (b".dng", b".cr2", b".cr3", b".nef", b".arw", b".orf", b".rw2", b".raf")
 
 _MARKS: tuple[tuple[bytes, str], ...] = (
@@ -124,6 +126,10 @@ def decoder(format_name: str) -> str:
     return f"{distribution} {importlib.metadata.version(distribution)}"
 
 
+LENIENT = " lenient"
+"""Added to the decoder of a failure where it was asked to show what there is, and could not."""
+
+
 def decoders() -> tuple[str, ...]:
     """All decoders that are installed: a source that an older one refused is tried again."""
     return tuple(sorted({decoder(name) for name in PILLOW if has(name)} | ({decoder("raw")} if has("raw") else set())))
@@ -198,4 +204,16 @@ def guarded(decoder_name: str, data: bytes = b"", format_name: str = "") -> Iter
         truncated = any(word in text.lower() for word in ("truncated", "broken data stream", "premature"))
         if truncated or (data and cut_short(data, format_name)):
             raise SourceError(Reason.TRUNCATED, "the file ends too early", decoder=decoder_name) from error
-        raise SourceError(Reason.DAMAGED, f"it is damaged: {text}", decoder=decoder_name) from error
+        reason = Reason.UNSUPPORTED if text.lower().startswith(_UNSUPPORTED) else Reason.DAMAGED
+        raise SourceError(reason, _in_words(reason, decoder_name, text), decoder=decoder_name) from error
+
+
+_UNSUPPORTED = ("unsupported", "not implemented", "no decoder")
+"""How decoders begin what they say of a picture that is whole, but of a kind that they cannot show."""
+
+
+def _in_words(reason: Reason, decoder_name: str, text: str) -> str:
+    """What was found, for the picture's owner; what the decoder said of it stands behind, for who looks closer."""
+    found = "it is of a kind that is not read" if reason is Reason.UNSUPPORTED else "it is damaged"
+    said = "".join(c if c.isprintable() else " " for c in text)[:SAID_MOST]
+    return f"{found} ({decoder_name.partition(' ')[0]}: {said})"

@@ -44,7 +44,7 @@ def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO
     if opened.animated:
         return _unchanged(opened, spec, file, format_name)
     picture, icc = resize.scale(image, goal_size(image.size, spec)), metadata.icc_of(opened.image)
-    same = format_name == opened.format and picture.size == opened.size and not _alters(spec)
+    same = not opened.partial and format_name == opened.format and picture.size == opened.size and not _alters(spec)
     if picture.mode == "CMYK" and format_name != "jpeg":
         picture, icc, _ = colour.convert(picture, icc)  # only JPEG carries inks
     picture = _enhanced(picture, spec)

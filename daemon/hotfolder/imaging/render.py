@@ -108,7 +108,7 @@ def render(
         clock.lap("encode")
     for name, seconds in clock.spent.items():
         stage(name, seconds)
-    notes = tuple(sorted(pictures.notes))
+    notes = tuple(sorted(pictures.notes | ({"truncated"} if opened.partial else set())))
     return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes, record)
 
 

@@ -24,7 +24,7 @@ _FAILURES = """
     WHERE s.state = 2 AND s.id > ? ORDER BY s.id LIMIT ?"""
 _SOURCES = """
     SELECT s.id, w.name, s.folder_id, s.name, s.size, s.mtime_ns, s.inode, s.ctime_ns, s.hash, s.state, s.format,
-           s.width, s.height, s.decoder, a.record
+           s.width, s.height, s.decoder, s.notes, a.record
     FROM source s JOIN watch w ON w.id = s.watch_id LEFT JOIN analysis a ON a.source_id = s.id
     WHERE s.id > ? ORDER BY s.id LIMIT ?"""
 _RENDITIONS = """
@@ -92,7 +92,8 @@ def export(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
 
 
 def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, Any]:
-    id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder, record = row
+    id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder, *more = row
+    notes, record = more
     folder = folders.path_of(connection, folder_id)
     path = folder + b"/" + name if folder else name
     renditions = []
@@ -117,7 +118,8 @@ def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, A
     return named_path("", path) | {
         "watch": watch, "state": State(state).name.lower(), "size": size, "mtime_ns": str(mtime), "inode": inode,
         "ctime_ns": str(ctime), "hash": digest.hex() if digest else None, "format": kind or None, "width": width,
-        "height": height, "decoder": decoder or None, "renditions": renditions,
+        "height": height, "decoder": decoder or None, "notes": notes.split(",") if notes else [],
+        "renditions": renditions,
         "analysis": json.loads(record) if record else None,
     }  # fmt: skip
 

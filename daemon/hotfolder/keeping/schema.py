@@ -108,6 +108,8 @@ VERSION_3 = """
 CREATE INDEX source_newest ON source (done_at, id);
 -- A record for another signature is of other parts: it is made anew.
 ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';
+-- What was left out or given up when it was rendered: notes of imaging, by commas (`truncated`, `icc_ignored` …).
+ALTER TABLE source ADD COLUMN notes TEXT NOT NULL DEFAULT '';
 """
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)

@@ -39,7 +39,8 @@ _ENSURE = """
     ON CONFLICT (folder_id, name) DO UPDATE SET gone = 0 RETURNING id"""
 _SETTLED = """
     UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, hash = ?, state = ?, made = ?, decoder = ?,
-        extra = ?, format = ?, width = ?, height = ?, retry_at = 0, tries = 0, young = 0, gone = 0, done_at = ?
+        extra = ?, format = ?, width = ?, height = ?, notes = ?, retry_at = 0, tries = 0, young = 0, gone = 0,
+        done_at = ?
     WHERE id = ?"""
 _REKEY = "UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, gone = 0 WHERE id = ?"
 _RENDITIONS = """
@@ -116,6 +117,8 @@ class Facts:
     format: str = ""
     width: int = 0
     height: int = 0
+    notes: str = ""
+    """What was left out or given up, by commas: see docs/formats.md."""
     extra: str = ""
 
 
@@ -234,7 +237,7 @@ def settle(
 ) -> None:
     """The row speaks of `version` from now on and waits no longer; a former failure is forgotten."""
     stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns, version.hash)
-    picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height)
+    picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height, facts.notes)
     connection.execute(_SETTLED, (*stat, int(state), made, *picture, now, source_id))
     if state is not State.FAILED:
         connection.execute("DELETE FROM failure WHERE source_id = ?", (source_id,))

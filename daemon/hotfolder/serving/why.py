@@ -37,12 +37,13 @@ def explain(engine: Engine, watcher: Watcher, path: bytes) -> dict[str, Any]:
         "renditions": [],
     }
     if row is not None:
-        query = "SELECT seen_at, done_at, retry_at, decoder, format, width, height FROM source WHERE id = ?"
-        seen, done, retry, decoder, kind, width, height = connection.execute(query, (row.id,)).fetchone()
+        query = "SELECT seen_at, done_at, retry_at, decoder, format, width, height, notes FROM source WHERE id = ?"
+        seen, done, retry, decoder, kind, width, height, notes = connection.execute(query, (row.id,)).fetchone()
         found |= {
             "seen_at": report.rfc3339(seen), "done_at": report.rfc3339(done) if done else None,
             "retry_at": report.rfc3339(retry) if retry > time.time() else None, "tries": row.tries,
-            "decoder": decoder, "format": kind, "width": width, "height": height, "bytes": row.version.size,
+            "decoder": decoder, "format": kind, 
+            "notes": notes.split(",") if notes else [], "width": width, "height": height, "bytes": row.version.size,
             "mtime_ns": str(row.version.mtime_ns), "hash": row.version.hash.hex() if row.version.hash else None,
             "renditions": list(_renditions(watcher, path, connection, row)),
         }  # fmt: skip

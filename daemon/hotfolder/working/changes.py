@@ -72,7 +72,9 @@ def missed(connection: sqlite3.Connection, source_id: int) -> None:
 
 def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str) -> None:
     """Everything wanted was there already; what decoding told of these bytes stays."""
-    kept = connection.execute("SELECT decoder, format, width, height FROM source WHERE id = ?", (source_id,)).fetchone()
+    kept = connection.execute(
+        "SELECT decoder, format, width, height, notes FROM source WHERE id = ?", (source_id,)
+    ).fetchone()
     sources.settle(connection, source_id, version, State.DONE, want, Facts(*kept), time.time())
 
 

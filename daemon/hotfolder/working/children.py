@@ -53,8 +53,8 @@ class Child:
         try:
             # A session of its own: a terminal's Ctrl-C reaches the parent alone.
             self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(), life),
-                start_new_session=True,
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sys.stderr,
+                pass_fds=(theirs.fileno(), life), start_new_session=True,
             )  # fmt: skip
         except BaseException:
             os.close(self._life)

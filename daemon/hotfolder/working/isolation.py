@@ -33,6 +33,7 @@ class Asked:
     data: bytes
     name: bytes
     parts: tuple[imaging.Part, ...]
+    limits: imaging.Limits
 
 
 class Work(Protocol):
@@ -53,9 +54,8 @@ class Work(Protocol):
 class Isolation:
     """`stuck` counts threads that were given up."""
 
-    def __init__(self, mode: Mode, limits: imaging.Limits, job_timeout: float) -> None:
+    def __init__(self, mode: Mode, job_timeout: float) -> None:
         self._mode = mode
-        self._limits = limits
         self.children = Children(job_timeout)
         self.stuck = 0
 
@@ -69,10 +69,10 @@ class Isolation:
     def opened(self, asked: Asked, *, isolated: bool) -> Iterator[Work]:
         """Read the header. Raises SourceError, MissingExtra; Died where that killed the helper."""
         if not isolated:
-            yield _Here(asked, self._limits)
+            yield _Here(asked)
             return
         with self.children.borrow() as child:
-            work = _InChild(child, asked, self._limits)
+            work = _InChild(child, asked)
             try:
                 yield work
             finally:
@@ -80,10 +80,9 @@ class Isolation:
 
 
 class _Here:
-    def __init__(self, asked: Asked, limits: imaging.Limits) -> None:
+    def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._limits = limits
-        self._opened = imaging.open_image(asked.data, limits, asked.name)
+        self._opened = imaging.open_image(asked.data, asked.limits, asked.name)
         self.need = max(self._opened.memory(plan, presets) for plan, presets in asked.parts)
         self.sizes = imaging.sizes(self._opened, asked.parts[0][0])
         opened = self._opened
@@ -97,18 +96,18 @@ class _Here:
 
         asked = self._asked
         chosen = imaging.narrowed(asked.parts, only)
-        return imaging.render_parts(self._opened, chosen, create, self._limits, asked.name, stage)
+        return imaging.render_parts(self._opened, chosen, create, asked.limits, asked.name, stage)
 
 
 class _InChild:
     """Two questions: how much memory it takes, and, when that is there, to render into these files."""
 
-    def __init__(self, child: Child, asked: Asked, limits: imaging.Limits) -> None:
+    def __init__(self, child: Child, asked: Asked) -> None:
         self._child = child
         self._names = [name for _, names in asked.parts for name in names]
         self._waits = True
         question = {
-            "name": os.fsdecode(asked.name), "size": len(asked.data), "limits": asdict(limits),
+            "name": os.fsdecode(asked.name), "size": len(asked.data), "limits": asdict(asked.limits),
             "parts": [(plan.to_json(), presets) for plan, presets in asked.parts],
         }  # fmt: skip
         try:

@@ -99,7 +99,9 @@ class Maker:
             if not subject.task.keep():
                 raise GivenUp
             self._inflight.decoded(subject.slot)
-            facts = sources.Facts(rendered.decoder, rendered.format, rendered.width, rendered.height)
+            facts = sources.Facts(
+                rendered.decoder, rendered.format, rendered.width, rendered.height, ",".join(rendered.notes)
+            )
             outputs = tuple((each.preset, each.width, each.height, each.note) for each in rendered.outputs)
             return Drawn(outputs, facts, rendered.notes, rendered.record)
 

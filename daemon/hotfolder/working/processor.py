@@ -150,7 +150,7 @@ class Processor:
                 try:
                     wanted = self._wanted(site, row, hashed)
                     isolated = self._is_isolated(site, job, subject, data)
-                    asked = Asked(fd, data, subject.name, making.parts(site, wanted))
+                    asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits_for(job, row))
                     if not isolated:
                         task.enter(Phase.DECODE)
                     with self._isolation.opened(asked, isolated=isolated) as work:
@@ -161,6 +161,11 @@ class Processor:
                     error.version = hashed
                     raise
             need = total  # no room to grow into: let go, wait in line for all of it, and read again
+
+    def _limits_for(self, job: Job, row: Row | None) -> imaging.Limits:
+        """A young file that ends too early may still be growing: it is not shown as it is before its tries are used."""
+        growing = self._is_young(job, row) and self._retries.waits_for_more(row)
+        return replace(self._limits, lenient=self._limits.lenient and not growing)
 
     def _copied(self, subject: Subject) -> Finding | None:
         """It has the bytes of another source, which stays: copies of that one's renditions serve."""

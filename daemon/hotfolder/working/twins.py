@@ -66,7 +66,7 @@ def _copying(index: Database, subject: Subject, row: Row, folder: bytes, made: l
 
 
 def _facts(index: Database, row: Row) -> Facts:
-    query = "SELECT decoder, format, width, height FROM source WHERE id = ?"
+    query = "SELECT decoder, format, width, height, notes FROM source WHERE id = ?"
     return Facts(*index.read().execute(query, (row.id,)).fetchone())
 
 

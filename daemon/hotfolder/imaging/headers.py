@@ -1,0 +1,139 @@
+"""What a file's header claims, read with bounds before any decoder sees it: pixels, bytes of metadata, scans.
+
+Nothing is decoded here, and what is too short or makes no sense is left to the decoder to refuse.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from hotfolder.errors import Reason, SourceError
+
+METADATA_MOST = 16_000_000
+"""Bytes of EXIF, XMP, ICC, comments … together: cameras write up to some MB; decoders copy them several times, and join
+those of a JPEG in quadratic time."""
+PIECES_MOST = 20_000
+"""Segments, chunks or tags of metadata; a file has some dozens."""
+SCANS_MOST = 500
+"""Scans of a JPEG, each of which costs a pass over the whole picture; encoders write about ten (libjpeg-turbo's own
+fuzzers stop at 500, too)."""
+
+_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TIFF_PICTURE = frozenset({273, 279, 324, 325, 288, 289})
+"""Tags that say where the picture's own data lies: as many values as it has strips or tiles."""
+_TIFF_BELOW = frozenset({34665, 34853})
+
+
+def claimed(kind: str, data: bytes) -> Iterator[tuple[int, int]]:
+    """Sizes that must be known before Pillow opens the file, since there opening decodes or takes the whole canvas."""
+    if kind == "webp" and data[12:16] == b"VP8X" and len(data) >= 30:
+        yield int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    elif kind == "webp" and data[12:16] == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    elif kind == "webp" and len(data) >= 30:
+        yield int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    elif kind == "ico":
+        yield from _icons(data)
+
+
+def _icons(data: bytes) -> Iterator[tuple[int, int]]:
+    """The size of each picture in an ICO as that picture itself tells it; the directory's own cannot be believed."""
+    (count,) = struct.unpack_from("<H", data.ljust(6, b"\0"), 4)
+    for at in range(6, min(6 + 16 * count, len(data) - 15), 16):
+        (start,) = struct.unpack_from("<I", data, at + 12)
+        head = data[start : start + 24]
+        if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) == 24:
+            yield struct.unpack(">II", head[16:24])
+        elif len(head) >= 12:
+            wide, high = struct.unpack("<ii", head[4:12])
+            yield abs(wide), abs(high) // 2  # the mask lies below the picture
+
+
+def check_metadata(kind: str, data: bytes, decoder: str) -> None:
+    """Raises SourceError where what is not picture is far more than any camera or editor writes."""
+    pieces = _PIECES.get(kind)
+    if pieces is None:
+        return
+    total = count = 0
+    for length in islice(pieces(data), PIECES_MOST + 1):
+        total += length
+        count += 1
+    if total > METADATA_MOST:
+        message = f"its metadata has {total // 1_000_000} MB or more; at most {METADATA_MOST // 1_000_000} MB are read"
+        raise SourceError(Reason.TOO_MANY_BYTES, message, decoder=decoder)
+    if count > PIECES_MOST:
+        message = f"its metadata has more than {PIECES_MOST} parts"
+        raise SourceError(Reason.TOO_MANY_BYTES, message, decoder=decoder)
+    if kind == "jpeg" and (scans := data.count(b"\xff\xda")) > SCANS_MOST:
+        message = f"it has {scans} scans, which would take a decoder for ever; at most {SCANS_MOST} are read"
+        raise SourceError(Reason.UNSUPPORTED, message, decoder=decoder)
+
+
+def _jpeg(data: bytes) -> Iterator[int]:
+    """Application and comment segments before the first scan."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        if data[at + 1] == 0xFF:  # padding
+            at += 1
+            continue
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        if 0xE0 <= data[at + 1] <= 0xEF or data[at + 1] == 0xFE:
+            yield length
+        at += 2 + length
+
+
+def _png(data: bytes) -> Iterator[int]:
+    """All chunks but those of the picture."""
+    at = 8
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in (b"IDAT", b"fdAT", b"fcTL"):
+            yield length
+        at += 12 + length
+
+
+def _webp(data: bytes) -> Iterator[int]:
+    at = 12
+    while at + 8 <= len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] in (b"EXIF", b"XMP ", b"ICCP"):
+            yield length
+        at += 8 + length + length % 2
+
+
+def _gif(data: bytes) -> Iterator[int]:
+    """Comments and application blocks before the first picture."""
+    at = 13 + (3 << (data[10] & 7) + 1 if len(data) > 10 and data[10] & 0x80 else 0)
+    while at + 2 < len(data) and data[at] == 0x21:
+        at += 2
+        while at < len(data) and data[at]:
+            yield data[at] + 1
+            at += 1 + data[at]
+        at += 1
+
+
+def _tiff(data: bytes) -> Iterator[int]:
+    """The values of the first picture's tags, and of the EXIF and GPS tags that it points to."""
+    order = "<" if data[:2] == b"II" else ">"
+    if data[2:4] not in (b"*\0", b"\0*"):
+        return  # BigTIFF: its tags are bounded by the size of the file alone
+    waiting = [int.from_bytes(data[4:8], "little" if order == "<" else "big")]
+    for start in waiting:
+        if len(waiting) > 3 or start + 2 > len(data):
+            return
+        (count,) = struct.unpack_from(order + "H", data, start)
+        for at in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
+            tag, kind, number, value = struct.unpack_from(order + "HHII", data, at)
+            if tag in _TIFF_BELOW:
+                yield number * _TIFF_SIZES.get(kind, 1)
+                waiting.append(value)
+            elif tag not in _TIFF_PICTURE:
+                yield number * _TIFF_SIZES.get(kind, 1)
+
+
+_PIECES: dict[str, Callable[[bytes], Iterator[int]]] = {
+    "jpeg": _jpeg, "png": _png, "webp": _webp, "gif": _gif, "tiff": _tiff,
+}  # fmt: skip
