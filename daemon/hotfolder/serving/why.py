@@ -42,7 +42,7 @@ def explain(engine: Engine, watcher: Watcher, path: bytes) -> dict[str, Any]:
         found |= {
             "seen_at": report.rfc3339(seen), "done_at": report.rfc3339(done) if done else None,
             "retry_at": report.rfc3339(retry) if retry > time.time() else None, "tries": row.tries,
-            "decoder": decoder, "format": kind, 
+            "decoder": decoder, "format": kind,
             "notes": notes.split(",") if notes else [], "width": width, "height": height, "bytes": row.version.size,
             "mtime_ns": str(row.version.mtime_ns), "hash": row.version.hash.hex() if row.version.hash else None,
             "renditions": list(_renditions(watcher, path, connection, row)),
