@@ -90,8 +90,11 @@ def _png(data: bytes) -> Iterator[int]:
     at = 8
     while at + 8 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] not in (b"IDAT", b"fdAT", b"fcTL"):
-            yield length
+        kind = data[at + 4 : at + 8]
+        if kind == b"IEND":
+            return
+        if kind not in (b"IDAT", b"fdAT", b"fcTL"):
+            yield min(length, len(data) - at)
         at += 12 + length
 
 
@@ -100,7 +103,7 @@ def _webp(data: bytes) -> Iterator[int]:
     while at + 8 <= len(data):
         length = int.from_bytes(data[at + 4 : at + 8], "little")
         if data[at : at + 4] in (b"EXIF", b"XMP ", b"ICCP"):
-            yield length
+            yield min(length, len(data) - at)
         at += 8 + length + length % 2
 
 
@@ -128,10 +131,10 @@ def _tiff(data: bytes) -> Iterator[int]:
         for at in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
             tag, kind, number, value = struct.unpack_from(order + "HHII", data, at)
             if tag in _TIFF_BELOW:
-                yield number * _TIFF_SIZES.get(kind, 1)
                 waiting.append(value)
-            elif tag not in _TIFF_PICTURE:
-                yield number * _TIFF_SIZES.get(kind, 1)
+            length = number * _TIFF_SIZES.get(kind, 1)
+            if tag not in _TIFF_PICTURE and value + length <= len(data):  # others are passed over by the decoder
+                yield length
 
 
 _PIECES: dict[str, Callable[[bytes], Iterator[int]]] = {
