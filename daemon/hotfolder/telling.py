@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, fields
 
 from hotfolder import logs
@@ -11,6 +13,8 @@ from hotfolder.errors import Reason
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.presets import OPTIMIZED
+
+RECENT_DROPS = 100
 
 log = logs.get("working")
 
@@ -45,11 +49,18 @@ class Teller:
         self._lock = threading.Lock()
         self._counts = Counts()
         self._extras: set[str] = set()
+        self._drops: deque[float] = deque(maxlen=RECENT_DROPS)
 
     @property
     def counts(self) -> Counts:
         with self._lock:
             return self._counts.copy()
+
+    @property
+    def drop_to_ready(self) -> float | None:
+        """Seconds from the last event to the last rendition: the median of recent drops. None before the first."""
+        with self._lock:
+            return statistics.median(self._drops) if self._drops else None
 
     def tell(self, job: Job, outcome: Outcome) -> None:
         result = outcome.result
@@ -102,8 +113,10 @@ class Teller:
         metrics.stage("wait", max(0.0, time.monotonic() - job.queued - outcome.seconds))
         keys: dict[str, object] = {"renditions": len(outcome.renditions), "bytes": written, "seconds": outcome.seconds}
         if job.lane is Lane.FRESH:
-            keys["since_drop"] = time.monotonic() - job.since
-            metrics.drop_to_ready.labels(job.watch).observe(time.monotonic() - job.since)
+            keys["since_drop"] = since_drop = time.monotonic() - job.since
+            metrics.drop_to_ready.labels(job.watch).observe(since_drop)
+            with self._lock:
+                self._drops.append(since_drop)
         if outcome.notes:
             keys["notes"] = ",".join(outcome.notes)
         log.info("ready", watch=job.watch, path=job.path, **keys)

@@ -5,17 +5,16 @@ Routes are plain functions, which FastAPI runs in its own threads: none blocks t
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from hotfolder import __version__
 from hotfolder.engine import Engine
-from hotfolder.serving import state
+from hotfolder.serving import state, static
 from hotfolder.serving.requests import OutsideRoots, Requests
 from hotfolder.serving.why import explain
 
@@ -45,6 +44,7 @@ def create(engine: Engine, requests: Requests) -> FastAPI:
     root_path = engine.config.http.root_path
     app = FastAPI(title="hotfolder", version=__version__, root_path=root_path, redoc_url=None)
     _add_errors(app)
+    static.add(app)
     _add_observation(app, engine)
     _add_processing(app, engine, requests)
     _add_control(app, engine, requests)
@@ -68,10 +68,6 @@ def _problem(status: int, detail: str) -> JSONResponse:
 
 
 def _add_observation(app: FastAPI, engine: Engine) -> None:
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page() -> str:
-        return resources.files("hotfolder.serving").joinpath("page/index.html").read_text("utf-8")
-
     @app.get("/metrics", response_class=Response)
     def metrics(request: Request) -> Response:
         state.refresh_metrics(engine)

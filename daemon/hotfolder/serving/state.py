@@ -75,6 +75,7 @@ def status(engine: Engine) -> dict[str, Any]:
                 "pending": here.get(State.PENDING, 0),
                 "failed": here.get(State.FAILED, 0),
                 "skipped": here.get(State.SKIPPED, 0),
+                "presets": watcher.config.presets,
                 "held_deletions": watcher.condition.held,
                 "troubles": sorted(watcher.condition.troubles.values()),
             }
@@ -90,6 +91,7 @@ def status(engine: Engine) -> dict[str, Any]:
         "failed": counts.failed,
         "bytes_in": counts.bytes_in,
         "bytes_out": counts.bytes_out,
+        "drop_to_ready_seconds": engine.teller.drop_to_ready,
     } | stats(engine)
 
 

@@ -1,0 +1,125 @@
+// One image in a dialog: the picture, its renditions with sizes and savings, what its camera wrote, how sharp it is.
+
+import { Refused, get } from "./api.js";
+import { byId, make, say } from "./dom.js";
+import { REASONS } from "./failures.js";
+import { count, date, parts, percent, size } from "./format.js";
+import { address, largePreset, picture } from "./pictures.js";
+
+let ids = [], at = 0, asked = 0;
+
+export function start() {
+  const dialog = byId("detail");
+  byId("detail-close").addEventListener("click", () => dialog.close());
+  byId("detail-previous").addEventListener("click", () => go(at - 1));
+  byId("detail-next").addEventListener("click", () => go(at + 1));
+  dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); }); // beside it
+  dialog.addEventListener("keydown", event => {
+    if (event.target.closest("input, select")) return;
+    if (event.key === "ArrowLeft") go(at - 1);
+    if (event.key === "ArrowRight") go(at + 1);
+  });
+}
+
+/** Show the image at place `n` of these; the arrows lead to the others. */
+export function open(list, n) {
+  ids = list;
+  byId("detail").showModal();
+  byId("detail-close").focus();
+  go(n);
+}
+
+async function go(n) {
+  if (n < 0 || n >= ids.length) return;
+  at = n;
+  byId("detail-previous").disabled = n === 0;
+  byId("detail-next").disabled = n === ids.length - 1;
+  const question = (asked += 1);
+  try {
+    const source = await get(`api/sources/${encodeURIComponent(ids[n])}`);
+    if (question === asked) show(source);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (question === asked) gone(error);
+  }
+}
+
+function gone(error) {
+  say(byId("detail-name"), error.status === 404 ? "This image is gone" : "No answer");
+  byId("detail-stage").replaceChildren(error.message);
+  byId("detail-stage").dataset.url = "";
+  byId("detail-about").replaceChildren();
+}
+
+function show(source) {
+  const [name, folder] = parts(source.path);
+  say(byId("detail-name"), name);
+  picture(byId("detail-stage"), source, largePreset(source), "eager");
+  const image = byId("detail-stage").querySelector("img");
+  if (image) image.alt = name;
+  byId("detail-about").replaceChildren(...[
+    source.failure && part("Failed", problem(source.failure)),
+    part("File", pairs([
+      ["Folder", folder], ["Watch", source.watch], ["State", source.state === "done" ? "ready" : source.state],
+      ["Size", size(source.bytes)], ["Pixels", source.width ? `${source.width} × ${source.height}` : null],
+      ["Format", source.format], ["Made", source.done_at && date(source.done_at)],
+    ])),
+    source.renditions.length ? part("Renditions", renditions(source)) : null,
+    source.analysis && part("Camera", pairs(camera(source.analysis))),
+    source.analysis && part("Picture", pairs(measures(source.analysis))),
+  ].filter(Boolean));
+  byId("detail-about").scrollTop = 0;
+}
+
+function part(title, content) {
+  return content && make("section", {}, make("h3", {}, title), content);
+}
+
+function pairs(rows) {
+  const given = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return given.length ? make("dl", { className: "pairs" }, ...given.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)])) : null;
+}
+
+function problem(failure) {
+  return make("div", {}, make("p", { className: "reason" }, REASONS[failure.reason] ?? failure.reason),
+    make("p", { className: "muted wrap" }, failure.message));
+}
+
+function renditions(source) {
+  return make("table", { className: "facts" },
+    make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Preset"), make("th", { scope: "col", className: "number" }, "Pixels"),
+      make("th", { scope: "col", className: "number" }, "Size"), make("th", { scope: "col", className: "number" }, "Saved"))),
+    make("tbody", {}, ...source.renditions.map(made => make("tr", {},
+      make("th", { scope: "row" }, made.note === "kept" ? made.preset
+        : make("a", { href: address(source, made.preset), target: "_blank", rel: "noopener" }, made.preset)),
+      make("td", { className: "number" }, `${made.width} × ${made.height}`),
+      make("td", { className: "number" }, size(made.bytes)),
+      make("td", { className: "number" }, saved(source, made))))));
+}
+
+function saved(source, made) {
+  if (made.note) return made.note; // `kept`, `larger`: nothing was saved
+  return source.bytes > 0 ? percent(1 - made.bytes / source.bytes) : "–";
+}
+
+function camera(record) {
+  const time = record.exposure_time;
+  return [
+    ["Camera", record.camera], ["Lens", record.lens], ["Taken", record.taken_at && record.taken_at.replace("T", " ")],
+    ["Exposure", [time && `${time < 0.4 ? `1/${Math.round(1 / time)}` : time} s`, record.f_number && `f/${record.f_number}`,
+      record.iso && `ISO ${count(record.iso)}`].filter(Boolean).join(" · ")],
+    ["Focal length", record.focal_length && `${record.focal_length} mm${record.focal_length_35mm ? ` (${record.focal_length_35mm} mm on 35 mm film)` : ""}`],
+    ["Rating", record.rating && "★".repeat(record.rating)],
+    ["Position", typeof record.latitude === "number" ? `${record.latitude.toFixed(5)}, ${record.longitude.toFixed(5)}` : null],
+  ];
+}
+
+function measures(record) {
+  const share = value => (typeof value === "number" ? percent(value) : null);
+  return [
+    ["Sharpness", typeof record.sharpness === "number" ? record.sharpness.toFixed(2) : null],
+    ["Exposure", share(record.exposure)], ["Contrast", share(record.contrast)],
+    ["Too dark", share(record.clipped_low)], ["Burnt out", share(record.clipped_high)],
+    ["Colour profile", record.profile],
+  ];
+}
