@@ -25,7 +25,9 @@ from hotfolder.working import recovery, sizing
 from hotfolder.working.claims import Claims
 from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
 from hotfolder.working.feeder import Dispatcher, Feeder
+from hotfolder.working.holds import Holds
 from hotfolder.working.isolation import Isolation
+from hotfolder.working.ranked import Rank
 from hotfolder.working.making import Maker
 from hotfolder.working.memory import Reservation
 from hotfolder.working.pool import HIGH, ElasticPool
@@ -81,6 +83,7 @@ class Engine:
             raise
         self._assemble()
         self._set_up_watches()
+        self.holds.begin(self.config.backlog.window)
         self._recover()
         self.index.write(self._retry).result()
         if renewed:
@@ -117,6 +120,7 @@ class Engine:
         self.line = Line(self.processor.run)
         self.feeder = Feeder(self.index, self.queue, self._present)
         self.dispatcher = Dispatcher(self.queue, self.pool, self._work)
+        self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
 
     def _set_up_watches(self) -> None:
         self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
@@ -128,6 +132,9 @@ class Engine:
                 watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
             )
         self.processor.sites = sites
+        self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in self.config.watches})
+        workers = self.config.backlog.workers
+        self.queue.limit_lane(Lane.BACKLOG, None if workers == "auto" else workers)
         self.health.watches = tuple(self.watchers)
 
     def _retry(self, connection: sqlite3.Connection) -> None:
@@ -200,6 +207,7 @@ class Engine:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
                 watcher.mounts_changed()
+        self.holds.check()
         for watcher in self.watchers.values():
             watcher.check(self.index.problem, self.pool.size)
         self.isolation.children.trim()
@@ -223,6 +231,7 @@ class Engine:
         self.watchers.clear()
         self.config = config
         self._set_up_watches()
+        self.holds.set_window(config.backlog.window)
         for watcher in self.watchers.values():
             watcher.start()
         self.feeder.kick()

@@ -112,7 +112,7 @@ class Teller:
                 metrics.saved_bytes.inc(max(0, outcome.source_bytes - rendition.bytes))
         metrics.stage("wait", max(0.0, time.monotonic() - job.queued - outcome.seconds))
         keys: dict[str, object] = {"renditions": len(outcome.renditions), "bytes": written, "seconds": outcome.seconds}
-        if job.lane is Lane.FRESH:
+        if job.lane is Lane.FRESH and job.seen_changing is not None:  # otherwise it waited in the index, too
             keys["since_drop"] = since_drop = time.monotonic() - job.since
             metrics.drop_to_ready.labels(job.watch).observe(since_drop)
             with self._lock:

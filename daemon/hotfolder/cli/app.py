@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hotfolder import __version__
-from hotfolder.cli import cache, config, failures, process, run, scan, status, why
+from hotfolder.cli import cache, config, failures, hold, process, run, scan, status, why
 
 
 def _version(wanted: bool) -> None:
@@ -34,6 +34,8 @@ def build() -> typer.Typer:
     app.command("run")(run.run)
     app.command("scan")(scan.scan)
     app.command("process")(process.process)
+    app.command("pause")(hold.pause)
+    app.command("resume")(hold.resume)
     app.command("presets")(process.presets)
     app.command("status")(status.status)
     app.command("why")(why.why)

@@ -60,6 +60,7 @@ def scan(
     control = Control(found.config)
     began = time.monotonic()
     if control.alive():
+        _say_held(control.call("GET", "/api/status"))
         job_id = control.call("POST", "/api/rescan", body)["job_id"]
         job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
         quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
@@ -67,6 +68,15 @@ def scan(
         job, quarantined = _scan_here(found.config, body)
     _say_summary(job, time.monotonic() - began)
     raise typer.Exit(_status(job, strict=strict, quarantined=quarantined))
+
+
+def _say_held(status: dict[str, Any]) -> None:
+    """Its work is part of the backlog, and waits where that is held."""
+    if status["paused"]:
+        typer.echo("hotfolder: work is paused; what is found waits for `hotfolder resume`", err=True)
+    if not status["backlog"]["open"]:
+        window = status["backlog"]["window"]
+        typer.echo(f"hotfolder: what is found waits for the backlog's window, {window}", err=True)
 
 
 def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], int]:

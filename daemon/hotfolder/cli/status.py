@@ -73,4 +73,7 @@ def _picture(now: dict[str, Any], before: dict[str, Any] | None = None) -> Group
         table.add_row(watch["name"], watch["state"], *counts, escape(watch["path"]))
         for trouble in watch["troubles"]:
             table.add_row("", "", "", "", "", "", f"[red]{escape(trouble)}")
-    return Group(Text(line), table)
+    held = [f"paused: {each['lane']} of {each['watch'] or 'all watches'}" for each in now["paused"]]
+    if not now["backlog"]["open"]:
+        held.append(f"the backlog waits for its window, {now['backlog']['window']}")
+    return Group(Text(line), *map(Text, held), table)

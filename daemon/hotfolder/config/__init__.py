@@ -2,6 +2,6 @@
 
 from hotfolder.config.load import Loaded, find, load
 from hotfolder.config.schema import Config, Watch
-from hotfolder.config.units import DailyAt
+from hotfolder.config.units import DailyAt, Window
 
-__all__ = ["Config", "DailyAt", "Loaded", "Watch", "find", "load"]
+__all__ = ["Config", "DailyAt", "Loaded", "Watch", "Window", "find", "load"]

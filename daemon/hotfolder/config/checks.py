@@ -21,10 +21,10 @@ SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
 IDLE: tuple[Path, ...] = (
-    ("hooks",), ("backlog", "window"), ("backlog", "workers"), ("http", "upload_limit"),
+    ("hooks",), ("http", "upload_limit"),
 )  # fmt: skip
 IDLE_OF_WATCH: tuple[Path, ...] = (
-    ("priority",), ("optimize", "target"), ("optimize", "auto_enhance"),
+    ("optimize", "target"), ("optimize", "auto_enhance"),
 )  # fmt: skip
 """Keys that a later version brings to life; whoever sets one is told once."""
 

@@ -6,6 +6,7 @@ Values are resolved: durations are seconds, sizes bytes, shares 0–1, modes num
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,7 +28,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from hotfolder.config import units
-from hotfolder.config.units import DailyAt
+from hotfolder.config.units import DailyAt, Window
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
 
 _Text = {"type": "string"}
@@ -52,20 +53,28 @@ Share = Annotated[
     float, BeforeValidator(units.share), PlainSerializer(lambda v: f"{v * 100:g}%"),
     WithJsonSchema(_Text | {"pattern": units.SHARE_PATTERN}),
 ]  # fmt: skip
+TimeWindow = Annotated[
+    Window | None, BeforeValidator(units.window), PlainSerializer(lambda v: None if v is None else str(v)),
+    WithJsonSchema({"anyOf": [_Text | {"pattern": units.WINDOW_PATTERN}, {"type": "null"}]}),
+]  # fmt: skip
 Mode = Annotated[int, BeforeValidator(units.mode), PlainSerializer(lambda v: f"{v:04o}"), WithJsonSchema(_Text)]
 
 
-def _auto_workers(value: object) -> object:
-    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= 32):
-        return value
-    raise ValueError("is not a number of workers; allowed: auto, or 2 to 32")
+def _auto_workers(least: int) -> Callable[[object], object]:
+    def check(value: object) -> object:
+        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= 32):
+            return value
+        raise ValueError(f"is not a number of workers; allowed: auto, or {least} to 32")
+
+    return check
 
 
 def _auto_size(value: object) -> object:
     return value if value == "auto" else units.size(value)
 
 
-Workers = Annotated[int | Literal["auto"], BeforeValidator(_auto_workers)]
+Workers = Annotated[int | Literal["auto"], BeforeValidator(_auto_workers(2))]
+BacklogWorkers = Annotated[int | Literal["auto"], BeforeValidator(_auto_workers(1))]
 AutoSize = Annotated[
     int | Literal["auto"], BeforeValidator(_auto_size),
     PlainSerializer(lambda v: v if v == "auto" else units.show_size(v)), WithJsonSchema(_Text),
@@ -203,8 +212,8 @@ class Pool(Section):
 
 
 class Backlog(Section):
-    window: StrictStr | None = None
-    workers: Workers = "auto"
+    window: TimeWindow = None
+    workers: BacklogWorkers = "auto"
 
 
 class LimitsSection(Section):

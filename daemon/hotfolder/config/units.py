@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import time
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {
@@ -16,11 +17,13 @@ _SIZE = re.compile(rf"{_NUMBER}\s*(B|kB|MB|GB|KiB|MiB|GiB)")
 _COUNT = re.compile(rf"{_NUMBER}\s*(k|M|G|)")
 _SHARE = re.compile(rf"{_NUMBER}\s*%")
 _DAILY = re.compile(r"daily@([01]\d|2[0-3]):([0-5]\d)")
+_WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 _MODE = re.compile(r"0?[0-7]{3}")
 
 DURATION_PATTERN = r"^\d+(\.\d+)?\s*(ms|s|m|h|d)$"
 SIZE_PATTERN = r"^\d+(\.\d+)?\s*(B|kB|MB|GB|KiB|MiB|GiB)$"
 COUNT_PATTERN = r"^\d+(\.\d+)?\s*[kMG]?$"
+WINDOW_PATTERN = f"^{_WINDOW.pattern}$"
 SHARE_PATTERN = r"^\d+(\.\d+)?\s*%$"
 
 
@@ -33,6 +36,25 @@ class DailyAt:
 
     def __str__(self) -> str:
         return f"daily@{self.hour:02}:{self.minute:02}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From one time of day to another, by the clock on the wall; over midnight where it ends before it begins.
+
+    On the days on which clocks are changed it is as much shorter or longer as the night is.
+    """
+
+    begin: time
+    end: time
+
+    def contains(self, moment: time) -> bool:
+        if self.begin < self.end:
+            return self.begin <= moment < self.end
+        return moment >= self.begin or moment < self.end
+
+    def __str__(self) -> str:
+        return f"{self.begin:%H:%M}-{self.end:%H:%M}"
 
 
 def duration(value: object) -> float:
@@ -55,6 +77,19 @@ def interval(value: object) -> float | DailyAt | None:
         return duration(value)
     except ValueError:
         raise ValueError("is not an interval; allowed: a duration such as 6h, never, or daily@03:30") from None
+
+
+def window(value: object) -> Window | None:
+    """A time of day to another, such as ``22:00-06:00``; null: no window, always."""
+    if value is None:
+        return None
+    found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('is not a window; allowed: two times of day in quotes, such as "22:00-06:00"')
+    begin, end = time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))
+    if begin == end:
+        raise ValueError("begins when it ends; leave the window out where the backlog may always be worked on")
+    return Window(begin, end)
 
 
 def size(value: object) -> int:

@@ -110,6 +110,7 @@ CREATE INDEX source_newest ON source (done_at, id);
 ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';
 -- What was left out or given up when it was rendered: notes of imaging, by commas (`truncated`, `icc_ignored` …).
 ALTER TABLE source ADD COLUMN notes TEXT NOT NULL DEFAULT '';
+CREATE INDEX source_young ON source (watch_id, retry_at, id) WHERE state = 0 AND young = 1;
 """
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)

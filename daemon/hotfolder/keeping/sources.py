@@ -29,6 +29,7 @@ _DUE = "(retry_at <= ? OR retry_at > ?)"
 _WAITING = f"""
     SELECT retry_at, id, watch_id, folder_id, name, young, tries FROM source
     WHERE state = 0 AND watch_id = ? AND (retry_at, id) > (?, ?) AND {_DUE} ORDER BY retry_at, id LIMIT ?"""
+_WAITING_YOUNG = _WAITING.replace("state = 0", "state = 0 AND young = 1")
 _NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND watch_id = ? AND retry_at > ?"
 _INSERT_WAITING = """
     INSERT INTO source (watch_id, folder_id, name, state, young, retry_at, seen_at) VALUES (?, ?, ?, 0, ?, ?, ?)
@@ -180,10 +181,12 @@ class Waiting:
 
 
 def waiting(
-    connection: sqlite3.Connection, watch_id: int, now: float, after: tuple[float, int], limit: int
-) -> list[Waiting]:
-    """What waits and is due at `now` (seconds since 1970), from behind the position `after`."""
-    rows = connection.execute(_WAITING, (watch_id, *after, now, now + LONGEST_PAUSE, limit)).fetchall()
+    connection: sqlite3.Connection, watch_id: int, now: float, after: tuple[float, int], limit: int, *,
+    young: bool = False,
+) -> list[Waiting]:  # fmt: skip
+    """What waits and is due at `now` (seconds since 1970), from behind the position `after`; `young`: drops alone."""
+    query = _WAITING_YOUNG if young else _WAITING
+    rows = connection.execute(query, (watch_id, *after, now, now + LONGEST_PAUSE, limit)).fetchall()
     return [Waiting(*row) for row in rows]
 
 

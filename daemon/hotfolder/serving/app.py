@@ -5,7 +5,7 @@ Routes are plain functions, which FastAPI runs in its own threads: none blocks t
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from hotfolder import __version__
 from hotfolder.engine import Engine
+from hotfolder.model import Lane
 from hotfolder.serving import state, static
 from hotfolder.serving.requests import OutsideRoots, Requests
 from hotfolder.serving.why import explain
@@ -33,6 +34,15 @@ class RescanBody(Body):
     verify: bool = False
     confirm_deletes: bool = False
     adopt: bool = False
+
+
+class HoldBody(Body):
+    lane: Literal["backlog", "all"] = "all"
+    watch: str | None = None
+
+    @property
+    def lanes(self) -> frozenset[Lane]:
+        return frozenset(Lane) if self.lane == "all" else frozenset({Lane.BACKLOG})
 
 
 class PathsBody(Body):
@@ -83,7 +93,8 @@ def _add_observation(app: FastAPI, engine: Engine) -> None:
     @app.get("/readyz")
     def readyz() -> JSONResponse:
         problems = state.readiness(engine)
-        return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
+        content = {"ready": not problems, "problems": problems, "paused": engine.holds.state.as_dict()["paused"]}
+        return JSONResponse(content, 503 if problems else 200)
 
 
 def _add_processing(app: FastAPI, engine: Engine, requests: Requests) -> None:
@@ -103,9 +114,13 @@ def _add_processing(app: FastAPI, engine: Engine, requests: Requests) -> None:
 
     @app.delete(f"{base}/cache/thumbnails")
     def clear(watch: str | None = None, preset: str | None = None) -> dict[str, int]:
-        if watch is not None and watch not in engine.watchers:
-            raise HTTPException(404, f"no watch is called {watch}")
+        _check_watch(engine, watch)
         return requests.clear(watch, preset)
+
+
+def _check_watch(engine: Engine, name: str | None) -> None:
+    if name is not None and name not in engine.watchers:
+        raise HTTPException(404, f"no watch is called {name}")
 
 
 def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
@@ -119,12 +134,20 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
 
     @app.post("/api/rescan", status_code=202)
     def rescan(body: RescanBody) -> dict[str, Any]:
-        if body.watch is not None and body.watch not in engine.watchers:
-            raise HTTPException(404, f"no watch is called {body.watch}")
+        _check_watch(engine, body.watch)
         job_id = requests.rescan(
             body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes, adopt=body.adopt
         )
         return {"job_id": job_id, "status_url": f"/api/jobs/{job_id}", "total": 0}
+
+    @app.post("/api/pause")
+    def pause(body: HoldBody) -> dict[str, Any]:
+        _check_watch(engine, body.watch)
+        return engine.holds.pause(body.lanes, body.watch).as_dict()
+
+    @app.post("/api/resume")
+    def resume(body: HoldBody) -> dict[str, Any]:
+        return engine.holds.resume(body.lanes, body.watch).as_dict()
 
     @app.get("/api/jobs")
     def jobs() -> list[dict[str, Any]]:

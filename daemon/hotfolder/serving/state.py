@@ -84,6 +84,7 @@ def status(engine: Engine) -> dict[str, Any]:
         "version": __version__,
         "pid": os.getpid(),
         "watches": watches,
+        **engine.holds.state.as_dict(),
         "queue": {lane.value: engine.queue.depth(lane) for lane in Lane} | {"capacity": engine.queue.capacity},
         "made": counts.made,
         "reused": counts.reused,

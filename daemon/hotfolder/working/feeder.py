@@ -1,4 +1,4 @@
-"""Two small loops around the queue: rows that wait become backlog jobs as room comes, and jobs go to free workers.
+"""Two small loops around the queue: rows that wait become jobs as room comes, and jobs go to free workers.
 
 Neither holds more than a page: the backlog itself stands in the index, whatever its size.
 """
@@ -80,29 +80,48 @@ class Feeder:
     def _feed(self) -> None:
         """Until each watch has nothing more that is due."""
         watches = self._watches()
+        lanes = self._lanes(watches)
         after = dict.fromkeys(watches, _START)
         while after and not self._stopped:
-            share = max(1, self._queue.capacity // len(after))
+            shares = {each: self._share(lanes[each], len(after)) for each in after}
             fed = False
             for watch_id in list(after):
-                room = share - self._queue.depth(Lane.BACKLOG, watches[watch_id])
+                lane, name = lanes[watch_id], watches[watch_id]
+                room = min(PAGE, shares[watch_id] - self._queue.depth(lane, name))
                 if room <= 0:
                     continue
-                page = sources.waiting(self._index.read(), watch_id, time.time(), after[watch_id], min(room, PAGE))
+                young = lane is Lane.FRESH
+                page = sources.waiting(
+                    self._index.read(), watch_id, time.time(), after[watch_id], room, young=young
+                )  # fmt: skip
                 if not page:
                     del after[watch_id]
                 for row in page:
-                    if not self._offer(watches[watch_id], row):
+                    if not self._offer(name, row, lane):
                         break
                     after[watch_id] = (row.retry_at, row.id)
                     fed = True
             if not fed and after:
-                self._queue.wait_share(Lane.BACKLOG, {watches[each]: share for each in after}, POLL_SECONDS)
-                if self._watches() != watches:
-                    self.kick()  # a root came or went
-                    return
+                waited = {(lanes[each], watches[each]): shares[each] for each in after}
+                self._queue.wait_share(waited, POLL_SECONDS)
+            if self._watches() != watches or self._lanes(watches) != lanes:
+                self.kick()  # a root came or went, the backlog was held or is so no more
+                return
 
-    def _offer(self, watch: str, row: Waiting) -> bool:
+    def _lanes(self, watches: Mapping[int, str]) -> dict[int, Lane]:
+        """The lane in which each watch's rows go. Where its backlog is held, drops that had no place go on as such."""
+        holds_back = self._queue.holds_back
+        return {
+            each: Lane.FRESH if holds_back(Lane.BACKLOG, name) and not holds_back(Lane.FRESH, name) else Lane.BACKLOG
+            for each, name in watches.items()
+        }
+
+    def _share(self, lane: Lane, watches: int) -> int:
+        """Of the fresh lane only a part: new drops must still find room."""
+        capacity = self._queue.capacity if lane is Lane.BACKLOG else self._queue.capacity // 4
+        return max(1, capacity // watches)
+
+    def _offer(self, watch: str, row: Waiting, lane: Lane) -> bool:
         """False where the lane has no room."""
         connection = self._index.read()
         folder = folders.path_of(connection, row.folder_id)
@@ -114,7 +133,7 @@ class Feeder:
         if state is None or state[0] != State.PENDING:
             return True
         now = time.monotonic()
-        return self._queue.offer(Job(watch, path, Lane.BACKLOG, now, now, rested=not row.young))
+        return self._queue.offer(Job(watch, path, lane, now, now, rested=not row.young))
 
 
 class Dispatcher:

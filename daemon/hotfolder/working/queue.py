@@ -1,4 +1,4 @@
-"""The bounded queue: by path, two lanes, nothing else. A path is in at most one place.
+"""The bounded queue: by path, two lanes, ranks within them. A path is in at most one place.
 
 Waiting, in work, or in work and to be looked at again: the newest announcement of a path counts, and none is lost.
 """
@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from hotfolder.model import Job, Lane
+from hotfolder.working.ranked import Key, Rank, Ranked
 
-Key = tuple[str, bytes]
-
-OLDEST_EVERY = 4
-"""The fresh lane takes the newest first, and every fourth time the oldest, so that none waits for ever."""
 BACKLOG_EVERY = 16
 """While fresh drops keep coming, the backlog still has one turn in sixteen."""
-
-
 HIGHEST = 1 << 30
+Held = frozenset[tuple[Lane, str | None]]
+"""Lanes from which nothing is taken: of one watch, or of all (None)."""
 
 
 class JobQueue:
@@ -31,13 +28,16 @@ class JobQueue:
         self.capacity = capacity
         self._clock = clock
         self._changed = threading.Condition()
-        self._lanes: dict[Lane, OrderedDict[Key, Job]] = {lane: OrderedDict() for lane in Lane}
+        self._lanes = {lane: Ranked(newest_first=lane is Lane.FRESH) for lane in Lane}
         self._in_work: dict[Key, Job | None] = {}
         self._again: dict[Key, Job] = {}
         self._most: dict[str, int] = {}
+        self._most_of_lane: dict[Lane, int] = {}
+        self._ranks: Mapping[str, Rank] = {}
+        self._held: Held = frozenset()
         self._working: Counter[str] = Counter()
+        self._working_of_lane: Counter[Lane] = Counter()
         self._waiting: Counter[tuple[Lane, str]] = Counter()
-        self._turns = 0
         self._fresh_in_a_row = 0
         self._closed = False
 
@@ -59,24 +59,38 @@ class JobQueue:
                     continue
                 merged = _merged(former, job)
                 if merged.lane is lane:
-                    waiting[job.key] = merged
+                    waiting.replace(merged)
                     return True
                 self._remove(lane, job.key)
                 self._insert(merged)  # a rise may pass the bound: it frees a place below
                 return True
-            if len(self._lanes[job.lane]) >= self.capacity:
+            if not self._has_room(job.lane, job.watch):
                 return False
             self._insert(job)
             self._changed.notify()
             return True
 
+    def _has_room(self, lane: Lane, watch: str) -> bool:
+        """The backlog has shares, by its feeder. Of the fresh lane a quarter is kept free for each better rank, and a
+        watch that is held may fill half: the drops of others still find room."""
+        most = self.capacity
+        if lane is Lane.FRESH:
+            better = {rank for rank in self._ranks.values() if rank < self._rank(watch)}
+            most -= len(better) * self.capacity // 4
+            if (lane, watch) in self._held and self._waiting[lane, watch] >= self.capacity // 2:
+                return False
+        return len(self._lanes[lane]) < most
+
+    def _rank(self, watch: str) -> Rank:
+        return self._ranks.get(watch, Rank.NORMAL)
+
     def _insert(self, job: Job) -> None:
-        self._lanes[job.lane][job.key] = job
+        self._lanes[job.lane].insert(job, self._rank(job.watch))
         self._waiting[job.lane, job.watch] += 1
 
     def _remove(self, lane: Lane, key: Key) -> Job:
         self._waiting[lane, key[0]] -= 1
-        return self._lanes[lane].pop(key)
+        return self._lanes[lane].remove(key)
 
     # -- taking ----------------------------------------------------------------------------------------------------
 
@@ -89,6 +103,7 @@ class JobQueue:
                 if job is not None:
                     self._in_work[job.key] = job
                     self._working[job.watch] += 1
+                    self._working_of_lane[job.lane] += 1
                     self._changed.notify_all()
                     return job
                 left = None if deadline is None else deadline - time.monotonic()
@@ -98,33 +113,54 @@ class JobQueue:
             return None
 
     def _next(self) -> Job | None:
-        self._turns += 1
-        newest = self._turns % OLDEST_EVERY != 0
-        patient = self._fresh_in_a_row >= BACKLOG_EVERY
-        if patient and (job := self._pick(Lane.BACKLOG, newest=False)):
+        if self._fresh_in_a_row >= BACKLOG_EVERY and (job := self._pick(Lane.BACKLOG)):
             self._fresh_in_a_row = 0
             return job
-        if job := self._pick(Lane.FRESH, newest=newest):
+        if job := self._pick(Lane.FRESH):
             self._fresh_in_a_row += 1
             return job
         self._fresh_in_a_row = 0
-        return self._pick(Lane.BACKLOG, newest=False)
+        return self._pick(Lane.BACKLOG)
 
-    def _pick(self, lane: Lane, *, newest: bool) -> Job | None:
+    def _pick(self, lane: Lane) -> Job | None:
         """The first whose watch may have one more in work; nearly always the first of all."""
-        waiting = self._lanes[lane]
-        for key in reversed(waiting) if newest else waiting:
-            if self._working[key[0]] < self._most.get(key[0], HIGHEST):
-                return self._remove(lane, key)
-        return None
+        if (lane, None) in self._held or self._working_of_lane[lane] >= self._most_of_lane.get(lane, HIGHEST):
+            return None
+
+        def may(watch: str) -> bool:
+            return self._working[watch] < self._most.get(watch, HIGHEST) and (lane, watch) not in self._held
+
+        job = self._lanes[lane].next(may)
+        return None if job is None else self._remove(lane, job.key)
+
+    # -- steering --------------------------------------------------------------------------------------------------
+
+    def rank(self, ranks: Mapping[str, Rank]) -> None:
+        """Which watches come before others. Of those that wait already nothing changes."""
+        with self._changed:
+            self._ranks = dict(ranks)
+
+    def hold(self, held: Held) -> None:
+        """From these nothing is taken until another set is given; what waits, and what comes, waits on."""
+        with self._changed:
+            self._held = held
+            self._changed.notify_all()
+
+    def holds_back(self, lane: Lane, watch: str) -> bool:
+        """Whether the lane is held for this watch."""
+        with self._changed:
+            return (lane, None) in self._held or (lane, watch) in self._held
 
     def limit(self, watch: str, most: int | None) -> None:
         """At most so many jobs of this watch in work at once; None: as many as there are workers."""
         with self._changed:
-            if most is None:
-                self._most.pop(watch, None)
-            else:
-                self._most[watch] = most
+            self._most[watch] = HIGHEST if most is None else most
+            self._changed.notify_all()
+
+    def limit_lane(self, lane: Lane, most: int | None) -> None:
+        """The same for a lane."""
+        with self._changed:
+            self._most_of_lane[lane] = HIGHEST if most is None else most
             self._changed.notify_all()
 
     def finish(self, job: Job) -> None:
@@ -145,8 +181,10 @@ class JobQueue:
 
     def _leave(self, key: Key) -> None:
         with self._changed:
-            self._in_work.pop(key, None)
+            job = self._in_work.pop(key, None)
             self._working[key[0]] -= 1
+            if job is not None:
+                self._working_of_lane[job.lane] -= 1
             again = self._again.pop(key, None)
             if again is not None:  # may pass the bound by as many as there are workers
                 self._insert(again)
@@ -175,7 +213,7 @@ class JobQueue:
     def oldest(self, lane: Lane) -> float | None:
         """Seconds that the longest waiting job of this lane has waited; None where none waits."""
         with self._changed:
-            first = min((job.queued for job in self._lanes[lane].values()), default=None)
+            first = min((job.queued for job in self._lanes[lane].jobs()), default=None)
         return None if first is None else max(0.0, self._clock() - first)
 
     def room(self, lane: Lane) -> int:
@@ -189,17 +227,17 @@ class JobQueue:
                 lambda: self._closed or len(self._lanes[lane]) <= self.capacity // 2, timeout
             ) and not self._closed  # fmt: skip
 
-    def wait_share(self, lane: Lane, shares: Mapping[str, int], timeout: float) -> bool:
-        """Wait until one of these watches has at most half of its share of the lane; True where one has."""
+    def wait_share(self, shares: Mapping[tuple[Lane, str], int], timeout: float) -> bool:
+        """Wait until one of these watches has at most half of its share of a lane, and room; True where one has."""
+
+        def has_room() -> bool:
+            return any(
+                self._waiting[lane, watch] <= most // 2 and self._has_room(lane, watch)
+                for (lane, watch), most in shares.items()
+            )
+
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._closed
-                or (
-                    len(self._lanes[lane]) < self.capacity
-                    and any(self._waiting[lane, watch] <= most // 2 for watch, most in shares.items())
-                ),
-                timeout,
-            ) and not self._closed  # fmt: skip
+            return self._changed.wait_for(lambda: self._closed or has_room(), timeout) and not self._closed
 
     def wait_idle(self, timeout: float) -> bool:
         """Wait until nothing waits and nothing is in work."""
@@ -213,7 +251,7 @@ class JobQueue:
         with self._changed:
             count = 0
             for lane, waiting in self._lanes.items():
-                for key in [key for key in waiting if watch is None or key[0] == watch]:
+                for key in [job.key for job in waiting.jobs() if watch is None or job.watch == watch]:
                     self._remove(lane, key)
                     count += 1
             self._changed.notify_all()

@@ -1,0 +1,63 @@
+"""`hotfolder pause` and `resume`: hold work, not watching. It lasts over restarts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from hotfolder import logs
+from hotfolder.cli.common import ConfigOption, Control, loaded, local_engine
+from hotfolder.errors import UsageError
+from hotfolder.model import Lane
+
+
+class Lanes(StrEnum):
+    """What can be held."""
+
+    BACKLOG = "backlog"
+    ALL = "all"
+
+
+LaneOption = Annotated[
+    Lanes, typer.Option("--lane", help="backlog: all but fresh drops; all: everything (the default).")
+]
+WatchOption = Annotated[str | None, typer.Option("--watch", help="Only this watch.")]
+
+
+def pause(config: ConfigOption = None, lane: LaneOption = Lanes.ALL, watch: WatchOption = None) -> None:
+    """Begin no more work until `hotfolder resume`. Watching goes on, and nothing is lost."""
+    _say(_ask("pause", config, lane, watch))
+
+
+def resume(config: ConfigOption = None, lane: LaneOption = Lanes.ALL, watch: WatchOption = None) -> None:
+    """Go on with what was paused."""
+    _say(_ask("resume", config, lane, watch))
+
+
+def _ask(what: str, config: str | None, lane: Lanes, watch: str | None) -> dict[str, Any]:
+    """By the daemon; where none runs it is noted for the next one."""
+    settings = loaded(config).config
+    if watch is not None and settings.watch(watch) is None:
+        known = ", ".join(each.name for each in settings.watches)
+        raise UsageError(f"no watch is called {watch}; known: {known}")
+    control = Control(settings)
+    if control.alive():
+        answer: dict[str, Any] = control.call("POST", f"/api/{what}", {"lane": lane.value, "watch": watch})
+        return answer
+    logs.setup("warning", "text")
+    lanes = frozenset(Lane) if lane is Lanes.ALL else frozenset({Lane.BACKLOG})
+    with local_engine(settings) as engine:
+        change = engine.holds.pause if what == "pause" else engine.holds.resume
+        found: dict[str, Any] = change(lanes, watch).as_dict()
+        return found
+
+
+def _say(state: dict[str, Any]) -> None:
+    for each in state["paused"]:
+        typer.echo(f"paused: {each['lane']} of {each['watch'] or 'all watches'}")
+    if not state["paused"]:
+        typer.echo("nothing is paused")
+    if not state["backlog"]["open"]:
+        typer.echo(f"the backlog waits for its window, {state['backlog']['window']}")

@@ -1,0 +1,80 @@
+"""One lane of the queue: its jobs by the rank of their watch, then in the order in which they came. Not thread-safe."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+
+from hotfolder.model import Job
+
+Key = tuple[str, bytes]
+
+OLDEST_EVERY = 4
+"""A lane that takes the newest first takes the oldest every fourth time, so that none waits for ever."""
+
+
+class Rank(IntEnum):
+    """`priority` of a watch."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+_HIGH_FIRST = (Rank.HIGH, Rank.NORMAL, Rank.LOW)
+_TURNS = tuple(
+    (Rank.LOW, Rank.HIGH, Rank.NORMAL)
+    if turn == 15
+    else (Rank.NORMAL, Rank.HIGH, Rank.LOW)
+    if turn % 4 == 3
+    else _HIGH_FIRST
+    for turn in range(16)
+)
+"""While all ranks wait, of sixteen turns high has twelve, normal three and low one; a turn that is not used is the
+next rank's."""
+
+
+class Ranked:
+    """`newest_first`: the newest job of a rank is taken before older ones, but each fourth time the oldest."""
+
+    def __init__(self, *, newest_first: bool) -> None:
+        self._newest_first = newest_first
+        self._ranks: dict[Rank, OrderedDict[Key, Job]] = {rank: OrderedDict() for rank in Rank}
+        self._taken: Counter[Rank] = Counter()
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._ranks.values()))
+
+    def __contains__(self, key: Key) -> bool:
+        return any(key in jobs for jobs in self._ranks.values())
+
+    def jobs(self) -> Iterator[Job]:
+        for jobs in self._ranks.values():
+            yield from jobs.values()
+
+    def get(self, key: Key) -> Job | None:
+        return next((jobs[key] for jobs in self._ranks.values() if key in jobs), None)
+
+    def insert(self, job: Job, rank: Rank) -> None:
+        self._ranks[rank][job.key] = job
+
+    def replace(self, job: Job) -> None:
+        """The same path, at the same place in the order."""
+        next(jobs for jobs in self._ranks.values() if job.key in jobs)[job.key] = job
+
+    def remove(self, key: Key) -> Job:
+        return next(jobs for jobs in self._ranks.values() if key in jobs).pop(key)
+
+    def next(self, may: Callable[[str], bool]) -> Job | None:
+        """The job whose turn it is, of those whose watch may have one more in work; it stays in the lane."""
+        for rank in _TURNS[self._turn % len(_TURNS)]:
+            jobs = self._ranks[rank]
+            newest = self._newest_first and self._taken[rank] % OLDEST_EVERY != OLDEST_EVERY - 1
+            for key in reversed(jobs) if newest else jobs:
+                if may(key[0]):
+                    self._turn += 1
+                    self._taken[rank] += 1
+                    return jobs[key]
+        return None
