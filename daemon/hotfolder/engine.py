@@ -27,12 +27,12 @@ from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
 from hotfolder.working.feeder import Dispatcher, Feeder
 from hotfolder.working.holds import Holds
 from hotfolder.working.isolation import Isolation
-from hotfolder.working.ranked import Rank
 from hotfolder.working.making import Maker
 from hotfolder.working.memory import Reservation
 from hotfolder.working.pool import HIGH, ElasticPool
 from hotfolder.working.processor import Processor
 from hotfolder.working.queue import JobQueue
+from hotfolder.working.ranked import Rank
 from hotfolder.working.renames import Renames
 from hotfolder.working.suspects import Line, Suspects
 
