@@ -12,6 +12,7 @@ import time
 from hotfolder import __version__, imaging, logs, mounts, wiring
 from hotfolder.config import Config
 from hotfolder.health import Health
+from hotfolder.hooks.courier import Couriers
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.epochs import Epochs
 from hotfolder.keeping.inflight import InFlight, boot_id
@@ -82,6 +83,7 @@ class Engine:
             self.lock.release()
             raise
         self._assemble()
+        self.couriers = Couriers(self.index, self.metrics, self._idle)
         self._set_up_watches()
         self.holds.begin(self.config.backlog.window)
         self._recover()
@@ -95,6 +97,8 @@ class Engine:
         self.dispatcher.start()
         for watcher in self.watchers.values():
             watcher.start()
+        if self.live:
+            self.couriers.start()
 
     def _assemble(self) -> None:
         """The parts that work, from the bottom up."""
@@ -135,7 +139,9 @@ class Engine:
         self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in self.config.watches})
         workers = self.config.backlog.workers
         self.queue.limit_lane(Lane.BACKLOG, None if workers == "auto" else workers)
+        self.couriers.set(self.config.hooks, sites)
         self.health.watches = tuple(self.watchers)
+        self.health.hooks = tuple(hook.name for hook in self.config.hooks) if self.live else ()
 
     def _retry(self, connection: sqlite3.Connection) -> None:
         """What another decoder, or another configuration, may be able to show is tried again."""
@@ -184,6 +190,10 @@ class Engine:
     def _watch_name(self, watch_id: int) -> str | None:
         return next((w.config.name for w in self.watchers.values() if w.site.id == watch_id), None)
 
+    def _idle(self, watch: str) -> bool:
+        """Whether nothing of this watch is noted, waits or is in work."""
+        return watch in self.watchers and self.watchers[watch].rounds.idle()
+
     # -- running ------------------------------------------------------------------------------------------------------
 
     def _work(self, job: Job) -> None:
@@ -199,6 +209,7 @@ class Engine:
         watcher = self.watchers.get(job.watch)
         if watcher is not None:
             watcher.told(job, outcome)
+        self.couriers.kick(job.watch)
         if outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
             self.feeder.kick()
 
@@ -228,12 +239,14 @@ class Engine:
             watcher.stop()
         self.queue.drop()
         self.queue.wait_idle(config.shutdown_timeout)
+        self.couriers.stop(config.shutdown_timeout)
         self.watchers.clear()
         self.config = config
         self._set_up_watches()
         self.holds.set_window(config.backlog.window)
         for watcher in self.watchers.values():
             watcher.start()
+        self.couriers.start()
         self.feeder.kick()
 
     # -- stopping -----------------------------------------------------------------------------------------------------
@@ -248,7 +261,9 @@ class Engine:
         self.feeder.stop()
         self.dispatcher.stop()
         self.pool.shutdown(wait=False)
+        began = time.monotonic()
         ended = self.pool.join(timeout)
+        self.couriers.stop(max(0.0, timeout - (time.monotonic() - began)))
         self.isolation.children.close()
         self.desk.oversight.stop()
         self.memory.close()

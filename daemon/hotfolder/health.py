@@ -19,12 +19,13 @@ LASTING = ("hotfolder-index", "hotfolder-feeder", "hotfolder-dispatcher", "hotfo
 
 
 class Health:
-    """`watches`: each has threads of its own."""
+    """`watches`, `hooks`: each has threads of its own."""
 
     def __init__(self, index: Database) -> None:
         self._index = index
         self._beat = time.monotonic()
         self.watches: Iterable[str] = ()
+        self.hooks: Iterable[str] = ()
 
     def beat(self) -> None:
         """Called by the main thread, again and again."""
@@ -41,5 +42,6 @@ class Health:
             found["index"] = f"a group of changes has not been committed for {waiting:.0f} s"
         here = {thread.name for thread in threading.enumerate()}
         per_watch = [f"hotfolder-{kind}-{watch}" for watch in self.watches for kind in ("intake", "reconcile")]
-        found |= {name: "has ended" for name in (*LASTING, *per_watch) if name not in here}
+        per_hook = [f"hotfolder-hook-{hook}" for hook in self.hooks]
+        found |= {name: "has ended" for name in (*LASTING, *per_watch, *per_hook) if name not in here}
         return found

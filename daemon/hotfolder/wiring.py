@@ -11,6 +11,7 @@ from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
 from hotfolder.keeping import outputs, sources
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.outbox import Subscriber
 from hotfolder.model import State
 from hotfolder.watching.rules import Rules
 from hotfolder.working.site import Site
@@ -45,6 +46,11 @@ def site_of(config: Config, watch: Watch, index: Database) -> Site:
         source_times=watch.files.mtime == "source",
         keep_deleted=watch.on_delete == "keep",
         folds=outputs.ignores_case(watch.output),
+        hooks=tuple(
+            Subscriber(hook.name, frozenset(hook.events))
+            for hook in config.hooks
+            if not hook.watches or watch.name in hook.watches
+        ),
         network=mounts.is_remote(watch.path) or mounts.is_remote(watch.output),
     )
 

@@ -113,7 +113,7 @@ def test_every_alert_is_tested_and_explained() -> None:
         instances = {
             match for each in case["input_series"] for match in re.findall(r'instance="(\w+)"', each["series"])
         }
-        assert instances == {"bad", "good"}
+        assert {"bad", "good"} <= instances
     headings = re.findall(r"^## (\w+)$", (PACKAGING.parent / "docs/runbook.md").read_text(), re.MULTILINE)
     assert headings == list(alerts)
     for name, rule in alerts.items():

@@ -130,3 +130,71 @@ def test_commands(place: Place) -> None:
         assert "Traceback" not in refused.stderr
     assert place.cli("scan", "-c", "missing.yaml").returncode == 2
     assert place.cli("--version").stdout.startswith("hotfolder ")
+
+
+@pytest.mark.parametrize(
+    ("hook", "key", "text"),
+    [
+        ("{name: h, events: [ready], run: [/no/such/program]}", "run", "/no/such/program does not exist"),
+        ("{name: h, events: [ready], run: [no-such-program-anywhere]}", "run", "does not exist"),
+        ("{name: h, events: [ready], run: [./plain]}", "run", "plain is there, but not executable"),
+        ("{name: h, events: [ready], run: []}", "run", "is empty"),
+        ("{name: h, events: [], run: [true]}", "events", "is empty"),
+        (
+            "{name: h, events: [ready, done], run: ['true']}",
+            "events[1]",
+            "allowed: ready, failed, removed or batch_done",
+        ),
+        ("{name: h, events: [ready], url: 'ftp://host/'}", "url", "allowed: http:// or https://"),
+        ("{name: h, events: [ready], url: 'http://'}", "url", "allowed: http:// or https://"),
+        ("{name: h, events: [ready], url: 'http://host:x/'}", "url", "is no address"),
+        ("{name: h, events: [ready]}", "hooks[0]", "either run or url"),
+        ("{name: h, events: [ready], run: ['true'], url: 'http://h/'}", "hooks[0]", "either run or url"),
+        ("{name: 'Two Words', events: [ready], run: ['true']}", "name", "is not allowed"),
+        ("{name: h, events: [ready], run: ['true'], watches: [nobody]}", "watches", 'no watch is called "nobody"'),
+        ("{name: h, events: [ready], url: 'http://h/', secret: x}", "secret", "use secret_file"),
+        ("{name: h, events: [ready], url: 'http://h/', secret_file: ./none}", "secret_file", "cannot be read"),
+        ("{name: h, events: [ready], run: ['true'], secret_file: ./plain}", "secret_file", "needs none"),
+        ("{name: h, events: [ready], run: ['true'], timeout: 0s}", "timeout", "more than nothing"),
+    ],
+)
+def test_wrong_hooks_are_named_with_their_line(tmp_path: Path, hook: str, key: str, text: str) -> None:
+    (tmp_path / "plain").write_text("text")
+    found = problem(tmp_path, GOOD + f"hooks:\n  - {hook}\n")
+    line = GOOD.count("\n") + 2
+    assert f":{line}: hooks[0]" in found
+    assert key in found
+    assert text in found
+
+
+def test_two_hooks_of_one_name(tmp_path: Path) -> None:
+    hook = "{name: h, events: [ready], run: ['true']}"
+    assert 'hooks[1].name: "h" is also the name of hooks[0]' in problem(tmp_path, GOOD + f"hooks: [{hook}, {hook}]\n")
+
+
+def test_a_hooks_secret_comes_from_a_file_or_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    (tmp_path / "secret").write_text("from-file\n")
+    file.write_text(GOOD + "hooks:\n  - {name: h, events: [ready], url: 'https://h/', secret_file: secret}\n")
+    assert load(str(file), {}).config.hooks[0].secret == "from-file"
+    found = load(str(file), {"HOTFOLDER_HOOKS__0__SECRET": "12345"}).config
+    assert found.hooks[0].secret == "12345"
+    assert "12345" not in repr(found) + found.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "window", ["22:00", "'22:00-22:00'", "'24:00-06:00'", "'22:00-6:00'", "22", "[1, 2]", "'night'", "true"]
+)
+def test_a_window_has_two_times_of_day(tmp_path: Path, window: str) -> None:
+    found = problem(tmp_path, GOOD + f"backlog: {{window: {window}}}\n")
+    assert f":{GOOD.count(chr(10)) + 1}: backlog.window" in found
+    assert "window" in found.partition("backlog.window: ")[2]
+
+
+def test_a_window_is_shown_as_it_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD + "backlog: {window: 22:00-06:00, workers: 1}\n")
+    found = load(str(file), {})
+    assert found.config.model_dump(mode="json")["backlog"] == {"window": "22:00-06:00", "workers": 1}
+    assert found.warnings == ()
+    assert "backlog.workers" in problem(tmp_path, GOOD + "backlog: {workers: 0}\n")

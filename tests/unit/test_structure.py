@@ -13,8 +13,8 @@ import hotfolder
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",), ("presets", "model"), ("logs", "metrics", "mounts", "systemd"), ("config",), ("imaging",),
-    ("keeping",),
-    ("working",), ("telling", "watching"), ("wiring", "health"), ("engine",), ("serving",), ("daemon",), ("cli",),
+    ("keeping",), ("working",),
+    ("telling", "watching", "hooks"), ("wiring", "health"), ("engine",), ("serving",), ("daemon",), ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ALONE = {"imaging": {"imaging", "presets", "errors"}}

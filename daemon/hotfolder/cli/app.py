@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hotfolder import __version__
-from hotfolder.cli import cache, config, failures, hold, process, run, scan, status, why
+from hotfolder.cli import cache, config, failures, hold, hooks, process, run, scan, status, why
 
 
 def _version(wanted: bool) -> None:
@@ -40,6 +40,7 @@ def build() -> typer.Typer:
     app.command("status")(status.status)
     app.command("why")(why.why)
     app.add_typer(failures.app, name="failures")
+    app.add_typer(hooks.app, name="hooks")
     app.add_typer(cache.app, name="cache")
     app.add_typer(config.app, name="config")
     return app

@@ -11,9 +11,8 @@ import typer
 
 from hotfolder.cli.common import ConfigOption, JsonOption, loaded, say_warnings
 from hotfolder.config import Config
+from hotfolder.config.schema import MASK
 from hotfolder.errors import UsageError
-
-MASK = "*" * 8
 
 app = typer.Typer(help="The configuration.", no_args_is_help=True)
 

@@ -106,6 +106,8 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
             raise UsageError(f"{error}: lies below no watched root") from error
         job = _follow(lambda: requests.job(job_id) or {}, stop)
         quarantined = len(requests.failures())
+        if not caught:
+            engine.couriers.deliver_now()
     if caught:
         _say_summary(job, 0.0)
         sys.exit(128 + caught[0])

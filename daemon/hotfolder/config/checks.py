@@ -8,8 +8,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pathspec
 
@@ -21,7 +23,7 @@ SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
 IDLE: tuple[Path, ...] = (
-    ("hooks",), ("http", "upload_limit"),
+    ("http", "upload_limit"),
 )  # fmt: skip
 IDLE_OF_WATCH: tuple[Path, ...] = (
     ("optimize", "target"), ("optimize", "auto_enhance"),
@@ -43,6 +45,7 @@ def problems(config: Config, *, has_token: bool) -> list[Problem]:
         *_cycles(config),
         *_presets(config),
         *_patterns(config),
+        *_hooks(config),
         *_service(config, has_token),
     ]
 
@@ -171,6 +174,37 @@ def _patterns(config: Config) -> Iterator[Problem]:
         for name in watch.ignore_files:
             if not name or "/" in name or name in (".", ".."):
                 yield ("watches", at, "ignore_files"), f'"{name}" is no file name'
+
+
+def _hooks(config: Config) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    watches = ", ".join(watch.name for watch in config.watches)
+    for at, hook in enumerate(config.hooks):
+        if NAME.fullmatch(hook.name) is None:
+            yield ("hooks", at, "name"), f'"{hook.name}" is not allowed; allowed: 1 to 32 of a–z, 0–9 and -'
+        if hook.name in seen:
+            yield ("hooks", at, "name"), f'"{hook.name}" is also the name of hooks[{seen[hook.name]}]'
+        seen.setdefault(hook.name, at)
+        for name in hook.watches:
+            if config.watch(name) is None:
+                yield ("hooks", at, "watches"), f'no watch is called "{name}"; known: {watches}'
+        if hook.run is not None and shutil.which(hook.run[0]) is None:
+            there = os.path.exists(hook.run[0]) if "/" in hook.run[0] else False
+            why = "is there, but not executable; chmod +x" if there else "does not exist; name a program, or its file"
+            yield ("hooks", at, "run"), f"{hook.run[0]} {why}"
+        if hook.url is not None and not _is_address(hook.url):
+            yield ("hooks", at, "url"), "is no address; allowed: http://host/path or https://host:port/path"
+        if hook.run is not None and (hook.secret_file or hook.secret):
+            yield ("hooks", at, "secret_file"), "signs what is posted to a url; a program that is run needs none"
+        if hook.timeout <= 0:
+            yield ("hooks", at, "timeout"), "has to be more than nothing, such as 30s"
+
+
+def _is_address(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _service(config: Config, has_token: bool) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails
 
 from hotfolder.config import checks, document, units
 from hotfolder.config.document import Document, Path, show
-from hotfolder.config.schema import Config, PresetFields, Section
+from hotfolder.config.schema import Config, Hook, PresetFields, Section
 from hotfolder.errors import ConfigError
 
 PREFIX = "HOTFOLDER_"
@@ -62,6 +62,7 @@ def load(explicit: str | None, environ: Mapping[str, str]) -> Loaded:
     except pydantic.ValidationError as error:
         raise ConfigError("\n".join(_say(found, each) for each in error.errors())) from None
     config = _resolved(config, os.path.dirname(os.path.abspath(file)))
+    config = _with_secrets(found, config)
     token = _token(found, config, environ)
     problems = checks.problems(config, has_token=token is not None)
     if problems:
@@ -109,7 +110,12 @@ def _is_text(path: Path) -> bool | None:
             kind = get_args(kind)[-1]
         else:
             return None
-    return kind is str or (type(None) in get_args(kind) and str in get_args(kind))
+    return kind is str or (type(None) in get_args(kind) and any(_is_str(arg) for arg in get_args(kind)))
+
+
+def _is_str(kind: Any) -> bool:
+    """Annotated text, such as StrictStr, too."""
+    return kind is str or (hasattr(kind, "__metadata__") and kind.__origin__ is str)
 
 
 def _value(text: str, *, as_text: bool) -> Any:
@@ -163,7 +169,35 @@ def _resolved(config: Config, base: str) -> Config:
     http = config.http
     if http.token_file is not None:
         http = http.model_copy(update={"token_file": _absolute(http.token_file, base)})
-    return config.model_copy(update={"watches": tuple(watches), "state": _absolute(config.state, base), "http": http})
+    hooks = tuple(_resolved_hook(hook, base) for hook in config.hooks)
+    state = _absolute(config.state, base)
+    return config.model_copy(update={"watches": tuple(watches), "state": state, "http": http, "hooks": hooks})
+
+
+def _resolved_hook(hook: Hook, base: str) -> Hook:
+    """A command with a slash is a file; one without is looked for on PATH when it is run."""
+    update: dict[str, Any] = {}
+    if hook.run is not None and "/" in hook.run[0]:
+        update["run"] = (_absolute(hook.run[0], base), *hook.run[1:])
+    if hook.secret_file is not None:
+        update["secret_file"] = _absolute(hook.secret_file, base)
+    return hook.model_copy(update=update)
+
+
+def _with_secrets(found: Document, config: Config) -> Config:
+    """The hooks with what their `secret_file` holds. Raises ConfigError for one that stands in the file itself."""
+    hooks = []
+    for at, hook in enumerate(config.hooks):
+        path: Path = ("hooks", at, "secret")
+        if hook.secret is not None and not found.place(path).startswith("$"):
+            text = f"a configuration is no place for secrets; use secret_file, or ${PREFIX}HOOKS__{at}__SECRET"
+            raise ConfigError(f"{found.place(path)}: {show(path)}: {text}")
+        if hook.secret is None and hook.secret_file is not None:
+            path = ("hooks", at, "secret_file")
+            secret = _secret_of(hook.secret_file, f"{found.place(path)}: {show(path)}")
+            hook = hook.model_copy(update={"secret": secret})  # noqa: PLW2901
+        hooks.append(hook)
+    return config.model_copy(update={"hooks": tuple(hooks)})
 
 
 def _absolute(path: str, base: str) -> str:
@@ -175,15 +209,18 @@ def _token(found: Document, config: Config, environ: Mapping[str, str]) -> str |
         return token
     if config.http.token_file is None:
         return None
-    where = f"{found.place(('http', 'token_file'))}: http.token_file"
+    return _secret_of(config.http.token_file, f"{found.place(('http', 'token_file'))}: http.token_file")
+
+
+def _secret_of(file: str, where: str) -> str:
     try:
-        with open(config.http.token_file, encoding="utf-8") as file:
-            token = file.read(TOKEN_MAX).strip()
+        with open(file, encoding="utf-8") as opened:
+            secret = opened.read(TOKEN_MAX).strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: {config.http.token_file} cannot be read: {error}") from error
-    if not token:
-        raise ConfigError(f"{where}: {config.http.token_file} is empty; write a token into it")
-    return token
+        raise ConfigError(f"{where}: {file} cannot be read: {error}") from error
+    if not secret:
+        raise ConfigError(f"{where}: {file} is empty; write a secret into it")
+    return secret
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------
@@ -228,6 +265,8 @@ def _problem(error: ErrorDetails, path: Path) -> str:
     if kind in ("greater_than_equal", "less_than_equal"):
         bound = "at least" if kind.startswith("greater") else "at most"
         return f"{shown} is out of range; allowed: {bound} {context.get('ge', context.get('le'))}"
+    if kind == "too_short":
+        return "is empty; give at least one"
     if kind == "string_pattern_mismatch":
         return f"{shown} does not fit; allowed: http:// or https:// addresses"
     return f"{shown}: {error['msg']}"

@@ -32,6 +32,8 @@ from hotfolder.config.units import DailyAt, Window
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
 
 _Text = {"type": "string"}
+MASK = "*" * 8
+"""What stands for a secret wherever a configuration is shown."""
 Duration = Annotated[
     float, BeforeValidator(units.duration), PlainSerializer(units.show_duration),
     WithJsonSchema(_Text | {"pattern": units.DURATION_PATTERN}),
@@ -224,12 +226,20 @@ class LimitsSection(Section):
 
 
 class Hook(Section):
+    """`secret` has the content of `secret_file`, or comes from the environment alone."""
+
     name: StrictStr
-    events: tuple[Literal["ready", "failed", "removed", "batch_done"], ...]
-    run: tuple[StrictStr, ...] | None = None
-    url: Annotated[StrictStr, Field(pattern=r"^https?://")] | None = None
+    events: Annotated[tuple[Literal["ready", "failed", "removed", "batch_done"], ...], Field(min_length=1)]
+    watches: tuple[StrictStr, ...] = ()
+    run: Annotated[tuple[StrictStr, ...], Field(min_length=1)] | None = None
+    url: Annotated[StrictStr, Field(pattern=r"^https?://[^/]")] | None = None
     timeout: Duration = 30.0
     retries: Annotated[StrictInt, Field(ge=0, le=100)] = 5
+    after: Duration = 5.0
+    secret_file: StrictStr | None = None
+    secret: Annotated[
+        StrictStr | None, Field(repr=False), PlainSerializer(lambda v: None if v is None else MASK)
+    ] = None  # fmt: skip
 
     @model_validator(mode="after")
     def _one_goal(self) -> Hook:

@@ -111,6 +111,19 @@ ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';
 -- What was left out or given up when it was rendered: notes of imaging, by commas (`truncated`, `icc_ignored` …).
 ALTER TABLE source ADD COLUMN notes TEXT NOT NULL DEFAULT '';
 CREATE INDEX source_young ON source (watch_id, retry_at, id) WHERE state = 0 AND young = 1;
+
+DROP TABLE outbox;
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, delivery TEXT NOT NULL, hook TEXT NOT NULL, event TEXT NOT NULL,
+    watch TEXT NOT NULL, path BLOB NOT NULL, body TEXT NOT NULL, created_at REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',                 -- or dead
+    tries INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL DEFAULT 0, problem TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX outbox_state ON outbox (hook, state, id);
+CREATE INDEX outbox_path ON outbox (hook, watch, path, id);
+CREATE TABLE batch (                                       -- what the next batch_done of a hook lists
+    hook TEXT NOT NULL, watch TEXT NOT NULL, path BLOB NOT NULL, event TEXT NOT NULL, PRIMARY KEY (hook, watch, path)
+) WITHOUT ROWID;
 """
 
 MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)

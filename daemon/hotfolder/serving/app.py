@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from hotfolder import __version__
+from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.model import Lane
-from hotfolder.serving import state, static
+from hotfolder.serving import hooks, state, static
 from hotfolder.serving.requests import OutsideRoots, Requests
 from hotfolder.serving.why import explain
 
@@ -43,6 +44,14 @@ class HoldBody(Body):
     @property
     def lanes(self) -> frozenset[Lane]:
         return frozenset(Lane) if self.lane == "all" else frozenset({Lane.BACKLOG})
+
+
+class HooksBody(Body):
+    hook: str | None = None
+
+
+class HookBody(Body):
+    hook: str
 
 
 class PathsBody(Body):
@@ -123,6 +132,13 @@ def _check_watch(engine: Engine, name: str | None) -> None:
         raise HTTPException(404, f"no watch is called {name}")
 
 
+def _check_hook(engine: Engine, name: str) -> Hook:
+    found = hooks.named(engine, name)
+    if found is None:
+        raise HTTPException(404, f"no hook is called {name}")
+    return found
+
+
 def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     @app.get("/api/status")
     def status() -> dict[str, Any]:
@@ -167,6 +183,20 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     @app.post("/api/failures/retry")
     def retry(body: PathsBody) -> dict[str, int]:
         return {"retried": requests.retry_failures(body.paths)}
+
+    @app.get("/api/hooks")
+    def list_hooks() -> dict[str, Any]:
+        return hooks.listed(engine)
+
+    @app.post("/api/hooks/retry")
+    def retry_hooks(body: HooksBody) -> dict[str, int]:
+        if body.hook is not None:
+            _check_hook(engine, body.hook)
+        return {"retried": hooks.retry(engine, body.hook)}
+
+    @app.post("/api/hooks/test")
+    def test_hook(body: HookBody) -> dict[str, Any]:
+        return hooks.test(_check_hook(engine, body.hook))
 
     @app.post("/api/cache/verify")
     def verify() -> dict[str, int]:

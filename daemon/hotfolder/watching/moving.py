@@ -7,7 +7,7 @@ import sqlite3
 from hotfolder import logs
 from hotfolder.keeping import atomic, folders
 from hotfolder.keeping.database import Database
-from hotfolder.working import following, making
+from hotfolder.working import announcing, following, making
 from hotfolder.working.site import Site
 
 GATE_SECONDS = 10.0
@@ -32,7 +32,12 @@ def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: byte
         if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
             return False
         with making.output_root(site) as output_fd:
-            return following.rename_folder(site, output_fd, old, new) and folders.move(connection, site.id, old, new)
+            if not following.rename_folder(site, output_fd, old, new):
+                return False
+            moved = folders.move(connection, site.id, old, new)
+        if moved:
+            announcing.folder_moved(connection, site, old, new)
+        return moved
 
     with site.gate.closed(GATE_SECONDS) as empty:
         if not empty:

@@ -14,6 +14,7 @@ from hotfolder.imaging import Record
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.sources import Facts, Made, Row
 from hotfolder.model import State, Version
+from hotfolder.working import announcing
 from hotfolder.working.site import Site, place_key
 
 YOUNG_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0)
@@ -108,6 +109,7 @@ class Done:
         for made in self.made:
             sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, self.epoch)
         sources.settle(connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time())
+        announcing.ready(connection, self.site, source_id, self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class Moved:
 
     site: Site
     source_id: int
+    old: bytes
     path: bytes
     version: Version
     followed: tuple[Made, ...]
@@ -140,6 +143,7 @@ class Moved:
 
     def __call__(self, connection: sqlite3.Connection) -> None:
         folder, _, name = self.path.rpartition(b"/")
+        announcing.removed(connection, self.site, self.source_id, self.old, self.path)
         folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
         place = folders.place(connection, folder_id)
         sources.move(connection, self.source_id, folder_id, name)
@@ -148,8 +152,23 @@ class Moved:
             sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, self.epoch)
         whole = self.complete and len(self.followed) == len(self.site.signatures)
         turned_done(connection, self.source_id, self.version, self.site.want if whole else "")
-        if not whole:
+        if whole:
+            announcing.ready(connection, self.site, self.source_id, self.path, self.old)
+        else:
             sources.retry(connection, self.source_id, 0.0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The source is gone, and so are its renditions, unless the watch keeps them."""
+
+    site: Site
+    source_id: int
+    path: bytes
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        announcing.removed(connection, self.site, self.source_id, self.path)
+        sources.remove(connection, self.source_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +226,4 @@ class Failed:
         now = time.time()
         sources.settle(connection, source_id, version, State.FAILED, self.site.want, facts, now)
         sources.fail(connection, source_id, self.error.reason, self.error.message, decoder, self.tries, now)
+        announcing.failed(connection, self.site, self.path, self.error.reason, self.error.message)

@@ -247,7 +247,7 @@ class Processor:
             return Finding(gone, lambda c: changes.missed(c, row.id))
         if not site.keep_deleted and (error := self._clear(site, job, row)):
             return self._failed(site, job, error, row)
-        return Finding(replace(gone, removed=True), lambda c: sources.remove(c, row.id))
+        return Finding(replace(gone, removed=True), changes.Removed(site, row.id, job.path))
 
     def _clear(self, site: Site, job: Job, row: Row) -> SourceError | None:
         """Remove all renditions of a row; gives what stood in the way."""

@@ -69,7 +69,8 @@ class Renames:
             epoch = self._epoch()
             followed, left = following.rename(site, output_fd, old, job.path, made)
             following.remove(site, output_fd, old.rpartition(b"/")[0], [each for each in left if each.present])
-            change = changes.Moved(site, former.id, job.path, version, tuple(followed), former.made == site.want, epoch)
+            whole = former.made == site.want
+            change = changes.Moved(site, former.id, old, job.path, version, tuple(followed), whole, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.
             self._index.write(change).result()
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)

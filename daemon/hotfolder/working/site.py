@@ -16,6 +16,7 @@ from functools import cached_property
 from hotfolder.imaging.plan import Plan
 from hotfolder.keeping import layout
 from hotfolder.keeping.layout import Target
+from hotfolder.keeping.outbox import Subscriber
 from hotfolder.model import Version
 from hotfolder.presets import ANALYSIS, OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
 
@@ -79,6 +80,8 @@ class Site:
     keep_deleted: bool
     folds: bool
     network: bool = False
+    hooks: tuple[Subscriber, ...] = ()
+    """Who is told of its results."""
     gate: Gate = field(default_factory=Gate)
     adopts: threading.Event = field(default_factory=threading.Event)
     """Set while renditions that lie there already, and are in no index, count as made."""

@@ -1,0 +1,103 @@
+"""`hotfolder hooks`: what waits for them, what was given up and another try for that, and a test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from hotfolder import logs
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine
+from hotfolder.config import Config
+from hotfolder.errors import Exit, UsageError
+
+app = typer.Typer(help="Hooks: who is told of results.", invoke_without_command=True)
+
+
+@app.callback()
+def default(context: typer.Context, config: ConfigOption = None) -> None:
+    """List them, where no other command is given."""
+    if context.invoked_subcommand is None:
+        show(config, False)
+
+
+@app.command("list")
+def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Show each hook with what waits for it, and the deliveries that were given up."""
+    from hotfolder.serving import hooks
+
+    found = _ask(loaded(config).config, "GET", "/api/hooks", None, hooks.listed)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    for hook in found["hooks"]:
+        since = f" since {hook['waiting_since']}" if hook["waiting_since"] else ""
+        typer.echo(f"{hook['name']}: {', '.join(hook['events'])} → {hook['goal']}")
+        typer.echo(f"  {hook['waiting']} waiting{since}, {hook['dead']} given up")
+    if not found["hooks"]:
+        typer.echo("no hooks are configured")
+    for each in found["dead"]:
+        about = each["path"] or each["watch"] or ""
+        tries = f"{each['tries']} tries, the last one {each['problem']}"
+        typer.echo(f"{each['hook']}: {each['event']} {about} at {each['at']}: {tries}")
+
+
+@app.command()
+def retry(
+    name: Annotated[str | None, typer.Argument(help="A hook; default: all of them.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Have what was given up tried again: by the daemon, or by the next one."""
+    from hotfolder.serving import hooks
+
+    settings = loaded(config).config
+    if name is not None:
+        _check(settings, name)
+    found = _ask(
+        settings, "POST", "/api/hooks/retry", {"hook": name}, lambda engine: {"retried": hooks.retry(engine, name)}
+    )  # fmt: skip
+    typer.echo(f"{found['retried']} to be tried again")
+
+
+@app.command()
+def test(
+    name: Annotated[str, typer.Argument(help="A hook.")], config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Deliver an event called `test` now, and show what came of it. Exit status 1: it was not taken."""
+    from hotfolder.serving import hooks
+
+    settings = loaded(config).config
+    hook = _check(settings, name)
+    control = Control(settings)
+    if control.alive():
+        found = control.call("POST", "/api/hooks/test", {"hook": name}, timeout=hook.timeout + 30)
+    else:
+        found = hooks.test(hook)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        if found["output"]:
+            typer.echo(found["output"])
+        typer.echo(f"{name}: {found['problem'] or 'taken'} ({found['seconds']:.2f} s)")
+    raise typer.Exit(Exit.OK if found["ok"] else Exit.FAILED_IMAGES)
+
+
+def _check(settings: Config, name: str) -> Any:
+    hook = next((each for each in settings.hooks if each.name == name), None)
+    if hook is None:
+        known = ", ".join(each.name for each in settings.hooks) or "none"
+        raise UsageError(f"no hook is called {name}; known: {known}")
+    return hook
+
+
+def _ask(settings: Config, method: str, path: str, body: Any, here: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """The daemon's answer, or that of an engine of our own where none lives."""
+    control = Control(settings)
+    if control.alive():
+        found: dict[str, Any] = control.call(method, path, body)
+        return found
+    logs.setup("warning", "text")
+    with local_engine(settings) as engine:
+        return here(engine)
