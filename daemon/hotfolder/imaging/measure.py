@@ -19,20 +19,26 @@ from hotfolder.imaging.plan import ANALYZED_SIDE, analyzed
 
 DARKEST, BRIGHTEST = 2, 253
 """Brightness (of 255) up to which, and from which on, nothing can be told apart any more."""
-LAPLACIAN_HALF = 100.0
+LAPLACIAN_HALF = 30.0
 """The variance of the Laplacian at which `blur` is one half."""
 
 FINE, COARSE = 0.8, 1.6
 """Radii of the two Gaussians (sigma, in pixels) between which the strength of edges is compared."""
-FINE_NOISE, COARSE_NOISE = 0.07844, 0.00941
-"""The mean squared gradient that white noise of deviation 1 has behind each of them."""
 BLOCK = 32
+CALMEST = 10
+"""Percentile of the blocks by which noise is judged: sky, shade, what is out of focus."""
+CALM_BIAS = 1.1
+"""The calmest tenth of many blocks of noise shows so much less of it than all of them together."""
+FAINTEST = 0.1
+"""Mean squared gradient (of 255 a pixel) under which a block shows no edge."""
 SHARPEST = 90
 """Percentile of the blocks: a picture is as sharp as its sharpest parts, whatever lies out of focus."""
 
 HASHED = 32
 COLOURS = 5
-COLOURS_SIDE = 64
+COLOUR_STEPS = 5
+"""Rounds in which the dominant colours find their places."""
+TINY_SIDE = 128
 PLACEHOLDER_SIDE = 48
 
 Grey = NDArray[np.float32]
@@ -71,67 +77,80 @@ def small(base: Image.Image) -> Image.Image:
     return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
 
 
+def tiny(picture: Image.Image) -> Image.Image:
+    """Averaged further, to some TINY_SIDE pixels: enough for colours, the hash and the placeholder."""
+    factor = max(picture.size) // TINY_SIDE
+    return picture.reduce(factor) if factor > 1 else picture
+
+
 def measure(picture: Image.Image) -> Pixels:
     """Measure a small RGB picture."""
     cv2 = _cv()
-    colours = np.asarray(picture)
-    grey = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY)
-    count = grey.size
-    laplacian = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    grey = np.asarray(picture.convert("L"))
+    colours = np.asarray(tiny(picture))
     mean, deviation = (float(value[0][0]) for value in cv2.meanStdDev(grey))
-    histogram = np.bincount(grey.ravel(), minlength=256)
-    sharpness, noise = sharp(grey)
+    histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]) / grey.size
+    precise = grey.astype(np.float32)
+    laplacian = _laplacian(precise)
     return Pixels(
-        sharpness=round(sharpness, 4),
+        sharpness=round(sharp(precise), 4),
         blur=round(LAPLACIAN_HALF / (LAPLACIAN_HALF + laplacian), 4),
         laplacian=round(laplacian, 2),
-        noise=round(noise, 2),
+        noise=round(_noise(precise), 2),
         exposure=round(mean / 255, 4),
-        clipped_low=round(float(histogram[: DARKEST + 1].sum()) / count, 4),
-        clipped_high=round(float(histogram[BRIGHTEST:].sum()) / count, 4),
+        clipped_low=round(float(histogram[: DARKEST + 1].sum()), 4),
+        clipped_high=round(float(histogram[BRIGHTEST:].sum()), 4),
         contrast=round(deviation / 255, 4),
         colourfulness=round(_colourfulness(colours), 2),
-        colours=_dominant(picture),
+        colours=_dominant(colours),
     )
 
 
-def sharp(grey: NDArray[np.uint8]) -> tuple[float, float]:
-    """Sharpness (0–1) and the deviation of the noise (of 255).
+def sharp(grey: Grey) -> float:
+    """Sharpness, 0–1.
 
-    At an edge blurred by σ the gradient after a Gaussian of s pixels falls as 1/√(σ² + s²); comparing two such
-    gradients gives σ free of the edge's contrast (Zhuo & Sim, Defocus map estimation from a single image, Pattern
-    Recognition 44(9), 2011). Here their energies are compared over blocks, each less the energy that noise would have
-    (noise as by Immerkær, Fast noise variance estimation, CVIU 64(2), 1996, of the calmest tenth). A block's value is
-    FINE² / (σ² + FINE²): 1 for a perfect edge, 0 for none.
+    At an edge blurred by σ the gradient behind a Gaussian of radius s falls with √(σ² + s²); comparing two such
+    gradients tells σ whatever the contrast of the edge (Zhuo & Sim, Defocus map estimation from a single image,
+    Pattern Recognition 44(9), 2011). Here the energies of the gradients are compared in blocks, each less that of the
+    calmest blocks, which is noise; the value is that of the sharpest tenth of the blocks that show an edge at all.
     """
-    picture = grey.astype(np.float32)
-    noise = _noise(picture)
     blocks = (max(1, grey.shape[1] // BLOCK), max(1, grey.shape[0] // BLOCK))
-    fine = _edges(picture, FINE, blocks) - FINE_NOISE * noise**2
-    coarse = _edges(picture, COARSE, blocks) - COARSE_NOISE * noise**2
-    telling = coarse > 4 * COARSE_NOISE * noise**2 + 0.1
+    fine, coarse = _edges(grey, FINE, blocks), _edges(grey, COARSE, blocks)
+    calm = fine <= np.percentile(fine, CALMEST)
+    fine_noise, coarse_noise = float(fine[calm].mean()) * CALM_BIAS, float(coarse[calm].mean()) * CALM_BIAS
+    telling = coarse - coarse_noise > max(fine_noise / 2, coarse_noise) + FAINTEST
     if not telling.any():
-        return 0.0, noise
-    ratio = fine[telling] / coarse[telling]
+        return 0.0
+    ratio = (fine[telling] - fine_noise) / (coarse[telling] - coarse_noise)
     values = np.clip((ratio - 1) / ((COARSE / FINE) ** 2 - 1), 0, 1)
-    return float(np.percentile(values, SHARPEST)), noise
+    return float(np.percentile(values, SHARPEST))
 
 
-def _edges(picture: Grey, radius: float, blocks: tuple[int, int]) -> Grey:
-    """The mean squared gradient of each block."""
+def _laplacian(grey: Grey) -> float:
+    """Variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000), behind
+    a small Gaussian: the steps between whole numbers of brightness would hide a strong blur."""
     cv2 = _cv()
-    calm = cv2.GaussianBlur(picture, (0, 0), radius)
+    found = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), FINE), cv2.CV_32F)
+    return float(cv2.meanStdDev(found)[1][0][0]) ** 2
+
+
+def _edges(grey: Grey, radius: float, blocks: tuple[int, int]) -> Grey:
+    """The mean squared gradient of each block, behind a Gaussian."""
+    cv2 = _cv()
+    calm = cv2.GaussianBlur(grey, (0, 0), radius)
     across = cv2.Scharr(calm, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(calm, cv2.CV_32F, 0, 1, scale=1 / 32)
     return cast("Grey", cv2.resize(across * across + down * down, blocks, interpolation=cv2.INTER_AREA))
 
 
-def _noise(picture: Grey) -> float:
+def _noise(grey: Grey) -> float:
+    """The deviation of the noise, of 255 (Immerkær, Fast noise variance estimation, CVIU 64(2), 1996), in the calmest
+    blocks, so that detail does not count."""
     cv2 = _cv()
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    found = np.abs(cv2.filter2D(picture, cv2.CV_32F, mask))
-    blocks = (max(1, picture.shape[1] // 16), max(1, picture.shape[0] // 16))
-    calm = np.percentile(cv2.resize(found, blocks, interpolation=cv2.INTER_AREA), 10)
+    found = np.abs(cv2.filter2D(grey, cv2.CV_32F, mask))
+    blocks = (max(1, grey.shape[1] // BLOCK), max(1, grey.shape[0] // BLOCK))
+    calm = np.percentile(cv2.resize(found, blocks, interpolation=cv2.INTER_AREA), CALMEST)
     return float(calm) * float(np.sqrt(np.pi / 2)) / 6
 
 
@@ -144,18 +163,33 @@ def _colourfulness(colours: NDArray[np.uint8]) -> float:
     return spread + 0.3 * float(np.hypot(one.mean(), other.mean()))
 
 
-def _dominant(picture: Image.Image) -> tuple[tuple[str, float], ...]:
-    """The colours that stand for most of the picture, each with its share, the largest first (median cut, k-means)."""
-    tiny = picture.copy()
-    tiny.thumbnail((COLOURS_SIDE, COLOURS_SIDE), Image.Resampling.BOX)
-    reduced = tiny.quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=2)
-    palette = reduced.getpalette() or []
-    counts = cast("list[tuple[int, int]]", reduced.getcolors())
-    total = tiny.width * tiny.height
-    return tuple(
-        ("#{:02x}{:02x}{:02x}".format(*palette[3 * at : 3 * at + 3]), round(count / total, 3))
-        for count, at in sorted(counts, reverse=True)
-    )
+def _dominant(colours: NDArray[np.uint8]) -> tuple[tuple[str, float], ...]:
+    """The colours that stand for most of the picture, each with its share, the largest first.
+
+    k-means over a histogram of 8×8×8 cells, begun with the fullest cell and then always the one that is missed most.
+    """
+    cells = (colours >> 5).reshape(-1, 3) @ np.array([64, 8, 1])
+    counts = np.bincount(cells, minlength=512)
+    known = counts > 0
+    sums = [np.bincount(cells, colours[:, :, channel].ravel(), 512) for channel in range(3)]
+    counts = counts[known]
+    means = np.stack(sums, -1)[known] / counts[:, None]
+    centres = means[[int(counts.argmax())]]
+    while len(centres) < min(COLOURS, len(means)):
+        centres = np.vstack([centres, means[int((counts * _nearest(means, centres)[1]).argmax())]])
+    for _ in range(COLOUR_STEPS):
+        chosen = _nearest(means, centres)[0]
+        weights = np.bincount(chosen, counts, len(centres))
+        moved = np.stack([np.bincount(chosen, counts * means[:, c], len(centres)) for c in range(3)], -1)
+        centres = np.where(weights[:, None] > 0, moved / np.maximum(weights, 1)[:, None], centres)
+    found = sorted(zip(weights / counts.sum(), np.rint(centres).astype(int).tolist(), strict=True), reverse=True)
+    return tuple(("#{:02x}{:02x}{:02x}".format(*centre), round(float(share), 3)) for share, centre in found if share)
+
+
+def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> tuple[Any, Any]:
+    """For each point the number of its nearest centre, and the squared distance to it."""
+    distances = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(-1)
+    return distances.argmin(1), distances.min(1)
 
 
 def phash(picture: Image.Image) -> str:
@@ -163,18 +197,17 @@ def phash(picture: Image.Image) -> str:
     transform of the brightness (pHash: Zauner, Implementation and benchmarking of perceptual image hash functions,
     2010)."""
     cv2 = _cv()
-    grey = np.asarray(picture.convert("L"), np.float32)
-    tiny = cv2.resize(grey, (HASHED, HASHED), interpolation=cv2.INTER_AREA)
-    low = cv2.dct(tiny)[:8, :8].ravel()
+    grey = np.asarray(tiny(picture).convert("L"), np.float32)
+    low = cv2.dct(cv2.resize(grey, (HASHED, HASHED), interpolation=cv2.INTER_AREA))[:8, :8].ravel()
     bits = np.greater(low, np.median(low[1:]))
     return bytes(np.packbits(bits)).hex()
 
 
 def placeholder(picture: Image.Image) -> str:
     """A ThumbHash (Wallace, 2023) in base64: some 25 bytes from which a page draws a blurred picture at once."""
-    tiny = picture.convert("RGBA")
-    tiny.thumbnail((PLACEHOLDER_SIDE, PLACEHOLDER_SIDE), Image.Resampling.BOX)
-    return base64.b64encode(_thumbhash(np.asarray(tiny, np.float64) / 255)).decode()
+    shown = tiny(picture).convert("RGBA")
+    shown.thumbnail((PLACEHOLDER_SIDE, PLACEHOLDER_SIDE), Image.Resampling.BOX)
+    return base64.b64encode(_thumbhash(np.asarray(shown, np.float64) / 255)).decode()
 
 
 def _thumbhash(pixels: NDArray[np.float64]) -> bytes:

@@ -9,10 +9,13 @@ import json
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 
-BLURRED_BELOW = 0.2
+BLURRED_BELOW = 0.15
 """A sharpness under this, in a picture that shows anything at all, means: likely blurred. See docs/analysis.md."""
 BLANK_BELOW = 0.02
 """A contrast under this: a blank page or a lens cap, of which neither blur nor likeness can be judged."""
+
+JUDGED_FROM = 64
+"""Pixels of the shorter side from which on sharpness says something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,8 @@ class Record:
 
     @property
     def blurred(self) -> bool:
-        """Likely blurred; False where it was not measured or shows nothing."""
-        if self.sharpness is None or self.contrast is None:
+        """Likely blurred; False where it was not measured, shows nothing or is too small to tell."""
+        if self.sharpness is None or self.contrast is None or min(self.width, self.height) < JUDGED_FROM:
             return False
         return self.sharpness < BLURRED_BELOW and self.contrast >= BLANK_BELOW
 
