@@ -84,6 +84,9 @@ class Metrics:
             prefix + "drop_to_ready_seconds", "From the last event of a version to its last rendition.", ("watch",),
             buckets=READY_BUCKETS, registry=r,
         )  # fmt: skip
+        self.misnamed = counter(
+            "misnamed_sources_total", "Sources made whose content is of another format than their name says.", "watch"
+        )
         self.renditions = counter("renditions_total", "Renditions made.", "preset")
         self.source_bytes = counter("source_bytes_total", "Bytes of the sources from which renditions were made.")
         self.rendition_bytes = counter("rendition_bytes_total", "Bytes of the renditions made.")
@@ -130,6 +133,7 @@ class Metrics:
         for state in STATES:
             self.watch_state.labels(watch, state)
         self.drop_to_ready.labels(watch)
+        self.misnamed.labels(watch)
         self.overflows.labels(watch)
         self.missed_changes.labels(watch)
         for gauge in (

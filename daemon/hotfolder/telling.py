@@ -117,6 +117,8 @@ class Teller:
             metrics.drop_to_ready.labels(job.watch).observe(since_drop)
             with self._lock:
                 self._drops.append(since_drop)
+        if "misnamed" in outcome.notes:
+            metrics.misnamed.labels(job.watch).inc()
         if outcome.notes:
             keys["notes"] = ",".join(outcome.notes)
         log.info("ready", watch=job.watch, path=job.path, **keys)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 import threading
-from functools import cache
 
 from PIL import Image, ImageCms
 
+from hotfolder.imaging.profiles import display_p3
 from hotfolder.presets import Colorspace
+
+__all__ = ["convert", "display_p3"]
 
 ICC_MAX = 4_000_000
 CACHED = 8
@@ -74,39 +75,3 @@ def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.I
     assert colours is not None
     colours.putalpha(image.getchannel("A"))
     return colours
-
-
-@cache
-def display_p3() -> bytes:
-    """A version 4 profile of Display P3: DCI-P3 primaries adapted to D50, the white of D65, the curve of sRGB."""
-
-    def s15(*numbers: float) -> bytes:
-        return b"".join(struct.pack(">i", round(number * 65536)) for number in numbers)
-
-    def text(words: str) -> bytes:
-        encoded = words.encode("utf-16-be")
-        return b"mluc\0\0\0\0" + struct.pack(">II4sII", 1, 12, b"enUS", len(encoded), 28) + encoded
-
-    def xyz(*numbers: float) -> bytes:
-        return b"XYZ \0\0\0\0" + s15(*numbers)
-
-    curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + s15(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-    tags = {
-        b"desc": text("Display P3"),
-        b"cprt": text("Public domain"),
-        b"wtpt": xyz(0.96420, 1.0, 0.82491),
-        b"rXYZ": xyz(0.51512, 0.24120, -0.00105),
-        b"gXYZ": xyz(0.29198, 0.69225, 0.04189),
-        b"bXYZ": xyz(0.15710, 0.06657, 0.78407),
-        b"rTRC": curve,
-        b"gTRC": curve,
-        b"bTRC": curve,
-    }
-    table, body = struct.pack(">I", len(tags)), b""
-    start = 128 + 4 + 12 * len(tags)
-    for name, value in tags.items():
-        table += name + struct.pack(">II", start + len(body), len(value))
-        body += value + b"\0" * (-len(value) % 4)
-    head = struct.pack(">I4sI4s4s4s", start + len(body), b"\0\0\0\0", 0x04000000, b"mntr", b"RGB ", b"XYZ ")
-    head += struct.pack(">6H4s", 2020, 1, 1, 0, 0, 0, b"acsp") + b"\0" * 28 + s15(0.96420, 1.0, 0.82491)
-    return head.ljust(128, b"\0") + table + body

@@ -6,16 +6,16 @@ Nothing is decoded before its size has been checked; of an animation only the fi
 from __future__ import annotations
 
 import contextlib
-import io
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import cast
 
-from PIL import Image, ImageFile, ImageMath, UnidentifiedImageError
+from PIL import Image, ImageFile
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.imaging import formats, headers
+from hotfolder.imaging import deep, formats, headers
+from hotfolder.imaging.opening import find
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import ANALYSIS, OPTIMIZED
 
@@ -46,10 +46,6 @@ class _Lenient:
 _lenient = _Lenient()
 ImageFile.LOAD_TRUNCATED_IMAGES = cast("bool", _lenient)
 
-ORIENTATION = 0x0112
-UPRIGHT = 1
-TURNED_BY_DECODER = ("heif", "jxl", "tiff")
-"""Formats whose decoder has applied the orientation to the pixels, and to the size that it tells."""
 FIXED_MEMORY = 4_000_000
 """Bytes that any job needs beside its pixels: tables of codecs, buffers of files."""
 ANALYSIS_MEMORY = 10_000_000
@@ -83,6 +79,10 @@ class Opened:
     lenient: bool = False
     partial: bool = False
     """It ended too early or is damaged, and what could be decoded of it is shown."""
+    pixels: Callable[[], Image.Image] | None = None
+    """Decodes the picture where `image` itself does not."""
+    notes: tuple[str, ...] = ()
+    """What its owner may want to know: ``misnamed``."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -115,72 +115,26 @@ def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
         for wide, high in headers.claimed(kind, data):
             _check_pixels(wide, high, limits, decoder)
         headers.check_metadata(kind, data, decoder)
-        if kind == "raw":
-            image = _open_raw(data, limits)
-        else:
-            _register(kind)
-            image = _open(data, formats.PILLOW[kind])
-        wide, high = image.size
-        _check_pixels(wide, high, limits, decoder)
+        headers.refuse(kind, data, decoder)
+        found = find(kind, data)
+        wide, high = found.size
+        _check_pixels(wide, high, limits, found.decoder or decoder)
         if wide < 1 or high < 1:
             raise SourceError(Reason.DAMAGED, f"its header claims {wide}×{high} pixels", decoder=decoder)
-        orientation = UPRIGHT if kind in TURNED_BY_DECODER else _orientation(image)
-        animated = kind != "jpeg" and bool(getattr(image, "is_animated", False))
-    if orientation >= 5:
+        animated = kind != "jpeg" and bool(getattr(found.image, "is_animated", False))
+    if found.orientation >= 5:
         wide, high = high, wide
-    return Opened(kind, wide, high, decoder, data, image, orientation, animated, limits.lenient)
+    notes = ("misnamed",) if formats.misnamed(kind, name) else ()
+    return Opened(
+        kind, wide, high, found.decoder or decoder, data, found.image, found.orientation, animated, limits.lenient,
+        pixels=found.pixels, notes=notes,
+    )  # fmt: skip
 
 
 def _check_pixels(wide: int, high: int, limits: Limits, decoder: str) -> None:
     if wide * high > limits.max_pixels:
         message = f"it has {wide}×{high} = {wide * high} pixels, more than limits.max_pixels = {limits.max_pixels}"
         raise SourceError(Reason.TOO_MANY_PIXELS, message, decoder=decoder)
-
-
-def _open(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
-    try:
-        return Image.open(io.BytesIO(data), formats=plugins)
-    except UnidentifiedImageError as error:
-        raise OSError("its header cannot be read") from error
-
-
-def _register(kind: str) -> None:
-    if kind == "heif":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-    elif kind == "jxl":
-        import pillow_jxl  # noqa: F401 - registers itself
-
-
-def _open_raw(data: bytes, limits: Limits) -> Image.Image:
-    """The embedded preview where it has at least half of the sensor's width, otherwise the developed picture."""
-    import rawpy
-
-    with rawpy.imread(io.BytesIO(data)) as raw:
-        wide, high = raw.sizes.width, raw.sizes.height
-        if wide * high > limits.max_pixels:
-            raise SourceError(
-                Reason.TOO_MANY_PIXELS,
-                f"it has {wide}×{high} pixels; limits.max_pixels is {limits.max_pixels}",
-            )
-        try:
-            preview = raw.extract_thumb()
-        except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
-            preview = None
-        if preview is not None and preview.format == rawpy.ThumbFormat.JPEG:
-            image = _open(bytes(preview.data), formats.PILLOW["jpeg"])
-            if max(image.size) * 2 >= max(wide, high):
-                return image
-        return Image.fromarray(raw.postprocess(use_camera_wb=True))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ORIENTATION, UPRIGHT)
-    except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse the picture: it is then shown as it lies
-        return UPRIGHT
-    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
 def decode(opened: Opened, plan: Plan) -> Image.Image:
@@ -198,7 +152,8 @@ def decode(opened: Opened, plan: Plan) -> Image.Image:
     opened.partial = True
     try:
         with _lenient.here(), formats.guarded(opened.decoder):
-            opened.image = _open(opened.data, formats.PILLOW[opened.format])
+            found = find(opened.format, opened.data)
+            opened.image, opened.pixels = found.image, found.pixels
             return _decoded(opened, plan)
     except SourceError as error:
         message = "it is damaged, and too little of it is left to be shown"
@@ -208,6 +163,8 @@ def decode(opened: Opened, plan: Plan) -> Image.Image:
 def _decoded(opened: Opened, plan: Plan) -> Image.Image:
     with formats.guarded(opened.decoder, opened.data, opened.format):
         image = opened.image
+        if opened.pixels is not None:
+            return _upright(_plain(opened.pixels()), opened.orientation)
         if opened.format == "jpeg":
             scale = plan.scale(opened.size)
             if scale > 1:
@@ -231,24 +188,12 @@ def _plain(image: Image.Image) -> Image.Image:
     if mode == "P":
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
     if mode.startswith("I;16") or mode == "I":
-        return _sixteen(image)
+        return deep.sixteen(image)
     if mode == "F":
-        low, high = image.getextrema()
-        assert isinstance(low, float)
-        assert isinstance(high, float)
-        span = (high - low) or 1.0
-        scaled = ImageMath.lambda_eval(lambda args: (args["image"] - low) * (255.0 / span), image=image)
-        picture: Image.Image = scaled.convert("L")
-        return picture
+        import numpy as np
+
+        return deep.floats(np.asarray(image), image.info.get("icc_profile", b""))
     return image.convert("RGB")
-
-
-def _sixteen(image: Image.Image) -> Image.Image:
-    wide = image.convert("I")
-    picture: Image.Image = ImageMath.lambda_eval(
-        lambda args: args["convert"]((args["image"] + 128) / 257, "L"), image=wide
-    )
-    return picture
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:

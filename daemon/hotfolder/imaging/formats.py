@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hotfolder.errors import HotfolderError, Reason, SourceError
+from hotfolder.imaging import tiff
 
 PILLOW: dict[str, tuple[str, ...]] = {
     "jpeg": ("JPEG",),  # finds MPO by itself
@@ -29,12 +30,24 @@ PILLOW: dict[str, tuple[str, ...]] = {
 }
 EXTRAS = {"heif": ("heif", "pillow_heif"), "jxl": ("jxl", "pillow_jxl"), "raw": ("raw", "rawpy")}
 """Formats that an extra decodes: the extra's name, and the module that it brings."""
-DISTRIBUTIONS = {"heif": "pillow-heif", "jxl": "pillow-jxl-plugin", "raw": "rawpy"}
+DISTRIBUTIONS = {
+    "heif": "pillow-heif", "jxl": "pillow-jxl-plugin", "raw": "rawpy", "deep": "opencv-python-headless",
+}  # fmt: skip
+"""What decodes a format where that is not Pillow; `deep` stands for what deep.py reads."""
 
 HOLLOW = 512
 SAID_MOST = 160
 """Characters of a decoder's own message that are kept; it may quote the file."""
 RAW_EXTENSIONS = (b".dng", b".cr2", b".cr3", b".nef", b".arw", b".orf", b".rw2", b".raf")
+
+EXTENSIONS: dict[str, tuple[str, ...]] = {
+    "jpg": ("jpeg",), "jpeg": ("jpeg",), "jpe": ("jpeg",), "jfif": ("jpeg",), "png": ("png",), "apng": ("png",),
+    "webp": ("webp",), "avif": ("avif",), "heic": ("heif",), "heif": ("heif", "avif"), "hif": ("heif",),
+    "gif": ("gif",), "bmp": ("bmp",), "tif": ("tiff",), "tiff": ("tiff",), "ico": ("ico",), "ppm": ("ppm",),
+    "pgm": ("ppm",), "pbm": ("ppm",), "pnm": ("ppm",), "tga": ("tga",), "jxl": ("jxl",),
+    **{extension[1:].decode(): ("raw",) for extension in RAW_EXTENSIONS},
+}  # fmt: skip
+"""What a file of each extension is expected to hold; anything else works, and is counted."""
 
 _MARKS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "jpeg"),
@@ -83,7 +96,7 @@ def sniff(data: bytes, name: bytes = b"") -> str:
     extension = name[name.rfind(b".") :].lower() if b"." in name else b""
     for mark, found in _MARKS:
         if head.startswith(mark):
-            return "raw" if found == "tiff" and extension in RAW_EXTENSIONS else found
+            return "raw" if found == "tiff" and (extension in RAW_EXTENSIONS or _is_raw(data)) else found
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3] in b" \t\r\n":
@@ -93,6 +106,18 @@ def sniff(data: bytes, name: bytes = b"") -> str:
     if extension == b".tga" and _may_be_tga(head):
         return "tga"
     raise _not_ours(head)
+
+
+def misnamed(format_name: str, name: bytes) -> bool:
+    """Whether the name's extension speaks of another format than the content is."""
+    extension = name[name.rfind(b".") + 1 :].lower().decode("ascii", "replace") if b"." in name else ""
+    return extension in EXTENSIONS and format_name not in EXTENSIONS[extension]
+
+
+def _is_raw(data: bytes) -> bool:
+    """Whether a TIFF says itself that it is a camera RAW: CR2, or DNG by its version."""
+    page = None if data[8:10] == b"CR" else tiff.first_page(data)
+    return page.is_dng if page else data[8:10] == b"CR"
 
 
 def _brand(data: bytes) -> str | None:
@@ -132,7 +157,7 @@ LENIENT = " lenient"
 
 def decoders() -> tuple[str, ...]:
     """All decoders that are installed: a source that an older one refused is tried again."""
-    return tuple(sorted({decoder(name) for name in PILLOW if has(name)} | ({decoder("raw")} if has("raw") else set())))
+    return tuple(sorted({decoder(name) for name in (*PILLOW, "raw", "deep") if has(name)}))
 
 
 @functools.cache

@@ -37,6 +37,8 @@ def claimed(kind: str, data: bytes) -> Iterator[tuple[int, int]]:
         yield int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
     elif kind == "ico":
         yield from _icons(data)
+    elif kind == "jxl":
+        yield from _jxl(data)
 
 
 def _icons(data: bytes) -> Iterator[tuple[int, int]]:
@@ -50,6 +52,44 @@ def _icons(data: bytes) -> Iterator[tuple[int, int]]:
         elif len(head) >= 12:
             wide, high = struct.unpack("<ii", head[4:12])
             yield abs(wide), abs(high) // 2  # the mask lies below the picture
+
+
+def _jxl(data: bytes) -> Iterator[tuple[int, int]]:
+    """The SizeHeader of a JPEG XL codestream (ISO/IEC 18181-1), bare or in its container."""
+    start = 0
+    if not data.startswith(b"\xff\x0a"):
+        at = 0
+        while at + 16 <= len(data):
+            length, kind = struct.unpack_from(">I4s", data, at)
+            if kind in (b"jxlc", b"jxlp"):
+                start = at + (16 if length == 1 else 8) + (4 if kind == b"jxlp" else 0)
+                break
+            length = struct.unpack_from(">Q", data, at + 8)[0] if length == 1 else length
+            if length < 8:
+                return
+            at += length
+    if data[start : start + 2] != b"\xff\x0a":
+        return
+    bits = int.from_bytes(data[start + 2 : start + 14], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value = bits & ((1 << count) - 1)
+        bits >>= count
+        return value
+
+    small = take(1)
+
+    def side() -> int:
+        return 8 * (take(5) + 1) if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    high = side()
+    ratio = take(3)
+    wide = side() if not ratio else high * _JXL_RATIOS[ratio][0] // _JXL_RATIOS[ratio][1]
+    yield wide, high
+
+
+_JXL_RATIOS = ((0, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 
 
 def check_metadata(kind: str, data: bytes, decoder: str) -> None:
@@ -70,6 +110,33 @@ def check_metadata(kind: str, data: bytes, decoder: str) -> None:
     if kind == "jpeg" and (scans := data.count(b"\xff\xda")) > SCANS_MOST:
         message = f"it has {scans} scans, which would take a decoder for ever; at most {SCANS_MOST} are read"
         raise SourceError(Reason.UNSUPPORTED, message, decoder=decoder)
+
+
+def refuse(kind: str, data: bytes, decoder: str) -> None:
+    """Raises SourceError(UNSUPPORTED) for kinds of a format that no decoder here shows, and says which."""
+    if kind == "jpeg" and (frame := _frame(data)):
+        process, bits = frame
+        if bits != 8:
+            message = f"it is a {bits}-bit JPEG; hotfolder reads JPEGs of 8 bits"
+            raise SourceError(Reason.UNSUPPORTED, message, decoder=decoder)
+        if process in (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF):
+            message = "it is a hierarchical JPEG, which hotfolder does not read"
+            raise SourceError(Reason.UNSUPPORTED, message, decoder=decoder)
+        if process == 0xF7:
+            raise SourceError(Reason.UNSUPPORTED, "it is JPEG-LS, which hotfolder does not read", decoder=decoder)
+
+
+def _frame(data: bytes) -> tuple[int, int] | None:
+    """The first frame header's marker and bits a sample."""
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            return marker, data[at + 4]
+        if marker in (0xD9, 0xDA):
+            return None
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def _jpeg(data: bytes) -> Iterator[int]:

@@ -39,7 +39,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What one source gave. `notes` say what was left out, such as ``icc_ignored``."""
+    """What one source gave. `notes` say what was left out, such as ``icc_ignored``, and what is odd (``misnamed``)."""
 
     format: str
     width: int
@@ -108,7 +108,7 @@ def render(
         clock.lap("encode")
     for name, seconds in clock.spent.items():
         stage(name, seconds)
-    notes = tuple(sorted(pictures.notes | ({"truncated"} if opened.partial else set())))
+    notes = tuple(sorted({*pictures.notes, *opened.notes, *(("truncated",) if opened.partial else ())}))
     return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes, record)
 
 
