@@ -11,6 +11,7 @@ import time
 
 from hotfolder import __version__, imaging, logs, mounts, wiring
 from hotfolder.config import Config
+from hotfolder.events import Bus
 from hotfolder.health import Health
 from hotfolder.hooks.courier import Couriers
 from hotfolder.keeping.database import Database
@@ -25,6 +26,7 @@ from hotfolder.watching.watcher import Watcher
 from hotfolder.working import recovery, sizing
 from hotfolder.working.claims import Claims
 from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
+from hotfolder.working.ends import Ends
 from hotfolder.working.feeder import Dispatcher, Feeder
 from hotfolder.working.holds import Holds
 from hotfolder.working.isolation import Isolation
@@ -48,7 +50,9 @@ class Engine:
         self.live = live
         self.started_at = time.monotonic()
         self.metrics = Metrics(__version__)
-        self.teller = Teller(self.metrics)
+        self.events = Bus()
+        self.ends = Ends()
+        self.teller = Teller(self.metrics, self.events)
         self.lock = StateLock(config.state)
         self.index = Database(os.path.join(config.state, "index.db"))
         self.watchers: dict[str, Watcher] = {}
@@ -178,7 +182,8 @@ class Engine:
     def _offer_suspects(self) -> None:
         now = time.monotonic()
         for watch_id, path in self.suspects.all():
-            if (name := self._watch_name(watch_id)) is not None:
+            if (watcher := self.watcher_of(watch_id)) is not None:
+                name = watcher.config.name
                 log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
                 self.queue.offer(Job(name, path, Lane.BACKLOG, now, now))
 
@@ -187,8 +192,9 @@ class Engine:
         here = self.watchers.values()
         return {each.site.id: each.config.name for each in here if each.condition.state != "offline"}
 
-    def _watch_name(self, watch_id: int) -> str | None:
-        return next((w.config.name for w in self.watchers.values() if w.site.id == watch_id), None)
+    def watcher_of(self, watch_id: int) -> Watcher | None:
+        """By the watch's id in the index; None for one that is no longer configured."""
+        return next((watcher for watcher in self.watchers.values() if watcher.site.id == watch_id), None)
 
     def _idle(self, watch: str) -> bool:
         """Whether nothing of this watch is noted, waits or is in work."""
@@ -206,6 +212,7 @@ class Engine:
 
     def _tell(self, job: Job, outcome: Outcome) -> None:
         self.teller.tell(job, outcome)
+        self.ends.told(job, outcome)
         watcher = self.watchers.get(job.watch)
         if watcher is not None:
             watcher.told(job, outcome)

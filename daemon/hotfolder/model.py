@@ -134,6 +134,8 @@ class Outcome:
     """GONE: its row and renditions have been removed."""
     record: Record | None = None
     """What the analysis found, where it was made."""
+    source_id: int | None = None
+    """Its row in the index, where it has one."""
 
 
 def show(path: bytes) -> str:

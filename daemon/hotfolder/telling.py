@@ -1,4 +1,4 @@
-"""What is said of every ended job: one log line, the metrics, and the counts that `scan` and `/stats` show."""
+"""What is said of every ended job: a log line, metrics, the counts that `scan` and `/stats` show, a live event."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import threading
 import time
 from collections import deque
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from hotfolder import logs
 from hotfolder.errors import Reason
+from hotfolder.events import PIPELINE, Bus
+from hotfolder.keeping.report import named_path
 from hotfolder.metrics import Metrics
-from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.model import Job, Lane, Outcome, Result, show
 from hotfolder.presets import OPTIMIZED
 
 RECENT_DROPS = 100
@@ -44,8 +47,9 @@ class Counts:
 class Teller:
     """Called by workers, after the commit of each job."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, events: Bus) -> None:
         self._metrics = metrics
+        self._events = events
         self._lock = threading.Lock()
         self._counts = Counts()
         self._extras: set[str] = set()
@@ -83,6 +87,7 @@ class Teller:
             self._say_extra(outcome)
         elif result is Result.GONE and outcome.removed:
             log.info("removed", watch=job.watch, path=job.path)
+        self._publish(job, outcome)
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:
@@ -123,9 +128,46 @@ class Teller:
             keys["notes"] = ",".join(outcome.notes)
         log.info("ready", watch=job.watch, path=job.path, **keys)
 
+    def _publish(self, job: Job, outcome: Outcome) -> None:
+        """Paths are relative to the root of their watch."""
+        name = _event(outcome)
+        if name is None or not self._events.heard(PIPELINE):
+            return
+        keys: dict[str, Any] = {"watch": job.watch} | named_path("", job.path) | {"source_id": outcome.source_id}
+        if name == "ready":
+            keys |= {"renditions": len(outcome.renditions), "bytes": sum(each.bytes for each in outcome.renditions)}
+            keys["seconds"] = round(outcome.seconds, 4)
+        elif name == "renamed" and outcome.old_path is not None:
+            keys["was"] = show(outcome.old_path)
+        elif name in ("failed", "put_off"):
+            keys |= {"reason": str(outcome.reason), "message": outcome.message}
+        elif name == "skipped":
+            keys |= {"extra": outcome.extra, "message": outcome.message}
+        self._events.publish(PIPELINE, name, **keys)
+
     def _say_extra(self, outcome: Outcome) -> None:
         with self._lock:
             known = outcome.extra in self._extras
             self._extras.add(outcome.extra)
         if not known:
             log.warning("skipped", extra=outcome.extra, message=outcome.message, next="further ones are only counted")
+
+
+def _event(outcome: Outcome) -> str | None:
+    """What listeners hear of it; None where nothing became of it that anyone can see."""
+    match outcome.result:
+        case Result.DONE:
+            return "ready"
+        case Result.REUSED if outcome.old_path is not None:
+            return "renamed"
+        case Result.REUSED if outcome.renditions:
+            return "ready"  # copied from another source of the same bytes
+        case Result.FAILED:
+            return "failed"
+        case Result.RETRIED:
+            return "put_off"
+        case Result.SKIPPED:
+            return "skipped"
+        case Result.GONE if outcome.removed:
+            return "removed"
+    return None

@@ -12,8 +12,8 @@ import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",), ("presets", "model"), ("logs", "metrics", "mounts", "systemd"), ("config",), ("imaging",),
-    ("keeping",), ("working",),
+    ("errors",), ("presets", "model"), ("logs", "metrics", "events", "mounts", "systemd"), ("config",),
+    ("imaging",), ("keeping",), ("working",),
     ("telling", "watching", "hooks"), ("wiring", "health"), ("engine",), ("serving",), ("daemon",), ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -106,6 +106,8 @@ CREATE INDEX source_waiting ON source (watch_id, retry_at, id) WHERE state = 0;
 
 VERSION_3 = """
 CREATE INDEX source_newest ON source (done_at, id);
+CREATE INDEX source_newest_of ON source (watch_id, done_at, id);
+CREATE INDEX source_unmade ON source (done_at, id) WHERE state <> 1;
 -- A record for another signature is of other parts: it is made anew.
 ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';
 -- What was left out or given up when it was rendered: notes of imaging, by commas (`truncated`, `icc_ignored` …).

@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from hotfolder import __version__
 from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.model import Lane
-from hotfolder.serving import hooks, state, static
-from hotfolder.serving.requests import OutsideRoots, Requests
+from hotfolder.serving import errors, hooks, live, sessions, sources, state, static
+from hotfolder.serving.requests import Requests
+from hotfolder.serving.sessions import Sessions
 from hotfolder.serving.why import explain
 
 Paths = Annotated[list[str], Field(max_length=1000)]
@@ -58,32 +58,19 @@ class PathsBody(Body):
     paths: Paths = []
 
 
-def create(engine: Engine, requests: Requests) -> FastAPI:
+def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastAPI:
     """The application for one engine."""
     root_path = engine.config.http.root_path
     app = FastAPI(title="hotfolder", version=__version__, root_path=root_path, redoc_url=None)
-    _add_errors(app)
+    errors.add(app)
     static.add(app)
+    sessions.add(app, tokens)
     _add_observation(app, engine)
     _add_processing(app, engine, requests)
     _add_control(app, engine, requests)
+    app.include_router(sources.router(engine))
+    live.add(app, engine.events)
     return app
-
-
-def _add_errors(app: FastAPI) -> None:
-    @app.exception_handler(StarletteHTTPException)
-    def problem(request: Request, error: StarletteHTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail))
-
-    @app.exception_handler(OutsideRoots)
-    def outside(request: Request, error: OutsideRoots) -> JSONResponse:
-        return _problem(403, "the path lies below no watched root")
-
-
-def _problem(status: int, detail: str) -> JSONResponse:
-    """RFC 9457 problem details."""
-    content = {"type": "about:blank", "title": detail, "status": status, "detail": detail}
-    return JSONResponse(content, status, media_type="application/problem+json")
 
 
 def _add_observation(app: FastAPI, engine: Engine) -> None:

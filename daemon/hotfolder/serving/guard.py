@@ -1,94 +1,146 @@
-"""Who may ask: the token, the Host that was meant, and no page of another site. Plain ASGI, in front of everything.
+"""Who may ask, and how much: the token, the Host that was meant, no page of another site, bounds on size and time.
 
-The control socket needs none of it: its file mode is its guard.
+Plain ASGI, in front of everything. The control socket needs no token: its file mode is its guard.
 """
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import json
 import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hotfolder.metrics import Metrics
+from hotfolder.serving import static
+from hotfolder.serving.sessions import Sessions
 
-OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
-"""These never need the token."""
+OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz", "/api/session"})
+"""These never need the token; the last one asks for it itself."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 BODY_MAX = 1_000_000
+UPLOADS = "/api/image-processing/uploads"
+ENVELOPE = 1_000_000
+"""What a multipart body may have beyond the files in it."""
+BODY_SECONDS = 60.0
+"""So long may the next piece of a body be awaited."""
+
+PROBLEM = "application/problem+json"
+
+Refusal = tuple[int, str]
 
 
 class Guard:
-    """ASGI middleware. `trusted`: the control socket."""
+    """ASGI middleware. `trusted`: the control socket; `sessions` None: no token is set."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, *, token: str | None, hosts: Iterable[str], trusted: bool
+        self, app: ASGIApp, metrics: Metrics, *, sessions: Sessions | None, hosts: Iterable[str], root_path: str,
+        upload_limit: int, trusted: bool,
     ) -> None:  # fmt: skip
         self._app = app
         self._metrics = metrics
-        self._token = token
-        self._hosts = frozenset((*LOCAL_HOSTS, *hosts))
+        self._sessions = sessions
+        self._hosts = frozenset((*LOCAL_HOSTS, *(host.lower() for host in hosts)))
+        self._root_path = root_path.rstrip("/")
+        self._upload_limit = upload_limit
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
             return
         began = time.perf_counter()
         status = 500
 
         async def watched(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            if message["type"].endswith("response.start"):
                 status = message["status"]
+            elif message["type"] == "websocket.accept":
+                status = 101
             await send(message)
 
-        refusal = None if self._trusted else self._refusal(scope)
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        path = scope["path"].removeprefix(self._root_path)
+        most = self._upload_limit + ENVELOPE if path == UPLOADS else BODY_MAX
+        refusal = self._refusal(headers, path, most)
         if refusal is not None:
-            await _answer(watched, *refusal)
+            await _refuse(scope, receive, watched, refusal, login=path == "/")
+        elif scope["type"] == "http":
+            await self._app(scope, _bounded(receive, most), watched)
         else:
             await self._app(scope, receive, watched)
         # FastAPI leaves the route that matched in the scope; a path of the caller's own must not become a label.
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.http_requests.labels(route, str(status)).inc()
-        self._metrics.http_seconds.labels(route).observe(time.perf_counter() - began)
+        if scope["type"] == "http":
+            self._metrics.http_seconds.labels(route).observe(time.perf_counter() - began)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        host = _host_of(headers.get("host", ""))
-        if host not in self._hosts:
+    def _refusal(self, headers: dict[str, str], path: str, most: int) -> Refusal | None:
+        if not self._trusted and (refusal := self._stranger(headers, path)):
+            return refusal
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > most:
+            return 413, f"a body has at most {most} bytes here"
+        return None
+
+    def _stranger(self, headers: dict[str, str], path: str) -> Refusal | None:
+        if _host_of(headers.get("host", "")) not in self._hosts:
             return 403, "this Host is not one of ours; add it to http.hosts"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return 403, "requests from other sites are refused"
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return 403, "requests from other sites are refused"
-        if int(headers.get("content-length") or 0) > BODY_MAX:
-            return 413, f"a body has at most {BODY_MAX} bytes"
-        if self._token is not None and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
+        is_open = path in OPEN_PATHS or path.startswith(static.PREFIX)
+        if self._sessions is not None and not is_open and not self._sessions.admits(headers):
             return 401, "give the token: Authorization: Bearer …"
         return None
 
-    def _has_token(self, headers: dict[str, str]) -> bool:
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        assert self._token is not None
-        return kind.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token.encode())
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """A body of at most `most` bytes, whose pieces come in time; also where it does not say its length."""
+    seen = 0
+    whole = False
+
+    async def bounded() -> Message:
+        nonlocal seen, whole
+        if whole:
+            return await receive()  # that the client left; no time is set for that
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"nothing more of the body came for {BODY_SECONDS:g} s") from None
+        seen += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if seen > most:
+            raise HTTPException(413, f"a body has at most {most} bytes here")
+        return message
+
+    return bounded
 
 
 def _host_of(header: str) -> str:
     if header.startswith("["):
-        return header[1:].partition("]")[0]
+        return header[1:].partition("]")[0].lower()
     return header.partition(":")[0].lower()
 
 
-async def _answer(send: Send, status: int, detail: str) -> None:
-    body = json.dumps({"type": "about:blank", "title": "refused", "status": status, "detail": detail}).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal, *, login: bool) -> None:
+    """Problem details (RFC 9457); who opens the page without a session gets one that asks for the token."""
+    status, detail = refusal
+    headers = {"connection": "close"} | ({"www-authenticate": "Bearer"} if status == 401 else {})
+    answer = Response(problem(status, "refused", detail), status, headers, PROBLEM)
+    if status == 401 and login:
+        answer = static.response(static.LOGIN, {}, 401)
+    await answer(scope, receive, send)
+
+
+def problem(status: int, title: str, detail: str, **more: object) -> bytes:
+    content = {"type": "about:blank", "title": title, "status": status, "detail": detail} | more
+    return json.dumps(content).encode()

@@ -17,7 +17,9 @@ from hotfolder.engine import Engine
 from hotfolder.errors import StartError
 from hotfolder.serving import app, state
 from hotfolder.serving.guard import Guard
+from hotfolder.serving.live import Pulse
 from hotfolder.serving.requests import Requests
+from hotfolder.serving.sessions import Sessions
 
 CONTROL = "control.sock"
 START_SECONDS = 10.0
@@ -49,12 +51,14 @@ class Server:
         self._token = token
         self._path = os.path.join(engine.config.state, CONTROL)
         self._running: list[tuple[_Listener, threading.Thread]] = []
+        self._pulse = Pulse(engine.events, lambda: state.status(engine))
         self.address: str | None = None
 
     def start(self) -> None:
         """Raises StartError where the port is taken or the socket cannot be made."""
         state.bind_metrics(self._engine)
-        application = app.create(self._engine, Requests(self._engine))
+        sessions = Sessions(self._token) if self._token is not None else None
+        application = app.create(self._engine, Requests(self._engine), sessions)
         http = self._engine.config.http
         sockets: list[tuple[socket.socket, bool]] = []
         if http.enabled:
@@ -64,13 +68,18 @@ class Server:
         sockets.append((_listen_unix(self._path), True))
         for listening, trusted in sockets:
             hosts = (*http.hosts, http.host)
-            guarded = Guard(application, self._engine.metrics, token=self._token, hosts=hosts, trusted=trusted)
+            guarded = Guard(
+                application, self._engine.metrics, sessions=sessions, hosts=hosts, root_path=http.root_path,
+                upload_limit=http.upload_limit, trusted=trusted,
+            )  # fmt: skip
             self._serve(guarded, listening, "control" if trusted else "http")
+        self._pulse.start()
 
     def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
         config = uvicorn.Config(
             application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1,
-            limit_concurrency=200, h11_max_incomplete_event_size=65_536, ws="none",
+            limit_concurrency=200, h11_max_incomplete_event_size=65_536, ws="websockets-sansio", ws_max_size=65_536,
+            ws_per_message_deflate=False,
         )  # fmt: skip
         listener = _Listener(config)
         thread = threading.Thread(
@@ -82,6 +91,7 @@ class Server:
             raise StartError(f"the {name} server did not start within {START_SECONDS:g} s")
 
     def stop(self) -> None:
+        self._pulse.stop()
         for listener, _ in self._running:
             listener.should_exit = True
         for _, thread in self._running:

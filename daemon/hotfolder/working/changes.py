@@ -1,6 +1,6 @@
 """How the end of a job stands in the index: one small callable a kind of end, run on the index's writer.
 
-They hold values only, so that a worker can go on while they wait for their group's commit.
+They hold values only, so that a worker can go on while they wait for their group's commit. Each gives its row's id.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Done:
     epoch: int
     record: Record | None = None
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         place = folders.place(connection, folder_id)
         _keep_analysis(connection, self.site, source_id, self.record)
@@ -110,6 +110,7 @@ class Done:
             sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, self.epoch)
         sources.settle(connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time())
         announcing.ready(connection, self.site, source_id, self.path)
+        return source_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,12 @@ class Kept:
     version: Version
     stale: tuple[str, ...]
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, connection: sqlite3.Connection) -> int:
         _keep_analysis(connection, self.site, self.source_id, None)
         for preset in self.stale:
             sources.drop_rendition(connection, self.source_id, preset)
         turned_done(connection, self.source_id, self.version, self.site.want)
+        return self.source_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Moved:
     complete: bool
     epoch: int
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, connection: sqlite3.Connection) -> int:
         folder, _, name = self.path.rpartition(b"/")
         announcing.removed(connection, self.site, self.source_id, self.old, self.path)
         folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
@@ -156,6 +158,7 @@ class Moved:
             announcing.ready(connection, self.site, self.source_id, self.path, self.old)
         else:
             sources.retry(connection, self.source_id, 0.0, 0)
+        return self.source_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +183,14 @@ class Skipped:
     version: Version | None
     extra: str
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, _ = _source_id(connection, self.site, self.path)
         connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
         sources.drop_analysis(connection, source_id)
         facts = Facts(extra=self.extra)
         version = self.version or _NO_VERSION
         sources.settle(connection, source_id, version, State.SKIPPED, self.site.want, facts, time.time())
+        return source_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +203,12 @@ class Retry:
     tries: int
     young: bool
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         name = self.path.rpartition(b"/")[2]
         sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
         sources.retry(connection, source_id, self.retry_at, self.tries)
+        return source_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +220,7 @@ class Failed:
     error: SourceError
     tries: int
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, _ = _source_id(connection, self.site, self.path)
         if self.error.version is not None:
             connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
@@ -227,3 +232,4 @@ class Failed:
         sources.settle(connection, source_id, version, State.FAILED, self.site.want, facts, now)
         sources.fail(connection, source_id, self.error.reason, self.error.message, decoder, self.tries, now)
         announcing.failed(connection, self.site, self.path, self.error.reason, self.error.message)
+        return source_id

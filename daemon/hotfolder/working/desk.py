@@ -103,6 +103,8 @@ class Desk:
             # Nothing is lost: the path is looked at again, and what was published is found by then or made anew.
             log.error("result_not_stored", watch=entry.job.watch, path=entry.job.path, reason=str(error))
             outcome = Outcome(Result.CHANGED, reason=Reason.IO_ERROR, message=str(error))
+        elif isinstance(found := done.result(), int):
+            outcome = replace(outcome, source_id=found)
         self._end(entry, outcome)
 
     def _clear(self, entry: Entry) -> None:

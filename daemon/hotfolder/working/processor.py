@@ -239,9 +239,9 @@ class Processor:
     # -- ends ------------------------------------------------------------------------------------------------------
 
     def _vanished(self, site: Site, job: Job, row: Row | None) -> Finding:
-        gone = Outcome(Result.GONE)
         if row is None:
-            return Finding(gone)
+            return Finding(Outcome(Result.GONE))
+        gone = Outcome(Result.GONE, source_id=row.id)
         if not job.deleted:
             # Nobody said that it was deleted: it may be a mount that went away. Reconcile counts, and decides.
             return Finding(gone, lambda c: changes.missed(c, row.id))

@@ -74,4 +74,4 @@ class Renames:
             # Committed here: the old path may be claimed by others as soon as this returns.
             self._index.write(change).result()
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)
-        return Outcome(Result.REUSED, renditions, old_path=old)
+        return Outcome(Result.REUSED, renditions, old_path=old, source_id=former.id)

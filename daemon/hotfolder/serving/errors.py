@@ -1,0 +1,57 @@
+"""Every error in one shape: problem details (RFC 9457). Says what was wrong, and never a path of the server."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from hotfolder.serving.guard import PROBLEM
+from hotfolder.serving.guard import problem as document
+from hotfolder.serving.requests import OutsideRoots
+
+
+class Problem(Exception):
+    """What a request ends with. `retry_after`: seconds, for what may pass; `more`: members beyond those of the RFC."""
+
+    def __init__(self, status: int, detail: str, *, retry_after: int | None = None, **more: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after
+        self.more = more
+
+
+def add(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(request: Request, error: Problem) -> Response:
+        headers = None if error.retry_after is None else {"retry-after": str(error.retry_after)}
+        return answer(error.status, error.detail, headers=headers, **error.more)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        return answer(error.status_code, str(error.detail), headers=error.headers)
+
+    @app.exception_handler(OutsideRoots)
+    async def outside(request: Request, error: OutsideRoots) -> Response:
+        return answer(403, "the path lies below no watched root")
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        found = [{"field": _field(each["loc"]), "message": each["msg"]} for each in error.errors()]
+        return answer(422, f"{found[0]['field']}: {found[0]['message']}", errors=found[:20])
+
+
+def answer(status: int, detail: str, *, headers: Any = None, **more: object) -> Response:
+    """`more` are members beyond those of the RFC."""
+    body = document(status, HTTPStatus(status).phrase, detail, **more)
+    return Response(body, status, headers, media_type=PROBLEM)
+
+
+def _field(location: Any) -> str:
+    """("body", "paths", 0) as ``paths.0``: the part of the request that holds it is said by nothing but its name."""
+    names = [str(part) for part in location]
+    return ".".join(names[1:] or names)
