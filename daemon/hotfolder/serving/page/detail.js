@@ -29,6 +29,11 @@ export function open(list, n) {
   go(n);
 }
 
+/** Something happened to this source: where it is the one that is shown, show it anew. */
+export function changed(id) {
+  if (byId("detail").open && ids[at] === id) go(at);
+}
+
 async function go(n) {
   if (n < 0 || n >= ids.length) return;
   at = n;
@@ -64,15 +69,15 @@ function show(source) {
       ["Size", size(source.bytes)], ["Pixels", source.width ? `${source.width} × ${source.height}` : null],
       ["Format", source.format], ["Made", source.done_at && date(source.done_at)],
     ])),
-    source.renditions.length ? part("Renditions", renditions(source)) : null,
+    source.renditions.length ? part("Renditions", renditions(source), saving(source)) : null,
     source.analysis && part("Camera", pairs(camera(source.analysis))),
     source.analysis && part("Picture", pairs(measures(source.analysis))),
   ].filter(Boolean));
   byId("detail-about").scrollTop = 0;
 }
 
-function part(title, content) {
-  return content && make("section", {}, make("h3", {}, title), content);
+function part(title, content, more = null) {
+  return content && make("section", {}, make("h3", {}, title), content, more);
 }
 
 function pairs(rows) {
@@ -88,18 +93,24 @@ function problem(failure) {
 function renditions(source) {
   return make("table", { className: "facts" },
     make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Preset"), make("th", { scope: "col", className: "number" }, "Pixels"),
-      make("th", { scope: "col", className: "number" }, "Size"), make("th", { scope: "col", className: "number" }, "Saved"))),
-    make("tbody", {}, ...source.renditions.map(made => make("tr", {},
+      make("th", { scope: "col", className: "number" }, "Size"))),
+    make("tbody", {}, ...[...source.renditions].sort(bySize).map(made => make("tr", {},
       make("th", { scope: "row" }, made.note === "kept" ? made.preset
         : make("a", { href: address(source, made.preset), target: "_blank", rel: "noopener" }, made.preset)),
       make("td", { className: "number" }, `${made.width} × ${made.height}`),
-      make("td", { className: "number" }, size(made.bytes)),
-      make("td", { className: "number" }, saved(source, made))))));
+      make("td", { className: "number" }, size(made.bytes))))));
 }
 
-function saved(source, made) {
-  if (made.note) return made.note; // `kept`, `larger`: nothing was saved
-  return source.bytes > 0 ? percent(1 - made.bytes / source.bytes) : "–";
+const bySize = (a, b) => a.width * a.height - b.width * b.height;
+
+/** What became of the optimized copy, in words. */
+function saving(source) {
+  const copy = source.renditions.find(made => made.preset === "optimized");
+  if (!copy) return null;
+  const saved = source.bytes - copy.bytes;
+  const text = copy.note === "kept" ? "No optimized copy: this format can only be read."
+    : saved > 0 ? `The optimized copy saves ${size(saved)} (${percent(saved / source.bytes)}).` : "The optimized copy saves nothing.";
+  return make("p", { className: "muted after" }, text);
 }
 
 function camera(record) {
@@ -120,6 +131,16 @@ function measures(record) {
     ["Sharpness", typeof record.sharpness === "number" ? record.sharpness.toFixed(2) : null],
     ["Exposure", share(record.exposure)], ["Contrast", share(record.contrast)],
     ["Too dark", share(record.clipped_low)], ["Burnt out", share(record.clipped_high)],
-    ["Colour profile", record.profile],
+    ["Colour profile", record.profile], ["Colours", record.colours?.length ? palette(record.colours) : null],
   ];
+}
+
+/** The main colours, each as wide as its share. */
+function palette(colours) {
+  return make("span", { className: "palette" }, ...colours.map(([colour, share]) => {
+    const swatch = make("span", { title: `${colour} ${percent(share)}` });
+    swatch.style.backgroundColor = colour;
+    swatch.style.flexGrow = share;
+    return swatch;
+  }));
 }

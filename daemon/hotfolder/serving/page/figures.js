@@ -2,6 +2,7 @@
 
 import { byId, make, say } from "./dom.js";
 import { count, plural, rate, seconds, size } from "./format.js";
+import { held } from "./pause.js";
 
 const WINDOW = 10_000; // milliseconds over which images per second are counted
 const SHOWN = 120_000; // milliseconds that the curve shows
@@ -16,7 +17,7 @@ export function show(status) {
   cell("rate", "Images per second", rate(speed), "", curve);
   cell("drop", "Drop to ready", status.drop_to_ready_seconds === null ? "–" : seconds(status.drop_to_ready_seconds),
     status.drop_to_ready_seconds === null ? "no drops yet" : "median of recent drops");
-  cell("waiting", "Waiting", count(status.jobs.pending), `fresh ${count(queue.fresh)} · backlog ${count(queue.backlog)} queued`);
+  cell("waiting", "Waiting", count(status.jobs.pending), held(status) || `${count(queue.fresh)} fresh · ${count(queue.backlog)} backlog`);
   cell("workers", "Workers", `${pool.active_threads}`, "", meter(pool.active_threads, pool.max_workers), `of ${pool.max_workers} busy`);
   cell("memory", "Memory", size(memory.memory_usage_mb * 1e6), "",
     meter(memory.memory_usage_mb, memory.memory_limit_mb, 0.9), `of ${size(memory.memory_limit_mb * 1e6)}`);
@@ -78,6 +79,7 @@ function curve(under) {
     under.replaceChildren(svg);
   }
   const now = performance.now(), top = Math.max(1, ...samples.map(sample => sample.rate));
-  const points = samples.map(({ at, rate: speed }) => `${(120 - ((now - at) / SHOWN) * 120).toFixed(1)},${(19 - (speed / top) * 18).toFixed(1)}`);
-  line.setAttribute("points", points.join(" "));
+  const across = at => (120 - ((now - at) / SHOWN) * 120).toFixed(1);
+  const points = samples.map(({ at, rate: speed }) => `${across(at)},${(19 - (speed / top) * 18).toFixed(1)}`);
+  line.setAttribute("points", ["0,19", `${across(samples[0].at)},19`, ...points].join(" "));
 }

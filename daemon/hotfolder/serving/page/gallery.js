@@ -76,8 +76,14 @@ function show(found) {
   byId("newer").disabled = cursors.length === 1;
   byId("older").disabled = !found.next;
   byId("older").dataset.cursor = found.next ?? "";
-  say(byId("pager-text"), `${count(first)}–${count(last)}`);
-  say(byId("images-count"), filtered && !nothing ? (found.next || cursors.length > 1 ? "many match" : `${plural(sources.length, "image")} match${sources.length === 1 ? "es" : ""}`) : "");
+  say(byId("pager-text"), `${count(first)}–${count(last)}${found.total ? ` of ${count(found.total)}` : ""}`);
+  say(byId("images-count"), filtered && !nothing ? matches(found) : "");
+}
+
+/** Of a search the daemon knows only the page that is shown, and whether there are more. */
+function matches({ next, total }) {
+  const known = total ?? (next || cursors.length > 1 ? null : sources.length);
+  return known === null ? "more than a page" : plural(known, "match", "matches");
 }
 
 const noMatch = () => [make("strong", {}, "Nothing matches"), make("p", { className: "muted" }, "No image has this in its name.")];
@@ -108,5 +114,5 @@ function below(source) {
   if (source.state === "failed") return REASONS[source.reason] ?? "Failed";
   if (source.state === "pending") return "Waiting";
   if (source.state === "skipped") return "Skipped";
-  return `${source.width} × ${source.height} · ${size(source.bytes)}`;
+  return `${size(source.bytes)} · ${source.width} × ${source.height}`;
 }

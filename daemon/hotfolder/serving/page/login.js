@@ -2,12 +2,14 @@
 
 import { Refused, post } from "./api.js";
 import { byId, say } from "./dom.js";
+import { SIGNED_IN } from "./session.js";
 
 byId("login").addEventListener("submit", async event => {
   event.preventDefault();
   const token = byId("token");
   try {
     await post("api/session", { token: token.value });
+    localStorage.setItem(SIGNED_IN, "1"); // the cookie itself is hidden from scripts
     location.reload();
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

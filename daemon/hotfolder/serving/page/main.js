@@ -10,9 +10,11 @@ import * as jobs from "./jobs.js";
 import { plural } from "./format.js";
 import { listen } from "./live.js";
 import { tell } from "./notice.js";
+import * as pause from "./pause.js";
 import * as pictures from "./pictures.js";
 import * as presets from "./presets.js";
 import { refresher } from "./refresh.js";
+import * as session from "./session.js";
 import * as upload from "./upload.js";
 import * as watches from "./watches.js";
 
@@ -35,6 +37,7 @@ const everything = () => { for (const ask of Object.values(stale)) ask(); };
 
 function show(status) {
   for (const part of [pictures, gallery, upload]) part.know(status.watches);
+  pause.know(status);
   figures.show(status);
   watches.show(status.watches);
   failures.total(status.watches.reduce((sum, watch) => sum + watch.failed, 0));
@@ -49,6 +52,7 @@ function happened(event) {
   if (event.topic === "jobs") stale.jobs();
   if (event.topic === "pipeline") {
     if (gallery.newest()) stale.images();
+    detail.changed(event.source_id);
     if (event.event !== "ready") stale.failures();
   }
 }
@@ -60,9 +64,10 @@ function connection(state) {
   if (state !== "live") stale.status();
 }
 
-for (const part of [detail, upload]) part.start();
+for (const part of [detail, session, upload]) part.start();
 gallery.start(stale.images);
 failures.start(() => { stale.failures(); stale.images(); });
 jobs.start(stale.jobs);
+pause.start(stale.status);
 listen({ event: happened, state: connection, missed: everything });
 everything();
