@@ -3,49 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.helpers import Daemon, Place, jpeg, picture, wait_for
+from tests.helpers import RENDITIONS, Daemon, Place, wait_for
 from tests.web.browsing import Visit, launch
 
-BROKEN = {"IMG_2042.jpg": b"\xff\xd8\xff" + b"nonsense" * 50, "scan.tif": b"II*\0\x08\0\0\0"}
+BROKEN = {"IMG_2042.jpg": b"\xff\xd8\xff" + b"nonsense" * 50, "scan 7.tif": b"II*\0\x08\0\0\0"}
 COLOURS = 192
-OPENED = 16
+OPENED = 4
 """The image of which the dialog is shown."""
-WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+DRAWN = 24
+WIDE, LOW, NARROW = {"width": 1440, "height": 900}, {"width": 1200, "height": 760}, {"width": 390, "height": 844}
 LOADED = "images => images.every(image => image.naturalWidth > 0 || image.getBoundingClientRect().top > innerHeight)"
 CONFIG = """\
 watches:
-  - {{name: photos, path: ./photos, output: ./renditions/photos, create: true}}
-  - {{name: scans, path: ./scans, output: ./renditions/scans, create: true}}
+  - {{name: camera, path: ./camera, output: ./renditions/camera, create: true}}
+  - {{name: phone, path: ./phone, output: ./renditions/phone, create: true}}
 http: {{port: {port}}}
 """
 
 
 @contextmanager
-def library(base: Path, photos: list[Path]) -> Iterator[Daemon]:
-    """A daemon at work on these photos, or on drawn pictures where there are none, with two that are broken."""
+def library(base: Path) -> Iterator[Daemon]:
+    """A daemon with two watches and two broken images."""
     place = Place(base)
     (base / "config.yaml").write_text(CONFIG.format(port=place.port))
-    place.inbox, place.out = base / "photos", base / "renditions"
-    for photo in photos:
-        place.put(photo.name, photo.read_bytes())
-    for number in range(0 if photos else 24):
-        place.put(f"IMG_{2000 + number}.jpg", jpeg(1200, 800, number))
+    place.inbox, place.out = base / "camera", base / "renditions"
     for name, content in BROKEN.items():
         place.put(name, content)
-    place.inbox = base / "scans"
-    for number in range(6):
-        place.put(f"letter {number + 1}.png", png(number))
-    assert place.scan(timeout=300).returncode == 1  # the broken ones
+    assert place.scan().returncode == 1
     daemon = Daemon(place).ready()
     try:
         yield daemon
@@ -53,35 +48,54 @@ def library(base: Path, photos: list[Path]) -> Iterator[Daemon]:
         daemon.stop(signal.SIGKILL)
 
 
-def png(seed: int) -> bytes:
-    with tempfile.TemporaryFile() as file:
-        picture(600, 800, seed).convert("L").save(file, "PNG")
-        file.seek(0)
-        return file.read()
+def drop(daemon: Daemon, photos: list[Path]) -> None:
+    """These, or drawn pictures where there are none, one after another: each is ready as soon as it can be."""
+    place = daemon.place
+    found = [(photo.name, photo.read_bytes()) for photo in photos]
+    for number, (name, content) in enumerate(found or [(f"IMG_{2000 + n}.jpg", drawn(n)) for n in range(DRAWN)], 1):
+        place.inbox = place.base / ("phone" if number % 4 == 0 else "camera")
+        place.put(name, content)
+        wait_for(name, lambda wanted=number * RENDITIONS: len(place.renditions()) >= wanted, 120, daemon.text)
 
 
-def take(browser: Browser, daemon: Daemon, to: Path) -> list[Path]:
+def drawn(seed: int) -> bytes:
+    """Hills under a sky, other ones for each seed."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[0:800, 0:1200].astype(np.float32)
+    dusk, high = generator.uniform(60, 250, (2, 3))
+    sky = high + (dusk - high) * (y / 800)[..., None]
+    for depth in range(4):
+        waves = sum(generator.uniform(20, 70) * np.sin(x / generator.uniform(60, 300) + seed) for _ in range(3))
+        sky[y > 380 + 110 * depth + waves] = dusk * (0.75 - 0.2 * depth)
+    file = io.BytesIO()
+    Image.fromarray(sky.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def take(browser: Browser, daemon: Daemon, photos: list[Path], to: Path) -> list[Path]:
     """Every picture, as a small PNG."""
     shots = []
 
     def shot(name: str, page: Page) -> None:
+        expect(page.locator("#grid img").first).to_be_visible()
+        expect(page.locator("#failures-list li")).to_have_count(len(BROKEN))
         wait_for("the pictures that are seen", lambda: page.locator("#grid img, #detail img").evaluate_all(LOADED))
         shots.append(to / f"{name}.png")
         page.screenshot(path=shots[-1])
         with Image.open(shots[-1]) as image:
-            image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(shots[-1], optimize=True)
+            image.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).save(shots[-1], optimize=True)
 
     def visit(**options: object) -> Page:
         page = Visit(browser, daemon, **options).page
         expect(page.locator("#link")).to_have_text("live")
-        expect(page.locator("#grid img").first).to_be_visible()
-        expect(page.locator("#failures-list li")).to_have_count(len(BROKEN))
         return page
 
-    shot("page-light", visit(viewport=WIDE, color_scheme="light"))
+    page = visit(viewport=WIDE, color_scheme="light")
+    drop(daemon, photos)
+    shot("page-light", page)
     page = visit(viewport=WIDE, color_scheme="dark")
     shot("page-dark", page)
-    page.set_viewport_size({"width": 1200, "height": 760})
+    page.set_viewport_size(LOW)
     page.locator("#grid button").nth(OPENED).click()
     expect(page.locator("#detail table")).to_be_visible()
     shot("page-detail", page)
@@ -98,8 +112,8 @@ def main() -> None:
     photos = sorted(each for each in given.photos.iterdir() if each.suffix.lower() == ".jpg") if given.photos else []
     shutil.rmtree(given.at, ignore_errors=True)
     given.at.mkdir(parents=True)
-    with library(given.at, photos) as daemon, sync_playwright() as playwright:
-        for path in take(launch(playwright), daemon, given.to):
+    with library(given.at) as daemon, sync_playwright() as playwright:
+        for path in take(launch(playwright), daemon, photos, given.to):
             print(path, path.stat().st_size)
     shutil.rmtree(given.at)
 

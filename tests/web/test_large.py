@@ -26,7 +26,7 @@ SOURCES = """
     FROM n, (SELECT * FROM source LIMIT 1)"""
 RENDITIONS = """
     INSERT INTO rendition
-    SELECT s.id, preset, signature, plan_id, area, place, CAST(replace(CAST(s.name AS TEXT), '.', '_thumb_medium.') AS BLOB),
+    SELECT s.id, preset, signature, plan_id, area, place, CAST(printf('IMG_%06d_thumb_medium.jpg', s.done_at) AS BLOB),
            CAST(s.id AS BLOB), r.width, r.height, bytes, r.mtime_ns, present, epoch, note
     FROM source s, rendition r WHERE r.preset = 'medium' AND s.id <> r.source_id"""
 

@@ -11,8 +11,8 @@ from tests.web.screenshots import library, take
 
 
 def test_the_pictures_of_the_docs(tmp_path: Path, browser: Browser) -> None:
-    with library(tmp_path, []) as daemon:
-        shots = take(browser, daemon, tmp_path)
+    with library(tmp_path) as daemon:
+        shots = take(browser, daemon, [], tmp_path)
     assert {shot.stem for shot in shots} == {"page-light", "page-dark", "page-detail", "page-phone"}
     for shot in shots:
         assert shot.stat().st_size < 300_000

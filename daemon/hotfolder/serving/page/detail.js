@@ -81,7 +81,7 @@ function part(title, content, more = null) {
 }
 
 function pairs(rows) {
-  const given = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
+  const given = rows.filter(([, value]) => value);
   return given.length ? make("dl", { className: "pairs" }, ...given.flatMap(([key, value]) => [make("dt", {}, key), make("dd", {}, value)])) : null;
 }
 
@@ -116,11 +116,11 @@ function saving(source) {
 function camera(record) {
   const time = record.exposure_time;
   return [
-    ["Camera", record.camera], ["Lens", record.lens], ["Taken", record.taken_at && record.taken_at.replace("T", " ")],
+    ["Model", record.camera], ["Lens", record.lens], ["Taken", record.taken_at && record.taken_at.replace("T", " ")],
     ["Exposure", [time && `${time < 0.4 ? `1/${Math.round(1 / time)}` : time} s`, record.f_number && `f/${record.f_number}`,
       record.iso && `ISO ${count(record.iso)}`].filter(Boolean).join(" · ")],
     ["Focal length", record.focal_length && `${record.focal_length} mm${record.focal_length_35mm ? ` (${record.focal_length_35mm} mm on 35 mm film)` : ""}`],
-    ["Rating", record.rating && "★".repeat(record.rating)],
+    ["Rating", record.rating > 0 && "★".repeat(Math.min(record.rating, 5))],
     ["Position", typeof record.latitude === "number" ? `${record.latitude.toFixed(5)}, ${record.longitude.toFixed(5)}` : null],
   ];
 }

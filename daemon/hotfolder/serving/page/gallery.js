@@ -7,7 +7,8 @@ import { REASONS } from "./failures.js";
 import { count, parts, plural, size } from "./format.js";
 import { picture, tilePreset } from "./pictures.js";
 
-const PAGE = matchMedia("(max-width: 44rem)").matches ? 24 : 60;
+const NARROW = matchMedia("(max-width: 44rem)");
+const PAGE = NARROW.matches ? 24 : 60;
 const TYPING = 250; // milliseconds of quiet before a search begins
 
 const filter = { text: "", watch: "", state: "" };
@@ -114,5 +115,5 @@ function below(source) {
   if (source.state === "failed") return REASONS[source.reason] ?? "Failed";
   if (source.state === "pending") return "Waiting";
   if (source.state === "skipped") return "Skipped";
-  return `${size(source.bytes)} · ${source.width} × ${source.height}`;
+  return NARROW.matches ? size(source.bytes) : `${size(source.bytes)} · ${source.width} × ${source.height}`;
 }
