@@ -9,12 +9,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 
-from tests.helpers import RENDITIONS, Daemon, Place, wait_for
+from tests.helpers import Daemon, Place, wait_for
 from tests.web.browsing import Visit, launch
 
 BROKEN = {"IMG_2042.jpg": b"\xff\xd8\xff" + b"nonsense" * 50, "scan 7.tif": b"II*\0\x08\0\0\0"}
@@ -22,7 +23,7 @@ COLOURS = 192
 OPENED = 4
 """The image of which the dialog is shown."""
 DRAWN = 24
-WIDE, LOW, NARROW = {"width": 1440, "height": 900}, {"width": 1200, "height": 760}, {"width": 390, "height": 844}
+WIDE, LOW, NARROW = (ViewportSize(width=w, height=h) for w, h in ((1440, 900), (1200, 760), (390, 844)))
 LOADED = "images => images.every(image => image.naturalWidth > 0 || image.getBoundingClientRect().top > innerHeight)"
 CONFIG = """\
 watches:
@@ -55,7 +56,7 @@ def drop(daemon: Daemon, photos: list[Path]) -> None:
     for number, (name, content) in enumerate(found or [(f"IMG_{2000 + n}.jpg", drawn(n)) for n in range(DRAWN)], 1):
         place.inbox = place.base / ("phone" if number % 4 == 0 else "camera")
         place.put(name, content)
-        wait_for(name, lambda wanted=number * RENDITIONS: len(place.renditions()) >= wanted, 120, daemon.text)
+        daemon.wait_metric("hotfolder_renditions_total", number, preset="optimized")
 
 
 def drawn(seed: int) -> bytes:
@@ -85,7 +86,7 @@ def take(browser: Browser, daemon: Daemon, photos: list[Path], to: Path) -> list
         with Image.open(shots[-1]) as image:
             image.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE).save(shots[-1], optimize=True)
 
-    def visit(**options: object) -> Page:
+    def visit(**options: Any) -> Page:
         page = Visit(browser, daemon, **options).page
         expect(page.locator("#link")).to_have_text("live")
         return page
