@@ -152,6 +152,24 @@ def test_a_restart_is_told_and_got_over(place: Place, run: Run, visit: Visiting)
     assert page.evaluate("window.same")
 
 
+def test_pause_holds_work_and_resume_lets_it_go(place: Place, run: Run, visit: Visiting) -> None:
+    daemon = run(place)
+    page = visit(daemon).page
+    page.get_by_role("button", name="Pause", exact=True).click()
+    expect(page.locator("#figure-waiting")).to_contain_text("paused")
+    held = {(each["lane"], each["watch"]) for each in json.loads(daemon.get("/api/status"))["paused"]}
+    assert held == {("fresh", None), ("backlog", None)}
+    place.put("held.jpg", jpeg())
+    expect(page.locator("#figure-waiting .value")).to_have_text("1")
+    assert place.renditions() == set()
+    page.get_by_role("button", name="Resume", exact=True).click()
+    expect(page.locator("#grid li", has_text="held.jpg").locator("img")).to_have_count(1)
+    page.get_by_role("button", name="Pause inbox").click()
+    expect(page.locator("#watches li")).to_contain_text("paused")
+    held = {(each["lane"], each["watch"]) for each in json.loads(daemon.get("/api/status"))["paused"]}
+    assert held == {("fresh", "inbox"), ("backlog", "inbox")}
+
+
 def test_search_finds_by_name(place: Place, run: Run, visit: Visiting) -> None:
     for name in ("beach one.jpg", "beach two.jpg", "summer/mountain.jpg"):
         place.put(name, jpeg(seed=len(name)))

@@ -31,11 +31,13 @@ export function start(changed) {
   });
 }
 
-/** How many there are in all, which /api/status knows. */
+/** How many there are in all, which /api/status knows; gives whether that has changed. */
 export function total(n) {
+  const changed = byId("failures-count").textContent !== count(n);
   byId("failures-count").hidden = byId("retry-all").hidden = n === 0;
   byId("failures-none").hidden = n > 0;
   say(byId("failures-count"), count(n));
+  return changed;
 }
 
 function show(failures) {

@@ -16,9 +16,10 @@ let cursors = [""]; // where each page up to the one that is shown begins
 let asking = null; // the request under way: a newer question makes it moot
 let sources = [];
 
-export function start(changed) {
+/** `ask` shows the page that is chosen, at once. */
+export function start(ask) {
   let timer = 0;
-  const choose = (key, value) => { if (filter[key] !== value) { filter[key] = value; cursors = [""]; changed(); } };
+  const choose = (key, value) => { if (filter[key] !== value) { filter[key] = value; cursors = [""]; ask(); } };
   byId("text").addEventListener("input", event => {
     clearTimeout(timer);
     timer = setTimeout(() => choose("text", event.target.value.trim()), TYPING);
@@ -35,7 +36,7 @@ export function start(changed) {
 
   async function turn(step) {
     step();
-    await changed();
+    await ask();
     byId("images").focus();
     byId("images").scrollIntoView();
   }

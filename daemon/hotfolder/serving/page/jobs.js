@@ -2,31 +2,43 @@
 
 import { get, remove } from "./api.js";
 import { byId, keep, make, say } from "./dom.js";
-import { count, percent, size } from "./format.js";
+import { count, percent, seconds, size } from "./format.js";
 import { tell, trying } from "./notice.js";
 
 const MOST = 20;
 const KINDS = {
-  thumbnails: "Thumbnails", "generate": "Thumbnails", "generate-preset": "Thumbnails", optimize: "Optimize", analyze: "Analyze", rescan: "Rescan",
+  generate: "Thumbnails", "generate-preset": "Thumbnails", optimize: "Optimized copies", analyze: "Analysis", rescan: "Rescan",
 };
-const OPEN = ["queued", "running"];
+
+let running = new Map(); // by id, the newest first
 
 export async function refresh() {
-  show((await get("api/jobs")).filter(job => OPEN.includes(job.state)));
+  running = new Map((await get("api/jobs")).filter(isOpen).map(job => [job.id, job]));
+  show();
 }
 
-export function start(changed) {
+/** One job went on; the event holds all of it. */
+export function happened(job) {
+  if (!isOpen(job)) running.delete(job.id);
+  else if (running.has(job.id)) running.set(job.id, job);
+  else running = new Map([[job.id, job], ...running]);
+  show();
+}
+
+const isOpen = job => ["queued", "running"].includes(job.state);
+
+export function start() {
   byId("jobs-list").addEventListener("click", event => {
     const button = event.target.closest("button");
     if (!button) return;
     const job = button.closest("li").job;
-    trying(button, async () => { await remove(`api/jobs/${encodeURIComponent(job.id)}`); tell("Cancelled."); changed(); });
+    trying(button, async () => { happened(await remove(`api/jobs/${encodeURIComponent(job.id)}`)); tell("Cancelled."); });
   });
 }
 
-export function show(jobs) {
-  byId("jobs").hidden = jobs.length === 0;
-  keep(byId("jobs-list"), jobs.slice(0, MOST), job => job.id, create, update);
+function show() {
+  byId("jobs").hidden = running.size === 0;
+  keep(byId("jobs-list"), [...running.values()].slice(0, MOST), job => job.id, create, update);
 }
 
 function create() {
@@ -47,6 +59,7 @@ function update(item, job) {
   bar.ariaLabel = `${kind}: ${percent(job.progress)}`;
   const words = [job.state === "queued" ? "queued" : `${count(job.done)} of ${count(job.total)}`];
   if (job.failed) words.push(`${count(job.failed)} failed`);
-  if (job.saved_bytes) words.push(`${size(job.saved_bytes)} saved`);
+  if (job.saved_bytes > 0) words.push(`${size(job.saved_bytes)} saved`);
+  if (job.time_left) words.push(`${seconds(job.time_left)} left`);
   say(text, words.join(" · "));
 }

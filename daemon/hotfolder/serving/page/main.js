@@ -26,12 +26,28 @@ const quietly = work => async () => {
   }
 };
 
+let known = false; // the watches and presets, without which no tile knows its picture
+
+async function status() {
+  show(await get("api/status"));
+}
+
+async function kinds() {
+  presets.show(await get("api/image-processing/presets"));
+}
+
+async function images() {
+  if (!known) await Promise.all([status(), kinds()]);
+  known = true;
+  await gallery.refresh();
+}
+
 const stale = {
-  status: refresher(quietly(async () => show(await get("api/status"))), 1000),
-  presets: refresher(quietly(async () => { presets.show(await get("api/image-processing/presets")); stale.images(); }), 1000),
-  images: refresher(quietly(gallery.refresh), 1000),
+  status: refresher(quietly(status), 1000),
+  presets: refresher(quietly(kinds), 1000),
+  images: refresher(quietly(images), 1000),
   failures: refresher(quietly(failures.refresh), 1000),
-  jobs: refresher(quietly(jobs.refresh), 1000),
+  jobs: refresher(quietly(jobs.refresh), 5000), // orders tell each step; rescans do not
 };
 const everything = () => { for (const ask of Object.values(stale)) ask(); };
 
@@ -40,7 +56,7 @@ function show(status) {
   pause.know(status);
   figures.show(status);
   watches.show(status.watches);
-  failures.total(status.watches.reduce((sum, watch) => sum + watch.failed, 0));
+  if (failures.total(status.watches.reduce((sum, watch) => sum + watch.failed, 0))) stale.failures();
 }
 
 function happened(event) {
@@ -48,12 +64,12 @@ function happened(event) {
     tell(`${plural(event.count, "event")} came too fast for this page; it has asked again.`);
     everything();
   }
-  if (event.topic === "state") show(event);
-  if (event.topic === "jobs") stale.jobs();
+  if (event.topic === "state") { show(event); stale.jobs(); }
+  if (event.topic === "jobs") jobs.happened(event);
   if (event.topic === "pipeline") {
     if (gallery.newest()) stale.images();
     detail.changed(event.source_id);
-    if (event.event !== "ready") stale.failures();
+    if (event.event === "failed") stale.failures();
   }
 }
 
@@ -64,10 +80,9 @@ function connection(state) {
   if (state !== "live") stale.status();
 }
 
-for (const part of [detail, session, upload]) part.start();
-gallery.start(stale.images);
+for (const part of [detail, jobs, session, upload]) part.start();
+gallery.start(quietly(images));
 failures.start(() => { stale.failures(); stale.images(); });
-jobs.start(stale.jobs);
 pause.start(stale.status);
 listen({ event: happened, state: connection, missed: everything });
-everything();
+for (const part of ["images", "failures", "jobs"]) stale[part]();

@@ -4,6 +4,8 @@ import { encode } from "./api.js";
 import { make } from "./dom.js";
 import { forLarge, forTile } from "./presets.js";
 
+const INSTEAD = { pending: "waiting", failed: "no preview", skipped: "no preview" };
+
 let wanted = {}; // presets of each watch
 
 export const know = watches => { wanted = Object.fromEntries(watches.map(watch => [watch.name, watch.presets])); };
@@ -19,7 +21,7 @@ export function picture(frame, source, preset, loading) {
   const url = preset && source.state === "done" ? address(source, preset) : "";
   if (frame.dataset.url === url) return;
   frame.dataset.url = url;
-  if (!url) return frame.replaceChildren(source.state === "pending" ? "waiting" : "no preview");
+  if (!url) return frame.replaceChildren(INSTEAD[source.state] ?? "");
   const image = make("img", { alt: "", loading, decoding: "async", draggable: false });
   image.addEventListener("error", () => frame.dataset.url === url && frame.replaceChildren("no preview"));
   image.src = url;

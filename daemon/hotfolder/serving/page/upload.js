@@ -39,6 +39,8 @@ function startDropping() {
     if (!carriesFiles(event)) return;
     event.preventDefault();
     over(0);
+    const folders = [...event.dataTransfer.items].filter(item => item.webkitGetAsEntry()?.isDirectory);
+    if (folders.length) return tell("Folders cannot be added whole: open them, and drop the images in them.", true);
     add([...event.dataTransfer.files]);
   });
 }
