@@ -52,6 +52,8 @@ ANALYSIS_MEMORY = 10_000_000
 """Bytes that the analysis of any picture takes: some copies of at most 512×512 pixels in floating point."""
 DECODER_BYTES = {"avif": 8, "heif": 12, "jxl": 16, "webp": 8, "png": 5, "tiff": 8, "raw": 12}
 """Bytes a pixel that a decoder holds beside the picture itself; 1 where it decodes line by line."""
+DEEP_BYTES = 48
+"""The same for what deep.py reads: three copies in floating point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Opened:
         need = 2 * base + base // 2 + DECODER_BYTES.get(self.format, 0) * pixels
         if self.format == "jpeg" and self.image.info.get("progressive"):
             need += 6 * pixels  # all coefficients, 2 bytes a sample, at any scale
+        if self.pixels is not None:
+            need += DEEP_BYTES * pixels
         if plan.optimize is not None and OPTIMIZED in wanted:
             goal = self.format if plan.optimize.format == "keep" else plan.optimize.format
             encoded = {"avif": 24, "webp": 12}.get(goal, 7)
