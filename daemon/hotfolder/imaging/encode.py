@@ -7,8 +7,10 @@ import os
 from typing import Any, BinaryIO
 
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hotfolder.errors import Reason, SourceError
+from hotfolder.imaging.metadata import PNG_XMP
 from hotfolder.presets import Format
 
 PNG_LEVEL = 6
@@ -48,7 +50,10 @@ def encode(
             raise _why(file) or error from error
         _check_whole(file)
     elif format_name == "png":
-        image.save(file, "PNG", compress_level=PNG_LEVEL, **options)
+        text = PngInfo()
+        if xmp:
+            text.add_itxt(PNG_XMP, xmp.decode("utf-8", "replace"))
+        image.save(file, "PNG", compress_level=PNG_LEVEL, pnginfo=text, **options)
     elif format_name == "webp":
         _with_alpha(image).save(file, "WEBP", quality=quality, method=WEBP_METHOD, **options)
     else:

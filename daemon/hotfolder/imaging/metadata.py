@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from hotfolder.imaging import credits
 from hotfolder.presets import MetadataRule
 
 ORIENTATION = 0x0112
@@ -30,6 +31,8 @@ SAFE_EXIF_TAGS = frozenset(
     )
 )  # fmt: skip
 
+XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+PNG_XMP = "XML:com.adobe.xmp"
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
 
@@ -83,18 +86,24 @@ def icc_of(image: Image.Image, limit: int = 4_000_000) -> bytes | None:
 
 
 def xmp_of(image: Image.Image, rule: MetadataRule) -> bytes | None:
-    """The XMP packet, saying that the picture is upright: readers without an EXIF orientation go by it."""
-    xmp = image.info.get("xmp")
-    if rule != "keep" or not isinstance(xmp, bytes) or len(xmp) >= EXIF_MAX:
+    """The XMP packet of a picture that is encoded anew: upright (readers without an EXIF orientation go by XMP's), and
+    without the gain map that lay behind the source. Under `safe` the credits alone."""
+    xmp = image.info.get("xmp") or image.info.get(PNG_XMP)
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    if rule == "strip" or not isinstance(xmp, bytes) or len(xmp) >= EXIF_MAX:
         return None
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+    kept = credits.of_xmp(xmp) if rule == "safe" else credits.without_gain_map(xmp)
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", kept) or None
 
 
 def iptc_of(image: Image.Image, rule: MetadataRule) -> bytes:
-    """The Photoshop segment of a JPEG, which holds captions and keywords (IPTC)."""
+    """The Photoshop segment of a JPEG, which holds captions and keywords (IPTC); under `safe` the credits alone."""
     segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
-    found = (body for name, body in segments if name == "APP13" and body.startswith(b"Photoshop 3.0\0"))
-    return next(found, b"") if rule == "keep" else b""
+    found = next((body for name, body in segments if name == "APP13" and body.startswith(credits.PHOTOSHOP)), b"")
+    if rule == "strip":
+        return b""
+    return found if rule == "keep" else credits.of_iptc(found)
 
 
 def complies(image: Image.Image, format_name: str, rule: MetadataRule) -> bool:
@@ -116,25 +125,28 @@ def rewrite(data: bytes, format_name: str, rule: MetadataRule, image: Image.Imag
     """
     if rule == "keep":
         return data
-    exif = exif_for(image, rule, orientation=orientation)
+    exif, xmp = exif_for(image, rule, orientation=orientation), xmp_of(image, rule) or b""
     try:
         if format_name == "jpeg":
-            return b"".join(_jpeg(data, exif))
+            return b"".join(_jpeg(data, exif, xmp, iptc_of(image, rule)))
         if format_name == "png":
-            return b"".join(_png(data, exif))
+            return b"".join(_png(data, exif, xmp))
         if format_name == "webp":
-            return _webp(data, exif)
+            return _webp(data, exif, xmp)
     except (struct.error, IndexError, ValueError):
         return None
     return None
 
 
-def _jpeg(data: bytes, exif: bytes) -> Iterator[bytes]:
+def _jpeg(data: bytes, exif: bytes, xmp: bytes, iptc: bytes) -> Iterator[bytes]:
     """Segments as they are, but for application data and comments; the scans end at the first EOI."""
     yield b"\xff\xd8"
     if exif:
-        block = exif if exif.startswith(b"Exif\0\0") else b"Exif\0\0" + exif
-        yield b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
+        yield segment(0xE1, exif if exif.startswith(b"Exif\0\0") else b"Exif\0\0" + exif)
+    if xmp:
+        yield segment(0xE1, XMP_MARK + xmp)
+    if iptc:
+        yield segment(0xED, iptc)
     at = 2
     while True:
         if data[at] != 0xFF:
@@ -148,7 +160,9 @@ def _jpeg(data: bytes, exif: bytes) -> Iterator[bytes]:
             return
         (length,) = struct.unpack_from(">H", data, at + 2)
         end = at + 2 + length
-        if _stays(marker, data[at + 4 : end]):
+        if marker == 0xE0 and data[at + 4 : at + 9] == b"JFIF\0":
+            yield segment(0xE0, data[at + 4 : at + 16] + b"\0\0")  # without its thumbnail
+        elif _stays(marker, data[at + 4 : end]):
             yield data[at:end]
         at = end
         if marker == 0xDA:
@@ -163,11 +177,16 @@ def _stays(marker: int, body: bytes) -> bool:
     if marker == 0xE2:
         return body.startswith(b"ICC_PROFILE\0")
     if 0xE0 <= marker <= 0xEF:
-        return marker in (0xE0, 0xEE) and not body.startswith(b"JFXX")
+        return marker == 0xEE and body.startswith(b"Adobe") and len(body) <= 12  # says which colour model it is
     return marker != 0xFE
 
 
-def _png(data: bytes, exif: bytes) -> Iterator[bytes]:
+def segment(marker: int, body: bytes) -> bytes:
+    """A marker segment of a JPEG."""
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _png(data: bytes, exif: bytes, xmp: bytes) -> Iterator[bytes]:
     yield data[:8]
     at = 8
     while True:
@@ -177,14 +196,20 @@ def _png(data: bytes, exif: bytes) -> Iterator[bytes]:
         if end > len(data):
             raise ValueError("a chunk ends behind the file")
         if kind == b"IDAT" and exif:
-            block = exif.removeprefix(b"Exif\0\0")
-            yield struct.pack(">I", len(block)) + b"eXIf" + block + struct.pack(">I", zlib.crc32(b"eXIf" + block))
+            yield _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
             exif = b""
+        if kind == b"IDAT" and xmp:
+            yield _chunk(b"iTXt", PNG_XMP.encode() + b"\0\0\0\0\0" + xmp)
+            xmp = b""
         if kind not in (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME") and (kind.isupper() or kind in _PNG_CHUNKS):
             yield data[at:end]
         if kind == b"IEND":
             return
         at = end
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 _PNG_CHUNKS = frozenset(
@@ -193,13 +218,16 @@ _PNG_CHUNKS = frozenset(
 )  # fmt: skip
 
 
-def _webp(data: bytes, exif: bytes) -> bytes:
+_WEBP_CHUNKS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
+
+
+def _webp(data: bytes, exif: bytes, xmp: bytes) -> bytes:
     chunks: list[tuple[bytes, bytes]] = []
     end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
     at = 12
     while at + 8 <= end:
         kind, length = struct.unpack_from("<4sI", data, at)
-        if kind not in (b"EXIF", b"XMP "):
+        if kind in _WEBP_CHUNKS:
             chunks.append((kind, data[at + 8 : at + 8 + length]))
         at += 8 + length + (length & 1)
     if chunks and chunks[0][0] == b"VP8X":
@@ -207,6 +235,9 @@ def _webp(data: bytes, exif: bytes) -> bytes:
         if exif:
             flags |= 0x08
             chunks.append((b"EXIF", exif.removeprefix(b"Exif\0\0")))
+        if xmp:
+            flags |= 0x04
+            chunks.append((b"XMP ", xmp))
         chunks[0] = (b"VP8X", bytes([flags]) + chunks[0][1][1:])
     body = io.BytesIO()
     for kind, content in chunks:
