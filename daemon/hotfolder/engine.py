@@ -32,11 +32,14 @@ from hotfolder.working.holds import Holds
 from hotfolder.working.isolation import Isolation
 from hotfolder.working.making import Maker
 from hotfolder.working.memory import Reservation
+from hotfolder.working.ordering import Ordering
+from hotfolder.working.orders import Orders
 from hotfolder.working.pool import HIGH, ElasticPool
 from hotfolder.working.processor import Processor
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.ranked import Rank
 from hotfolder.working.renames import Renames
+from hotfolder.working.site import Site
 from hotfolder.working.suspects import Line, Suspects
 
 log = logs.get("daemon")
@@ -98,6 +101,7 @@ class Engine:
         self.epochs.start()
         self.desk.oversight.start()
         self.feeder.start()
+        self.orders.start()
         self.dispatcher.start()
         for watcher in self.watchers.values():
             watcher.start()
@@ -121,9 +125,14 @@ class Engine:
             config.pool.job_timeout,
         )  # fmt: skip
         renames = Renames(self.index, self.queue, claims, self.epochs.use)
+        self.orders = Orders(self.index, self.queue, self._sites, self.teller.order)
+        ordering = Ordering(
+            self.index, self.desk, maker, self.isolation, self.suspects, self.memory, stage, self.orders, limits,
+            min_free=config.limits.min_free,
+        )  # fmt: skip
         self.processor = Processor(
-            self.index, self.desk, maker, renames, self.isolation, self.suspects, self.memory, self.metrics, limits,
-            min_free=config.limits.min_free, patient=self.live,
+            self.index, self.desk, maker, renames, self.isolation, self.suspects, ordering, self.memory, self.metrics,
+            limits, min_free=config.limits.min_free, patient=self.live,
         )  # fmt: skip
         self.line = Line(self.processor.run)
         self.feeder = Feeder(self.index, self.queue, self._present)
@@ -187,6 +196,11 @@ class Engine:
                 log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
                 self.queue.offer(Job(name, path, Lane.BACKLOG, now, now))
 
+    def _sites(self) -> dict[int, Site | None]:
+        """All watches by id; None for one whose root is away."""
+        here = list(self.watchers.values())
+        return {each.site.id: each.site if each.condition.state != "offline" else None for each in here}
+
     def _present(self) -> dict[int, str]:
         """Watches whose roots are there, by id."""
         here = self.watchers.values()
@@ -213,6 +227,7 @@ class Engine:
     def _tell(self, job: Job, outcome: Outcome) -> None:
         self.teller.tell(job, outcome)
         self.ends.told(job, outcome)
+        self.orders.told(job, outcome)
         watcher = self.watchers.get(job.watch)
         if watcher is not None:
             watcher.told(job, outcome)
@@ -255,6 +270,7 @@ class Engine:
             watcher.start()
         self.couriers.start()
         self.feeder.kick()
+        self.orders.reset()
 
     # -- stopping -----------------------------------------------------------------------------------------------------
 
@@ -266,6 +282,7 @@ class Engine:
             watcher.stop()
         self.queue.close()
         self.feeder.stop()
+        self.orders.stop()
         self.dispatcher.stop()
         self.pool.shutdown(wait=False)
         began = time.monotonic()

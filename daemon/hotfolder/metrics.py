@@ -107,6 +107,7 @@ class Metrics:
         build.labels(version, platform.python_version()).set(1)
         self.known_reasons = tuple(Reason)
         self.known_extras = EXTRAS
+        self._presets: frozenset[str] = frozenset()
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
@@ -143,8 +144,13 @@ class Metrics:
             gauge.labels(watch)
 
     def know_presets(self, names: Iterable[str]) -> None:
-        for name in (*names, "custom"):
+        self._presets = frozenset(names)
+        for name in (*self._presets, "custom"):
             self.renditions.labels(name)
+
+    def preset_label(self, name: str) -> str:
+        """What callers call their own sizes, or where they want them, makes no label."""
+        return name if name in self._presets else "custom"
 
     def stage(self, name: str, seconds: float) -> None:
         self.stages.labels(name).observe(seconds)

@@ -82,6 +82,8 @@ class Job:
     """An event, or two walks, said that it went: where it is not there, its renditions may go."""
     unwanted: bool = False
     """By the rules it is no source any more: its renditions go, whether it is there or not."""
+    ordered: bool = False
+    """Looked at for an order alone: it takes turns with the backlog, and goes where the order is cancelled."""
     hint: bytes | None = None
     """The relative path that the file had before, where a rename announced it."""
 

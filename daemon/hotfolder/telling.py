@@ -11,13 +11,18 @@ from typing import Any
 
 from hotfolder import logs
 from hotfolder.errors import Reason
-from hotfolder.events import PIPELINE, Bus
+from hotfolder.events import JOBS, PIPELINE, Bus
+from hotfolder.keeping import report
+from hotfolder.keeping.orders import Order
 from hotfolder.keeping.report import named_path
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Outcome, Result, show
 from hotfolder.presets import OPTIMIZED
 
 RECENT_DROPS = 100
+
+ORDER_SECONDS = 0.25
+"""Between two events of one order, while it goes on."""
 
 log = logs.get("working")
 
@@ -53,6 +58,7 @@ class Teller:
         self._lock = threading.Lock()
         self._counts = Counts()
         self._extras: set[str] = set()
+        self._told: dict[int, float] = {}
         self._drops: deque[float] = deque(maxlen=RECENT_DROPS)
 
     @property
@@ -112,8 +118,8 @@ class Teller:
         written = sum(rendition.bytes for rendition in outcome.renditions)
         metrics.rendition_bytes.inc(written)
         for rendition in outcome.renditions:
-            metrics.renditions.labels(rendition.preset).inc()
-            if rendition.preset == OPTIMIZED and rendition.note == "":
+            metrics.renditions.labels(metrics.preset_label(rendition.preset)).inc()
+            if rendition.preset.startswith(OPTIMIZED) and rendition.note == "":
                 metrics.saved_bytes.inc(max(0, outcome.source_bytes - rendition.bytes))
         metrics.stage("wait", max(0.0, time.monotonic() - job.queued - outcome.seconds))
         keys: dict[str, object] = {"renditions": len(outcome.renditions), "bytes": written, "seconds": outcome.seconds}
@@ -144,6 +150,17 @@ class Teller:
         elif name == "skipped":
             keys |= {"extra": outcome.extra, "message": outcome.message}
         self._events.publish(PIPELINE, name, **keys)
+
+    def order(self, order: Order) -> None:
+        """How far an order is, at most every ORDER_SECONDS and at its end."""
+        now = time.monotonic()
+        with self._lock:
+            if order.open and now - self._told.get(order.id, 0.0) < ORDER_SECONDS:
+                return
+            self._told[order.id] = now
+            if not order.open:
+                del self._told[order.id]
+        self._events.publish(JOBS, "job", **report.order(order))
 
     def _say_extra(self, outcome: Outcome) -> None:
         with self._lock:

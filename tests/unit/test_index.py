@@ -36,7 +36,7 @@ def put(index: Database, path: bytes, state: State = State.DONE) -> int:
         folder_id = folders.ensure(connection, 1, folder, folds=False)
         source_id = sources.ensure(connection, 1, folder_id, name, time.time())
         sources.settle(connection, source_id, VERSION, state, "want", Facts(), time.time())
-        made = Made("small", "s", "{}", 0, name + b"_s", 1, 1, 5, 6, True, "")
+        made = Made("small", "s", "{}", b"thumbnails", name + b"_s", 1, 1, 5, 6, True, "")
         place = folders.place(connection, folder_id)
         sources.put_rendition(connection, source_id, place, made.name, made, 0)
         return source_id
@@ -59,15 +59,15 @@ def test_a_moved_folder_is_one_row(index: Database) -> None:
 def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: Database) -> None:
     first = put(index, b"x.jpg")
     second = put(index, b"y.jpg")
-    stolen = Made("large", "s", "{}", 0, b"x.jpg_s", 1, 1, 5, 6, True, "")
+    stolen = Made("large", "s", "{}", b"thumbnails", b"x.jpg_s", 1, 1, 5, 6, True, "")
     place = folders.place(index.read(), folders.find(index.read(), 1, b"") or 0)
     conflict = index.write(lambda c: sources.put_rendition(c, second, place, stolen.name, stolen, 0))
     fine = index.write(lambda c: sources.drop_rendition(c, second, "small"))
     assert fine.result() is None
     with pytest.raises(sqlite3.IntegrityError):
         conflict.result()
-    assert sources.owner(index.read(), place, 0, b"x.jpg_s", second) == first
-    assert sources.owner(index.read(), place, 0, b"x.jpg_s", first) is None
+    assert sources.owner(index.read(), place, b"thumbnails", b"x.jpg_s", second) == first
+    assert sources.owner(index.read(), place, b"thumbnails", b"x.jpg_s", first) is None
 
 
 def test_counts_follow_states(index: Database) -> None:

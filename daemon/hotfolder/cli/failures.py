@@ -57,8 +57,8 @@ def retry(
     config: ConfigOption = None,
 ) -> None:
     """Try again: by the daemon where one runs, otherwise here, to the end."""
-    from hotfolder.errors import Exit, UsageError
-    from hotfolder.serving.requests import OutsideRoots, Requests
+    from hotfolder.errors import Exit
+    from hotfolder.serving.requests import Requests
     from hotfolder.watching.rounds import Request
 
     settings = loaded(config).config
@@ -69,10 +69,7 @@ def retry(
     else:
         logs.setup("warning", "text")
         with local_engine(settings) as engine:
-            try:
-                count = Requests(engine).retry_failures(wanted)
-            except OutsideRoots as error:
-                raise UsageError(f"{error}: lies below no watched root") from error
+            count = Requests(engine).retry_failures(wanted)
             for watcher in engine.watchers.values():
                 watcher.request(Request(())).done.wait()
             failed = engine.teller.counts.failed

@@ -81,7 +81,7 @@ def _say_held(status: dict[str, Any]) -> None:
 
 def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """In this process. SIGINT and SIGTERM end it: what was made is kept."""
-    from hotfolder.serving.requests import OutsideRoots, Requests
+    from hotfolder.serving.requests import Requests
 
     stop = threading.Event()
     caught: list[int] = []
@@ -94,16 +94,9 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
         signal.signal(number, end)
     with local_engine(config) as engine:
         requests = Requests(engine)
-        try:
-            job_id = requests.rescan(
-                body["watch"],
-                body["paths"],
-                verify=body["verify"],
-                confirm=body["confirm_deletes"],
-                adopt=body["adopt"],
-            )
-        except OutsideRoots as error:
-            raise UsageError(f"{error}: lies below no watched root") from error
+        job_id = requests.rescan(
+            body["watch"], body["paths"], verify=body["verify"], confirm=body["confirm_deletes"], adopt=body["adopt"]
+        )
         job = _follow(lambda: requests.job(job_id) or {}, stop)
         quarantined = len(requests.failures())
         if not caught:

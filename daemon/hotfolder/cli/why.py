@@ -11,7 +11,6 @@ import typer
 
 from hotfolder import logs
 from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine, show_size
-from hotfolder.errors import UsageError
 
 
 def why(
@@ -27,16 +26,13 @@ def why(
         query = urllib.parse.quote(os.fsencode(wanted))
         found = control.call("GET", f"/api/why?path={query}")
     else:
-        from hotfolder.serving.requests import OutsideRoots, Requests
+        from hotfolder.serving import naming
         from hotfolder.serving.why import explain
 
         logs.setup("warning", "text")
         with local_engine(settings) as engine:
-            try:
-                watcher, below = Requests(engine).locate(wanted)
-            except OutsideRoots as error:
-                raise UsageError(f"{error}: lies below no watched root") from error
-            found = explain(engine, watcher, below)
+            named = naming.resolve(engine, wanted, "path")
+            found = explain(engine, named.watcher, named.path)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

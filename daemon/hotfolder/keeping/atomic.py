@@ -11,11 +11,11 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import BinaryIO
 
-from hotfolder.keeping.layout import OPTIMIZED_FOLDER, THUMBNAILS, Target
+from hotfolder.keeping.layout import Target
 
 TEMP_PREFIX = b".hotfolder-"
 TEMP_SUFFIX = b".tmp"
@@ -262,10 +262,10 @@ def prune_folders(root_fd: int, folder: bytes) -> None:
         folder = above
 
 
-def remove_leftovers(output_fd: int, folder: bytes) -> int:
-    """Remove temporary files of ours from both areas of one source folder; gives how many."""
+def remove_leftovers(output_fd: int, folder: bytes, areas: Iterable[bytes]) -> int:
+    """Remove temporary files of ours from the areas of one source folder; gives how many."""
     count = 0
-    for area in (THUMBNAILS, OPTIMIZED_FOLDER):
+    for area in areas:
         try:
             fd = open_folder(output_fd, area + b"/" + folder if folder else area)
         except (FileNotFoundError, NotADirectoryError):

@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from hotfolder.keeping import folders, layout
+from hotfolder.keeping.orders import Order
 from hotfolder.model import State, show
 
 PAGE = 500
@@ -28,8 +30,8 @@ _SOURCES = """
     FROM source s JOIN watch w ON w.id = s.watch_id LEFT JOIN analysis a ON a.source_id = s.id
     WHERE s.id > ? ORDER BY s.id LIMIT ?"""
 _RENDITIONS = """
-    SELECT preset, signature, area, name, width, height, bytes, mtime_ns, present, note FROM rendition
-    WHERE source_id = ? ORDER BY preset"""
+    SELECT r.preset, r.signature, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note
+    FROM rendition r JOIN area a ON a.id = r.area WHERE r.source_id = ? ORDER BY r.preset"""
 _BY_PRESET = """
     SELECT preset, count(*), total(bytes) FROM rendition WHERE present = 1 AND note <> 'kept' GROUP BY preset"""
 
@@ -100,8 +102,7 @@ def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, A
     for preset, signature, area, file, wide, high, length, made, present, note in connection.execute(
         _RENDITIONS, (id_,)
     ).fetchall():
-        below = (layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)[area]
-        where = b"/".join(part for part in (below, folder, file) if part)
+        where = b"/".join(part for part in (area, folder, file) if part)
         renditions.append(
             named_path("", where)
             | {
@@ -137,6 +138,23 @@ def named_path(root: str, path: bytes) -> dict[str, Any]:
     if text.encode("utf-8", "replace") != full:
         found["path_b64"] = base64.b64encode(full).decode()
     return found
+
+
+def order(found: Order, now: float | None = None) -> dict[str, Any]:
+    """An order for its caller, without results; `rate` in images a second, `time_left` in seconds."""
+    ended = found.done + found.failed
+    until = found.finished_at or now or time.time()
+    spent = until - (found.started_at or until)
+    rate = ended / spent if spent > 0 else None
+    left = (found.total - ended) / rate if found.open and rate else None
+    return {
+        "id": found.key, "kind": found.kind, "state": found.state, "total": found.total, "done": found.done,
+        "failed": found.failed, "progress": ended / found.total if found.total else 1.0,
+        "created_at": rfc3339(found.created_at),
+        "started_at": rfc3339(found.started_at) if found.started_at else None,
+        "finished_at": rfc3339(found.finished_at) if found.finished_at else None,
+        "saved_bytes": found.saved_bytes, "rate": rate, "time_left": left,
+    }  # fmt: skip
 
 
 def rfc3339(seconds: float) -> str:

@@ -108,6 +108,29 @@ VERSION_3 = """
 CREATE INDEX source_newest ON source (done_at, id);
 CREATE INDEX source_newest_of ON source (watch_id, done_at, id);
 CREATE INDEX source_unmade ON source (done_at, id) WHERE state <> 1;
+-- Folders below an output in which renditions lie; an order may name others than the two.
+CREATE TABLE area (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE);
+INSERT INTO area VALUES (0, CAST('thumbnails' AS BLOB)), (1, CAST('optimized' AS BLOB));
+-- 1: made for an order, not wanted by the watch; stays until its source changes.
+ALTER TABLE rendition ADD COLUMN ordered INTEGER NOT NULL DEFAULT 0;
+
+DROP TABLE order_item;
+DROP TABLE orders;
+CREATE TABLE orders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,       -- key: the id that callers know
+    kind TEXT NOT NULL, state TEXT NOT NULL,                              -- queued | running | done | cancelled
+    spec TEXT NOT NULL, total INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    saved_bytes INTEGER NOT NULL DEFAULT 0, created_at REAL NOT NULL, started_at REAL, finished_at REAL
+);
+CREATE INDEX orders_open ON orders (id) WHERE finished_at IS NULL;
+CREATE TABLE order_item (
+    order_id INTEGER NOT NULL REFERENCES orders ON DELETE CASCADE, n INTEGER NOT NULL, watch_id INTEGER NOT NULL,
+    path BLOB NOT NULL, name TEXT NOT NULL,                               -- name: as the caller calls it
+    state TEXT NOT NULL,                                                  -- waiting | done | failed | cancelled
+    result TEXT NOT NULL DEFAULT '', PRIMARY KEY (order_id, n)
+) WITHOUT ROWID;
+CREATE INDEX order_item_waiting ON order_item (order_id, n) WHERE state = 'waiting';
+CREATE INDEX order_item_of ON order_item (watch_id, path) WHERE state = 'waiting';
 -- A record for another signature is of other parts: it is made anew.
 ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';
 -- What was left out or given up when it was rendered: notes of imaging, by commas (`truncated`, `icc_ignored` …).

@@ -45,18 +45,20 @@ _SETTLED = """
     WHERE id = ?"""
 _REKEY = "UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, gone = 0 WHERE id = ?"
 _RENDITIONS = """
-    SELECT r.preset, r.signature, p.spec, r.area, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note
-    FROM rendition r JOIN plan p ON p.id = r.plan_id WHERE r.source_id = ?"""
+    SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
+           r.ordered
+    FROM rendition r JOIN plan p ON p.id = r.plan_id JOIN area a ON a.id = r.area WHERE r.source_id = ?"""
 # No REPLACE: it would drop the row of another source that owns the path, where this has to fail.
 _PUT_RENDITION = """
-    INSERT INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)
+    INSERT INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
     ON CONFLICT (source_id, preset) DO UPDATE SET signature = excluded.signature, plan_id = excluded.plan_id,
         area = excluded.area, place = excluded.place, name = excluded.name, name_key = excluded.name_key,
         width = excluded.width, height = excluded.height, bytes = excluded.bytes, mtime_ns = excluded.mtime_ns,
-        present = 1, epoch = excluded.epoch, note = excluded.note"""
+        present = 1, epoch = excluded.epoch, note = excluded.note, ordered = excluded.ordered"""
 _TAKEN = """
     SELECT source_id FROM rendition
-    WHERE place = ? AND area = ? AND name_key = ? AND note <> 'kept' AND source_id <> ?"""
+    WHERE place = ? AND area = (SELECT id FROM area WHERE path = ?) AND name_key = ? AND note <> 'kept'
+    AND source_id <> ?"""
 _PUT_FAILURE = """
     INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET reason = excluded.reason, message = excluded.message, decoder = excluded.decoder,
@@ -95,12 +97,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One rendition as the index knows it."""
+    """One rendition as the index knows it; `area` is the folder below the output in which its tree lies.
+
+    `ordered`: made because a caller asked for it, not because the watch wants it.
+    """
 
     preset: str
     signature: str
     plan: str
-    area: int
+    area: bytes
     name: bytes
     width: int
     height: int
@@ -108,6 +113,7 @@ class Made:
     mtime_ns: int
     present: bool
     note: str
+    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +205,12 @@ def next_retry(connection: sqlite3.Connection, watch_id: int, now: float) -> flo
 def renditions(connection: sqlite3.Connection, source_id: int) -> list[Made]:
     rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
     return [
-        Made(preset, signature, plan, area, name, width, height, size, mtime_ns, bool(present), note)
-        for preset, signature, plan, area, name, width, height, size, mtime_ns, present, note in rows
+        Made(preset, signature, plan, area, name, width, height, size, mtime_ns, bool(present), note, bool(ordered))
+        for preset, signature, plan, area, name, width, height, size, mtime_ns, present, note, ordered in rows
     ]
 
 
-def owner(connection: sqlite3.Connection, place: int, area: int, key: bytes, but: int) -> int | None:
+def owner(connection: sqlite3.Connection, place: int, area: bytes, key: bytes, but: int) -> int | None:
     """The other source to which the index gives this rendition path, or None."""
     row = connection.execute(_TAKEN, (place, area, key, but)).fetchone()
     return None if row is None else int(row[0])
@@ -273,8 +279,9 @@ def put_rendition(
 ) -> None:
     """Raises sqlite3.IntegrityError where the path belongs to another source."""
     plan_id = plan(connection, made.plan)
-    values = (made.area, place, made.name, key, made.width, made.height, made.bytes, made.mtime_ns)
-    connection.execute(_PUT_RENDITION, (source_id, made.preset, made.signature, plan_id, *values, epoch, made.note))
+    where = (area_id(connection, made.area), place, made.name, key)
+    values = (*where, made.width, made.height, made.bytes, made.mtime_ns, epoch, made.note, int(made.ordered))
+    connection.execute(_PUT_RENDITION, (source_id, made.preset, made.signature, plan_id, *values))
 
 
 def drop_rendition(connection: sqlite3.Connection, source_id: int, preset: str) -> None:
@@ -290,9 +297,14 @@ def drop_analysis(connection: sqlite3.Connection, source_id: int) -> None:
 
 
 def miss_renditions(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]) -> None:
-    """These files are not there any more as they were made; the source is no longer complete."""
-    query = "UPDATE rendition SET present = 0 WHERE source_id = ? AND preset = ?"
-    connection.executemany(query, [(source_id, preset) for preset in presets])
+    """These files are not there any more as they were made; the source is no longer complete.
+
+    What was made for an order is forgotten: nobody but its caller would want it again.
+    """
+    for preset in presets:
+        which = (source_id, preset)
+        connection.execute("DELETE FROM rendition WHERE source_id = ? AND preset = ? AND ordered = 1", which)
+        connection.execute("UPDATE rendition SET present = 0 WHERE source_id = ? AND preset = ?", which)
     connection.execute("UPDATE source SET made = '' WHERE id = ?", (source_id,))
 
 
@@ -301,6 +313,18 @@ def plan(connection: sqlite3.Connection, spec: str) -> int:
     if row is None:
         row = (connection.execute("INSERT INTO plan (spec) VALUES (?)", (spec,)).lastrowid,)
     return int(row[0] or 0)
+
+
+def area_id(connection: sqlite3.Connection, path: bytes) -> int:
+    row = connection.execute("SELECT id FROM area WHERE path = ?", (path,)).fetchone()
+    if row is None:
+        row = (connection.execute("INSERT INTO area (path) VALUES (?)", (path,)).lastrowid,)
+    return int(row[0])
+
+
+def areas(connection: sqlite3.Connection) -> list[bytes]:
+    """All folders below outputs in which renditions lie, or may soon."""
+    return [row[0] for row in connection.execute("SELECT path FROM area ORDER BY id").fetchall()]
 
 
 def move(connection: sqlite3.Connection, source_id: int, folder_id: int, name: bytes) -> None:

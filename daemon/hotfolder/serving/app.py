@@ -1,6 +1,7 @@
 """The HTTP application: one for the port and for the control socket. Routes only; answers come from state and requests.
 
-Routes are plain functions, which FastAPI runs in its own threads: none blocks the event loop.
+None blocks the event loop: plain functions run in FastAPI's threads; what touches a root or an output runs in those of
+files.py, so that a mount that hangs stops nothing else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from hotfolder import __version__
 from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.model import Lane
-from hotfolder.serving import errors, hooks, live, sessions, sources, state, static
+from hotfolder.serving import errors, hooks, live, naming, orders, sessions, sources, state, static
+from hotfolder.serving.files import in_thread
 from hotfolder.serving.requests import Requests
 from hotfolder.serving.sessions import Sessions
 from hotfolder.serving.why import explain
@@ -69,6 +71,7 @@ def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastA
     _add_processing(app, engine, requests)
     _add_control(app, engine, requests)
     app.include_router(sources.router(engine))
+    app.include_router(orders.router(engine, requests))
     live.add(app, engine.events)
     return app
 
@@ -109,9 +112,10 @@ def _add_processing(app: FastAPI, engine: Engine, requests: Requests) -> None:
         return state.cache_stats(engine)
 
     @app.delete(f"{base}/cache/thumbnails")
-    def clear(watch: str | None = None, preset: str | None = None) -> dict[str, int]:
+    async def clear(watch: str | None = None, preset: str | None = None) -> dict[str, int]:
+        """Remove renditions, all or of one watch or preset; they are made again when asked for, or by a rescan."""
         _check_watch(engine, watch)
-        return requests.clear(watch, preset)
+        return await in_thread(lambda: requests.clear(watch, preset))
 
 
 def _check_watch(engine: Engine, name: str | None) -> None:
@@ -132,14 +136,23 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
         return state.status(engine)
 
     @app.get("/api/why")
-    def why(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> dict[str, Any]:
-        return explain(engine, *requests.locate(path))
+    async def why(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> dict[str, Any]:
+        """All that is known of one image."""
+
+        def look() -> dict[str, Any]:
+            named = naming.resolve(engine, path, "path")
+            return explain(engine, named.watcher, named.path)
+
+        return await in_thread(look)
 
     @app.post("/api/rescan", status_code=202)
-    def rescan(body: RescanBody) -> dict[str, Any]:
+    async def rescan(body: RescanBody) -> dict[str, Any]:
+        """Compare everything, one watch, or these folders and files with the index."""
         _check_watch(engine, body.watch)
-        job_id = requests.rescan(
-            body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes, adopt=body.adopt
+        job_id = await in_thread(
+            lambda: requests.rescan(
+                body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes, adopt=body.adopt
+            )
         )
         return {"job_id": job_id, "status_url": f"/api/jobs/{job_id}", "total": 0}
 
@@ -152,24 +165,14 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     def resume(body: HoldBody) -> dict[str, Any]:
         return engine.holds.resume(body.lanes, body.watch).as_dict()
 
-    @app.get("/api/jobs")
-    def jobs() -> list[dict[str, Any]]:
-        return requests.jobs()
-
-    @app.get("/api/jobs/{job_id}")
-    def job(job_id: str) -> dict[str, Any]:
-        found = requests.job(job_id)
-        if found is None:
-            raise HTTPException(404, "no such job")
-        return found
-
     @app.get("/api/failures")
     def failures(limit: Annotated[int, Query(ge=1, le=100_000)] = 100_000) -> list[dict[str, Any]]:
         return requests.failures()[:limit]
 
     @app.post("/api/failures/retry")
-    def retry(body: PathsBody) -> dict[str, int]:
-        return {"retried": requests.retry_failures(body.paths)}
+    async def retry(body: PathsBody) -> dict[str, int]:
+        """Try the quarantine again, all of it or these paths."""
+        return {"retried": await in_thread(lambda: requests.retry_failures(body.paths))}
 
     @app.get("/api/hooks")
     def list_hooks() -> dict[str, Any]:
@@ -186,9 +189,11 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
         return hooks.test(_check_hook(engine, body.hook))
 
     @app.post("/api/cache/verify")
-    def verify() -> dict[str, int]:
-        return requests.verify()
+    async def verify() -> dict[str, int]:
+        """Look whether every rendition is still as it was made."""
+        return await in_thread(requests.verify)
 
     @app.post("/api/cache/gc")
-    def collect() -> dict[str, int]:
-        return requests.collect()
+    async def collect() -> dict[str, int]:
+        """Remove what was made for watches that are no longer configured."""
+        return await in_thread(requests.collect)

@@ -11,18 +11,7 @@ from starlette.exceptions import HTTPException
 
 from hotfolder.serving.guard import PROBLEM
 from hotfolder.serving.guard import problem as document
-from hotfolder.serving.requests import OutsideRoots
-
-
-class Problem(Exception):
-    """What a request ends with. `retry_after`: seconds, for what may pass; `more`: members beyond those of the RFC."""
-
-    def __init__(self, status: int, detail: str, *, retry_after: int | None = None, **more: object) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.detail = detail
-        self.retry_after = retry_after
-        self.more = more
+from hotfolder.serving.problems import Problem
 
 
 def add(app: FastAPI) -> None:
@@ -35,12 +24,8 @@ def add(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> Response:
         return answer(error.status_code, str(error.detail), headers=error.headers)
 
-    @app.exception_handler(OutsideRoots)
-    async def outside(request: Request, error: OutsideRoots) -> Response:
-        return answer(403, "the path lies below no watched root")
-
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
+    async def not_valid(request: Request, error: RequestValidationError) -> Response:
         found = [{"field": _field(each["loc"]), "message": each["msg"]} for each in error.errors()]
         return answer(422, f"{found[0]['field']}: {found[0]['message']}", errors=found[:20])
 

@@ -17,8 +17,8 @@ from hotfolder.keeping import atomic, listing, sources
 from hotfolder.keeping.listing import Listed
 from hotfolder.keeping.sources import Made
 from hotfolder.model import Job, Lane, Result, State
-from hotfolder.serving.errors import Problem
 from hotfolder.serving.files import in_thread
+from hotfolder.serving.problems import Problem
 from hotfolder.watching.watcher import Watcher
 from hotfolder.working.site import rendition_path
 

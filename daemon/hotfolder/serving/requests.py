@@ -16,16 +16,13 @@ from typing import Any
 from hotfolder.engine import Engine
 from hotfolder.keeping import report
 from hotfolder.model import Job, Lane, State
+from hotfolder.serving import naming
 from hotfolder.telling import Counts
 from hotfolder.watching.rounds import Request
 from hotfolder.watching.watcher import Watcher
 from hotfolder.working import care
 
 KEPT = 100
-
-
-class OutsideRoots(Exception):
-    """A path that lies below no configured root."""
 
 
 @dataclass(slots=True)
@@ -54,7 +51,7 @@ class Requests:
     def rescan(
         self, watch: str | None, paths: list[str], *, verify: bool = False, confirm: bool = False, adopt: bool = False
     ) -> str:  # fmt: skip
-        """Ask for a reconcile of all, of one watch, or of folders and files. Raises KeyError, OutsideRoots."""
+        """Ask for a reconcile of all, of one watch, or of folders and files. Raises KeyError, Problem."""
         engine = self._engine
         before = engine.teller.counts
         if paths:
@@ -74,8 +71,8 @@ class Requests:
     def _of_paths(self, paths: list[str], *, verify: bool, confirm: bool, adopt: bool) -> list[Request]:
         """Folders are compared, files looked at; both only where their watch would."""
         by_watch: dict[str, list[bytes]] = {}
-        for text in paths:
-            watcher, path = self.locate(text)
+        for n, text in enumerate(paths):
+            watcher, path = self._located(text, n)
             if os.path.isdir(os.path.join(os.fsencode(watcher.config.path), path)):
                 by_watch.setdefault(watcher.config.name, []).append(path)
             else:
@@ -88,19 +85,9 @@ class Requests:
             watchers[name].request(Request(tuple(below), verify, confirm, adopt)) for name, below in by_watch.items()
         ]
 
-    def locate(self, text: str) -> tuple[Watcher, bytes]:
-        """The watch that owns an absolute path, and the path below its root: the innermost root owns it."""
-        real = os.path.realpath(text)
-        best: tuple[Watcher, str] | None = None
-        for watcher in self._engine.watchers.values():
-            root = os.path.realpath(watcher.config.path)
-            inside = real == root or real.startswith(root.rstrip("/") + "/")
-            if inside and (best is None or len(root) > len(best[1])):
-                best = (watcher, root)
-        if best is None:
-            raise OutsideRoots(text)
-        relative = os.path.relpath(real, best[1])
-        return best[0], b"" if relative == "." else os.fsencode(relative)
+    def _located(self, text: str, n: int) -> tuple[Watcher, bytes]:
+        named = naming.resolve(self._engine, text, f"paths.{n}")
+        return named.watcher, named.path
 
     def job(self, job_id: str) -> dict[str, Any] | None:
         """The job as `/api/jobs/{id}` shows it; `summary` is what `scan` prints."""
@@ -147,7 +134,7 @@ class Requests:
 
     def retry_failures(self, paths: list[str]) -> int:
         """Try the quarantine again, all of it or these paths; gives how many."""
-        located = [self.locate(path) for path in paths]
+        located = [self._located(path, n) for n, path in enumerate(paths)]
         wanted = [(watcher.site.id, path) for watcher, path in located]
         count = self._engine.index.write(lambda c: care.retry_failures(c, wanted if paths else None)).result()
         self._engine.feeder.kick()

@@ -17,8 +17,8 @@ from hotfolder.keeping import sources as rows
 from hotfolder.keeping.listing import Filter, Listed, Position
 from hotfolder.model import State
 from hotfolder.serving import files
-from hotfolder.serving.errors import Problem
 from hotfolder.serving.fetching import Fetching
+from hotfolder.serving.problems import Problem, invalid
 from hotfolder.working.site import rendition_path
 
 Id = Annotated[int, InPath(ge=1, le=2**63 - 1)]
@@ -89,8 +89,7 @@ def _position(cursor: str) -> Position:
             return position
     except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError):
         pass
-    text = "give what `next` of the page before said"
-    raise Problem(422, f"cursor: {text}", errors=[{"field": "cursor", "message": text}])
+    raise invalid("cursor", "give what `next` of the page before said")
 
 
 def _total(engine: Engine, connection: sqlite3.Connection, watch: str | None, state: State | None) -> int:

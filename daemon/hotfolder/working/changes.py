@@ -113,6 +113,23 @@ class Done:
         return source_id
 
 
+class Ordered(Done):
+    """What an order wanted was made; the source itself is as it was, unless its row has gone on meanwhile."""
+
+    def __call__(self, connection: sqlite3.Connection) -> int:
+        row = sources.find(connection, self.site.id, self.path)
+        if row is None or row.version.hash != self.version.hash:
+            raise RuntimeError("the source has changed while an order was done")  # nobody else has the path in work
+        place = folders.place(connection, row.folder_id)
+        for preset in self.stale:
+            sources.drop_rendition(connection, row.id, preset)
+        for made in self.made:
+            sources.put_rendition(connection, row.id, place, place_key(self.site, made.name), made, self.epoch)
+        if self.site.analyze is not None and self.record is not None:
+            sources.put_analysis(connection, row.id, self.site.analyze.signature, self.record)
+        return row.id
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """The bytes are those of before and all that is wanted is there; what is no longer wanted has been removed."""
@@ -152,7 +169,7 @@ class Moved:
         connection.execute("DELETE FROM rendition WHERE source_id = ?", (self.source_id,))
         for made in self.followed:
             sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, self.epoch)
-        whole = self.complete and len(self.followed) == len(self.site.signatures)
+        whole = self.complete and {made.preset for made in self.followed} >= self.site.signatures.keys()
         turned_done(connection, self.source_id, self.version, self.site.want if whole else "")
         if whole:
             announcing.ready(connection, self.site, self.source_id, self.path, self.old)

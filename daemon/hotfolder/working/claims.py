@@ -11,9 +11,9 @@ from hotfolder.keeping import folders, layout, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.layout import Target
 from hotfolder.model import show
-from hotfolder.working.site import AREAS, Site, place_key
+from hotfolder.working.site import Site, place_key
 
-Key = tuple[int, bytes, int, bytes]
+Key = tuple[int, bytes, bytes, bytes]
 
 
 class Claims:
@@ -26,7 +26,7 @@ class Claims:
     def take(self, site: Site, folder: bytes, targets: Iterable[Target]) -> Claim | None:
         """Hold these paths until released. None, and nothing held, where another job has one of them."""
         where = layout.fold(folder) if site.folds else folder
-        keys = frozenset((site.id, where, AREAS.index(t.area), place_key(site, t.name)) for t in targets)
+        keys = frozenset((site.id, where, t.area, place_key(site, t.name)) for t in targets)
         with self._lock:
             if keys & self._taken:
                 return None
@@ -58,7 +58,7 @@ def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Ta
         return  # on an output that folds names a twin is met by the index's unique key when the row is written
     place = folders.place(connection, folder_id)
     for target in targets:
-        other = sources.owner(connection, place, AREAS.index(target.area), place_key(site, target.name), source_id)
+        other = sources.owner(connection, place, target.area, place_key(site, target.name), source_id)
         if other is not None:
             raise SourceError(
                 Reason.NAME_TAKEN,

@@ -12,7 +12,8 @@ from dataclasses import replace
 from hotfolder import logs
 from hotfolder.keeping import atomic
 from hotfolder.keeping.sources import Made
-from hotfolder.working.site import AREAS, Site, rendition_path
+from hotfolder.working import ordered
+from hotfolder.working.site import Site, rendition_path
 
 log = logs.get("working")
 
@@ -43,17 +44,19 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
     Doing it again after a crash in between finds the ones that are already there.
     """
     old_folder, new_folder = old.rpartition(b"/")[0], new.rpartition(b"/")[0]
-    targets = site.targets(new.rpartition(b"/")[2])
+    name = new.rpartition(b"/")[2]
+    targets = site.targets(name)
     followed: list[Made] = []
     left: list[Made] = []
     for rendition in made:
-        target = targets.get(rendition.preset)
-        if target is None or site.signatures[rendition.preset] != rendition.signature or not rendition.present:
+        target = ordered.target(rendition, name) if rendition.ordered else targets.get(rendition.preset)
+        known = rendition.ordered or site.signatures.get(rendition.preset) == rendition.signature
+        if target is None or not known or not rendition.present:
             left.append(rendition)
             continue
         moved = _renamed(rendition, target.name)
         source = rendition_path(old_folder, rendition.area, rendition.name)
-        goal = rendition_path(new_folder, AREAS.index(target.area), target.name)
+        goal = rendition_path(new_folder, target.area, target.name)
         if rendition.note == "kept" or source == goal or _bring(site, output_fd, source, goal, rendition):
             followed.append(moved)
         else:
@@ -93,12 +96,12 @@ def _renamed(rendition: Made, name: bytes) -> Made:
     return replace(rendition, name=name)
 
 
-def rename_folder(site: Site, output_fd: int, old: bytes, new: bytes) -> bool:
+def rename_folder(site: Site, output_fd: int, old: bytes, new: bytes, areas: Iterable[bytes]) -> bool:
     """Rename the output folders of a source folder. False, and nothing done, where one of the goals is there already.
 
     What is not there was never made, or a crash came after its rename.
     """
-    pairs = [(rendition_path(old, area, b""), rendition_path(new, area, b"")) for area in range(len(AREAS))]
+    pairs = [(rendition_path(old, area, b""), rendition_path(new, area, b"")) for area in areas]
     pairs = [(source, goal) for source, goal in pairs if _exists(output_fd, source)]
     if any(_exists(output_fd, goal) for _, goal in pairs):
         log.info("folder_met_another", watch=site.name, path=new, next="its images are renamed one by one")

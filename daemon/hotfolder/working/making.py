@@ -25,7 +25,7 @@ from hotfolder.working import changes, following, isolation, looking
 from hotfolder.working.claims import Claim, Claims, check_names
 from hotfolder.working.isolation import Work
 from hotfolder.working.oversight import GivenUp, Phase, Task
-from hotfolder.working.site import AREAS, Site
+from hotfolder.working.site import Site
 
 Stage = Callable[[str, float], None]
 SMALL_SHARE = 0.05
@@ -143,14 +143,25 @@ class Maker:
                 epoch = self._epoch()
                 made = published(site, subject, wanted, drawn, staging)
             new = {(m.area, m.name) for m in made if m.note != "kept"}
-            stale = [m for m in former if m.preset in wanted or m.preset not in site.signatures]
+            stale = [m for m in former if _is_stale(m, subject, wanted)]
             following.remove(site, output_fd, subject.folder, [m for m in stale if (m.area, m.name) not in new])
             self._stage("store", time.monotonic() - storing)
         gone = frozenset(m.preset for m in stale)
-        change = changes.Done(site, subject.job.path, subject.version, made, gone, drawn.facts, epoch, drawn.record)
+        kind = changes.Ordered if site.ordered else changes.Done
+        change = kind(site, subject.job.path, subject.version, made, gone, drawn.facts, epoch, drawn.record)
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
         outcome = Outcome(result, renditions, subject.version.size, notes=drawn.notes, record=drawn.record)
         return Finding(outcome, change)
+
+
+def _is_stale(made: Made, subject: Subject, wanted: Mapping[str, str]) -> bool:
+    """What is made anew, or no longer wanted. What was ordered stays as long as the source has the same bytes."""
+    site, row = subject.site, subject.row
+    if made.preset in {site.key(preset) for preset in wanted}:
+        return True
+    if site.ordered or made.preset in site.signatures:
+        return False
+    return not (made.ordered and row is not None and row.version.hash == subject.version.hash)
 
 
 def parts(site: Site, wanted: Mapping[str, str]) -> tuple[imaging.Part, ...]:
@@ -178,7 +189,9 @@ def published(
         target = targets[preset]
         size, mtime = written.get(preset, (0, 0))
         file = (target.name, width, height, size, mtime, True, note)
-        made.append(Made(preset, site.signatures[preset], wanted[preset], AREAS.index(target.area), *file))
+        made.append(
+            Made(site.key(preset), site.signatures[preset], wanted[preset], target.area, *file, ordered=site.ordered)
+        )
     return tuple(made)
 
 

@@ -28,6 +28,7 @@ from hotfolder.working.desk import Desk, Entry
 from hotfolder.working.isolation import Asked, Isolation, Work
 from hotfolder.working.making import Drawn, Finding, Maker, Subject
 from hotfolder.working.memory import Closed, Reservation
+from hotfolder.working.ordering import Ordering
 from hotfolder.working.oversight import GivenUp, Phase
 from hotfolder.working.renames import Renames
 from hotfolder.working.site import Site
@@ -46,7 +47,8 @@ class Processor:
 
     def __init__(
         self, index: Database, desk: Desk, maker: Maker, renames: Renames, isolation: Isolation, suspects: Suspects,
-        memory: Reservation, metrics: Metrics, limits: imaging.Limits, *, min_free: int, patient: bool,
+        ordering: Ordering, memory: Reservation, metrics: Metrics, limits: imaging.Limits, *, min_free: int,
+        patient: bool,
     ) -> None:  # fmt: skip
         self.sites: Mapping[str, Site] = {}
         self._index = index
@@ -55,6 +57,7 @@ class Processor:
         self._renames = renames
         self._isolation = isolation
         self._suspects = suspects
+        self._ordering = ordering
         self._memory = memory
         self._metrics = metrics
         self._limits = limits
@@ -118,7 +121,7 @@ class Processor:
         if not looking.is_whole(job, version, looking.writers(fd)):
             return Finding(Outcome(Result.CHANGED, look=version))
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
-            return self._back(row) if row.gone else REUSED
+            return self._unchanged(entry, row, version, fd)
         task.enter(Phase.WAIT)
         if _is_new(row) and (moved := self._renames.by_hint(site, job, version, root_fd)):
             return Finding(moved)
@@ -167,6 +170,12 @@ class Processor:
         growing = self._is_young(job, row) and self._retries.waits_for_more(row)
         return replace(self._limits, lenient=self._limits.lenient and not growing)
 
+    def _unchanged(self, entry: Entry, row: Row, version: Version, fd: int) -> Finding:
+        if row.gone:
+            return self._back(row)
+        made = self._ordering.make(entry, row, version, fd) if row.state is State.DONE else None
+        return REUSED if made is None else made
+
     def _copied(self, subject: Subject) -> Finding | None:
         """It has the bytes of another source, which stays: copies of that one's renditions serve."""
         if (twin := twins.find(self._index, subject)) is None:
@@ -209,7 +218,7 @@ class Processor:
         made = sources.renditions(self._index.read(), row.id)
         if self._wanted(site, row, version):
             return None
-        stale = [each for each in made if each.preset not in site.signatures]
+        stale = [each for each in made if each.preset not in site.signatures and not each.ordered]
         if error := self._remove(site, job, stale):
             raise error
         return Finding(Outcome(Result.REUSED), changes.Kept(site, row.id, version, tuple(m.preset for m in stale)))
@@ -221,7 +230,7 @@ class Processor:
         wanted = {}
         for preset, signature in site.signatures.items():
             former = made.get(preset)
-            unchanged = former is not None and former.signature == signature
+            unchanged = former is not None and (former.signature == signature or former.ordered)
             if former is None or not unchanged:
                 wanted[preset] = site.plan_spec
             elif not former.present:

@@ -44,7 +44,7 @@ class JobQueue:
     # -- giving ----------------------------------------------------------------------------------------------------
 
     def offer(self, job: Job) -> bool:
-        """Let the job wait. False where its lane is full and its path is in no place yet.
+        """Let the job wait. False where its lane is full and its path is in no place yet; orders bound themselves.
 
         A path that waits takes the newest announcement, keeps its time of waiting, and rises from the backlog where
         the new one is fresh; one in work is looked at again afterwards.
@@ -64,7 +64,7 @@ class JobQueue:
                 self._remove(lane, job.key)
                 self._insert(merged)  # a rise may pass the bound: it frees a place below
                 return True
-            if not self._has_room(job.lane, job.watch):
+            if not job.ordered and not self._has_room(job.lane, job.watch):
                 return False
             self._insert(job)
             self._changed.notify()
@@ -91,6 +91,19 @@ class JobQueue:
     def _remove(self, lane: Lane, key: Key) -> Job:
         self._waiting[lane, key[0]] -= 1
         return self._lanes[lane].remove(key)
+
+    def withdraw(self, watch: str, path: bytes) -> bool:
+        """An order was cancelled: the path waits no longer, unless something else announced it, too."""
+        key = (watch, path)
+        with self._changed:
+            if (again := self._again.get(key)) is not None and again.ordered:
+                del self._again[key]
+            job = self._lanes[Lane.BACKLOG].get(key)
+            if job is None or not job.ordered:
+                return False
+            self._remove(Lane.BACKLOG, key)
+            self._changed.notify_all()
+            return True
 
     # -- taking ----------------------------------------------------------------------------------------------------
 
@@ -276,6 +289,7 @@ def _merged(former: Job | None, newer: Job) -> Job:
         queued=min(former.queued, newer.queued),
         closed=former.closed or newer.closed,
         deleted=former.deleted or newer.deleted,
+        ordered=former.ordered and newer.ordered,
         hint=newer.hint or former.hint,
         seen_changing=newer.seen_changing if newer.seen_changing is not None else former.seen_changing,
     )

@@ -1,4 +1,7 @@
-"""One lane of the queue: its jobs by the rank of their watch, then in the order in which they came. Not thread-safe."""
+"""One lane of the queue: its jobs by the rank of their watch, then in the order in which they came. Not thread-safe.
+
+Jobs of orders take turns with all others, whatever the rank of their watch.
+"""
 
 from __future__ import annotations
 
@@ -41,34 +44,49 @@ class Ranked:
     def __init__(self, *, newest_first: bool) -> None:
         self._newest_first = newest_first
         self._ranks: dict[Rank, OrderedDict[Key, Job]] = {rank: OrderedDict() for rank in Rank}
+        self._ordered: OrderedDict[Key, Job] = OrderedDict()
+        self._ordered_next = True
         self._taken: Counter[Rank] = Counter()
         self._turn = 0
 
+    def _places(self) -> tuple[OrderedDict[Key, Job], ...]:
+        return (self._ordered, *self._ranks.values())
+
     def __len__(self) -> int:
-        return sum(map(len, self._ranks.values()))
+        return sum(map(len, self._places()))
 
     def __contains__(self, key: Key) -> bool:
-        return any(key in jobs for jobs in self._ranks.values())
+        return any(key in jobs for jobs in self._places())
 
     def jobs(self) -> Iterator[Job]:
-        for jobs in self._ranks.values():
+        for jobs in self._places():
             yield from jobs.values()
 
     def get(self, key: Key) -> Job | None:
-        return next((jobs[key] for jobs in self._ranks.values() if key in jobs), None)
+        return next((jobs[key] for jobs in self._places() if key in jobs), None)
 
     def insert(self, job: Job, rank: Rank) -> None:
-        self._ranks[rank][job.key] = job
+        (self._ordered if job.ordered else self._ranks[rank])[job.key] = job
 
     def replace(self, job: Job) -> None:
         """The same path, at the same place in the order."""
-        next(jobs for jobs in self._ranks.values() if job.key in jobs)[job.key] = job
+        next(jobs for jobs in self._places() if job.key in jobs)[job.key] = job
 
     def remove(self, key: Key) -> Job:
-        return next(jobs for jobs in self._ranks.values() if key in jobs).pop(key)
+        return next(jobs for jobs in self._places() if key in jobs).pop(key)
 
     def next(self, may: Callable[[str], bool]) -> Job | None:
         """The job whose turn it is, of those whose watch may have one more in work; it stays in the lane."""
+        if self._ordered_next and (job := self._first_ordered(may)):
+            self._ordered_next = False
+            return job
+        self._ordered_next = True
+        return self._first_ranked(may) or self._first_ordered(may)
+
+    def _first_ordered(self, may: Callable[[str], bool]) -> Job | None:
+        return next((job for job in self._ordered.values() if may(job.watch)), None)
+
+    def _first_ranked(self, may: Callable[[str], bool]) -> Job | None:
         for rank in _TURNS[self._turn % len(_TURNS)]:
             jobs = self._ranks[rank]
             newest = self._newest_first and self._taken[rank] % OLDEST_EVERY != OLDEST_EVERY - 1

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import atomic, folders, orders, sources
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.layout import Target
 from hotfolder.keeping.sources import Made
-from hotfolder.working import following
-from hotfolder.working.site import AREAS, Site, place_key, rendition_path
+from hotfolder.working import following, ordered
+from hotfolder.working.ordered import Spec
+from hotfolder.working.site import Site, place_key, rendition_path
 
 
 def recover(index: Database, site: Site, path: bytes) -> int:
@@ -25,27 +28,36 @@ def recover(index: Database, site: Site, path: bytes) -> int:
     folder_id = folders.find(connection, site.id, folder)
     output_fd = atomic.open_root(site.output)
     try:
-        count = atomic.remove_leftovers(output_fd, folder)
+        areas = sources.areas(connection)
+        count = atomic.remove_leftovers(output_fd, folder, areas)
         unknown = []
-        for preset, target in site.targets(name).items():
-            area = AREAS.index(target.area)
+        for preset, target in _targets(connection, site, path):
             known = made.get(preset)
             if known is not None and known.name == target.name and following.is_as_made(output_fd, folder, known):
                 continue
             if folder_id is not None:
                 place = folders.place(connection, folder_id)
                 key = place_key(site, target.name)
-                if sources.owner(connection, place, area, key, row.id if row is not None else 0) is not None:
+                if sources.owner(connection, place, target.area, key, row.id if row is not None else 0) is not None:
                     continue
-            count += _remove(output_fd, rendition_path(folder, area, target.name))
+            count += _remove(output_fd, rendition_path(folder, target.area, target.name))
             unknown.append(preset)
-        for area in range(len(AREAS)):
+        for area in areas:
             atomic.prune_folders(output_fd, rendition_path(folder, area, b""))
     finally:
         os.close(output_fd)
     if row is not None and (missing := _known(made, unknown)):
         index.write(lambda c: sources.miss_renditions(c, row.id, missing)).result()
     return count
+
+
+def _targets(connection: sqlite3.Connection, site: Site, path: bytes) -> Iterator[tuple[str, Target]]:
+    """What the watch, and orders that are still open, may have been writing of this source, by name in the index."""
+    name = path.rpartition(b"/")[2]
+    yield from site.targets(name).items()
+    for text in orders.specs_of(connection, site.id, path):
+        wanted = ordered.site_of(site, Spec.from_json(text))
+        yield from ((wanted.key(preset), target) for preset, target in wanted.targets(name).items())
 
 
 def compare(index: Database, site: Site, source_id: int) -> int:

@@ -9,11 +9,12 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
+from hotfolder.errors import SourceError
 from hotfolder.keeping import atomic, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Row
+from hotfolder.keeping.sources import Made, Row
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
-from hotfolder.working import changes, following, making
+from hotfolder.working import changes, following, making, ordered
 from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
@@ -67,11 +68,26 @@ class Renames:
             check_names(self._index, site, folder, targets, former.id)
             output_fd = ends.enter_context(making.output_root(site))
             epoch = self._epoch()
-            followed, left = following.rename(site, output_fd, old, job.path, made)
-            following.remove(site, output_fd, old.rpartition(b"/")[0], [each for each in left if each.present])
+            barred = [each for each in made if each.ordered and self._is_taken(site, job.path, each, former.id)]
+            follow = [each for each in made if each not in barred]
+            followed, left = following.rename(site, output_fd, old, job.path, follow)
+            gone = [each for each in (*left, *barred) if each.present]
+            following.remove(site, output_fd, old.rpartition(b"/")[0], gone)
             whole = former.made == site.want
             change = changes.Moved(site, former.id, old, job.path, version, tuple(followed), whole, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.
             self._index.write(change).result()
         renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)
         return Outcome(Result.REUSED, renditions, old_path=old, source_id=former.id)
+
+    def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
+        """Whether what an order made cannot follow, since another source has its new name."""
+        folder, _, name = path.rpartition(b"/")
+        target = ordered.target(made, name)
+        if target is None:
+            return True
+        try:
+            check_names(self._index, site, folder, [target], source_id)
+        except SourceError:
+            return True
+        return False

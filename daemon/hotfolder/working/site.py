@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from hotfolder.imaging.plan import Plan
@@ -19,9 +19,6 @@ from hotfolder.keeping.layout import Target
 from hotfolder.keeping.outbox import Subscriber
 from hotfolder.model import Version
 from hotfolder.presets import ANALYSIS, OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
-
-AREAS = (layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)
-"""The index says an area by its number."""
 
 
 class Gate:
@@ -85,6 +82,12 @@ class Site:
     gate: Gate = field(default_factory=Gate)
     adopts: threading.Event = field(default_factory=threading.Event)
     """Set while renditions that lie there already, and are in no index, count as made."""
+    ordered: bool = False
+    """This is what an order wants beyond the watch: see ordered.py."""
+    below: bytes = b""
+    """The folder of the output in which its areas lie; the output itself for all but some orders."""
+    copy_key: str = OPTIMIZED
+    """The name of the optimized copy in the index."""
 
     @cached_property
     def plan(self) -> Plan:
@@ -96,7 +99,14 @@ class Site:
 
     def targets(self, name: bytes) -> dict[str, Target]:
         """Where each rendition of a source of this name goes, by preset."""
-        return {target.preset: target for target in layout.targets(name, self.presets, self.optimize)}
+        found = layout.targets(name, self.presets, self.optimize)
+        if self.below:
+            found = tuple(replace(target, area=self.below + b"/" + target.area) for target in found)
+        return {target.preset: target for target in found}
+
+    def key(self, preset: str) -> str:
+        """The name under which this rendition stands in the index."""
+        return self.copy_key if preset == OPTIMIZED else preset
 
     @cached_property
     def signatures(self) -> dict[str, str]:
@@ -123,6 +133,6 @@ def place_key(site: Site, name: bytes) -> bytes:
     return layout.fold(name) if site.folds else name
 
 
-def rendition_path(folder: bytes, area: int, name: bytes) -> bytes:
+def rendition_path(folder: bytes, area: bytes, name: bytes) -> bytes:
     """Relative to the output root."""
-    return b"/".join(part for part in (AREAS[area], folder, name) if part)
+    return b"/".join(part for part in (area, folder, name) if part)

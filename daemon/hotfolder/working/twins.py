@@ -18,7 +18,7 @@ from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Facts, Made, Row
 from hotfolder.model import State
 from hotfolder.working.making import Draw, Drawn, Subject
-from hotfolder.working.site import AREAS, rendition_path
+from hotfolder.working.site import rendition_path
 
 
 class NoTwin(Exception):
@@ -34,8 +34,8 @@ def find(index: Database, subject: Subject) -> tuple[dict[str, str], Draw] | Non
         folder = folders.path_of(index.read(), row.folder_id)
         if row.name == subject.name and folder == subject.folder:
             continue
-        made = sources.renditions(index.read(), row.id)
-        if all(each.present for each in made):
+        made = [each for each in sources.renditions(index.read(), row.id) if not each.ordered]
+        if all(each.present for each in made) and {each.preset for each in made} == site.signatures.keys():
             return {each.preset: each.plan for each in made}, _copying(index, subject, row, folder, made)
     return None
 
@@ -92,10 +92,9 @@ def adopted(subject: Subject, sizes: Mapping[str, tuple[int, int]]) -> dict[str,
     output_fd = atomic.open_root(site.output)
     try:
         for preset, target in site.targets(subject.name).items():
-            area = AREAS.index(target.area)
-            path = rendition_path(subject.folder, area, target.name)
+            path = rendition_path(subject.folder, target.area, target.name)
             if file := _adopt(output_fd, path, sizes[preset], subject.version.mtime_ns):
-                made = (area, target.name, *sizes[preset], *file, True, "")
+                made = (target.area, target.name, *sizes[preset], *file, True, "")
                 found[preset] = Made(preset, site.signatures[preset], site.plan_spec, *made)
     finally:
         os.close(output_fd)

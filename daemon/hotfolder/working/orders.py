@@ -1,0 +1,358 @@
+"""Orders at work: their images feed the queue as room comes, order by order in turns, and what came of each is kept.
+
+What is ordered stands in the index alone; here is only what the queue has at the moment, bounded by OUT_MOST. An image
+is done when all that its order wants is in the index and current, however that came to be: what was there is a hit,
+and an image that was done when the process died is one the next time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotfolder import logs
+from hotfolder.errors import Reason, SourceError
+from hotfolder.keeping import listing, orders, report, sources
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.orders import Item, Kind, New, Order
+from hotfolder.keeping.sources import Made, Row
+from hotfolder.model import Job, Lane, Outcome, Result, State
+from hotfolder.presets import OPTIMIZED
+from hotfolder.working import ordered
+from hotfolder.working.ordered import Spec
+from hotfolder.working.queue import JobQueue
+from hotfolder.working.site import Site, rendition_path
+
+OUT_MOST = 256
+"""Images of orders that are in the queue or in work; a quarter of the queue where that is less."""
+TURN = 16
+"""Images that one order gives before it is the next one's turn."""
+RETRY_SECONDS = 5.0
+"""An image that cannot be made for now (disk full …) is tried again after this."""
+AWAY_SECONDS = 5.0
+"""How often it is looked whether a watch that is away is back."""
+TRIES = 5
+"""So often may the pipeline say that all is made while something is missing."""
+
+Key = tuple[str, bytes]
+
+log = logs.get("working")
+
+
+@dataclass(slots=True)
+class Out:
+    """One image of an order that the queue has."""
+
+    item: Item
+    spec: Spec
+    tries: int = 0
+    error: SourceError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do with an image after a job: it has ended (`order` as it stands now), or is looked at again."""
+
+    out: Out
+    ended: bool = False
+    order: Order | None = None
+    again_in: float | None = None
+
+
+@dataclass(slots=True)
+class _State:
+    """What the queue has, by path; when to offer again; how far each order has been fed."""
+
+    out: dict[Key, list[Out]] = field(default_factory=dict)
+    again: list[tuple[float, Key]] = field(default_factory=list)
+    fed: dict[int, int] = field(default_factory=dict)
+
+    def count(self) -> int:
+        return sum(map(len, self.out.values()))
+
+
+class Orders:
+    """`sites`: the watches by id, None while their root is away. `changed` hears of each order that went on."""
+
+    def __init__(
+        self, index: Database, queue: JobQueue, sites: Callable[[], dict[int, Site | None]],
+        changed: Callable[[Order], None],
+    ) -> None:  # fmt: skip
+        self._index = index
+        self._queue = queue
+        self._sites = sites
+        self._tell = changed
+        self._most = max(1, min(OUT_MOST, queue.capacity // 4))
+        self._changed = threading.Condition()
+        self._state = _State()
+        self._kicked = True
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="hotfolder-orders", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join(5.0)
+
+    def reset(self) -> None:
+        """The queue was emptied, or the watches have changed: all that has not ended is given anew."""
+        with self._changed:
+            self._state = _State()
+        self._kick()
+
+    def _kick(self) -> None:
+        with self._changed:
+            self._kicked = True
+            self._changed.notify_all()
+
+    # -- for callers ---------------------------------------------------------------------------------------------------
+
+    def add(self, kind: Kind, spec: Spec, items: Sequence[New]) -> str:
+        """Take an order; gives its id. Raises orders.TooManyOpen."""
+        key = secrets.token_hex(8)
+
+        def change(connection: sqlite3.Connection) -> int:
+            # The area stands before the first file: after a crash it is looked into.
+            for name in ("thumbnails", "optimized") if spec.output else ():
+                sources.area_id(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
+            return orders.add(connection, key, kind, spec.to_json(), items, time.time())
+
+        self._index.write(change).result()
+        self._kick()
+        return key
+
+    def cancel(self, key: str) -> Order | None:
+        """Give up what has not begun. None where there is no such order."""
+        order = self._index.write(lambda c: orders.cancel(c, key, time.time())).result()
+        if order is None:
+            return None
+        freed = []
+        with self._changed:
+            for at, outs in list(self._state.out.items()):
+                if left := [out for out in outs if out.item.order_id != order.id]:
+                    self._state.out[at] = left
+                else:
+                    del self._state.out[at]
+                    freed.append(at)
+        for watch, path in freed:
+            self._queue.withdraw(watch, path)
+        self._kick()
+        self._tell(order)
+        return order
+
+    # -- Book: for the workers -----------------------------------------------------------------------------------------
+
+    def specs(self, watch: str, path: bytes) -> list[Spec]:
+        with self._changed:
+            return [out.spec for out in self._state.out.get((watch, path), ()) if out.error is None]
+
+    def fail(self, watch: str, path: bytes, spec: Spec, error: SourceError) -> None:
+        with self._changed:
+            for out in self._state.out.get((watch, path), ()):
+                if out.spec == spec:
+                    out.error = error
+
+    # -- feeding -------------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        pause: float | None = None
+        while not self._stopped:
+            with self._changed:
+                self._changed.wait_for(lambda: self._kicked or self._stopped, pause)
+                self._kicked = False
+            try:
+                self._offer_again()
+                pause = self._feed()
+            except sqlite3.Error as error:
+                log.error("orders_unreadable", reason=str(error), next="tried again")
+                pause = RETRY_SECONDS
+
+    def _offer_again(self) -> None:
+        with self._changed:
+            now = time.monotonic()
+            due = []
+            while self._state.again and self._state.again[0][0] <= now:
+                due.append(heapq.heappop(self._state.again)[1])
+            due = [key for key in due if key in self._state.out]
+        for key in due:
+            self._offer(key)
+
+    def _offer(self, key: Key) -> None:
+        now = time.monotonic()
+        self._queue.offer(Job(*key, Lane.BACKLOG, now, now, rested=True, ordered=True))
+
+    def _feed(self) -> float | None:
+        """Until the queue has enough or nothing is left; gives the seconds until the next look, None: when told."""
+        connection = self._index.read()
+        waiting = orders.open_orders(connection)
+        sites = self._sites()
+        away = False
+        with self._changed:
+            self._state.fed = {order.id: self._state.fed.get(order.id, -1) for order in waiting}
+        while waiting and not self._stopped:
+            left = []
+            for order in waiting:
+                room = min(TURN, self._most - self._state.count())
+                if room <= 0:
+                    return self._pause(away)
+                page = orders.waiting(connection, order.id, self._state.fed.get(order.id, -1), room)
+                spec = Spec.from_json(order.spec)
+                for item in page:
+                    if item.watch_id in sites and sites[item.watch_id] is None:
+                        away = True
+                        break  # the order waits for the root that is away
+                    self._give(item, spec, sites.get(item.watch_id))
+                else:
+                    left += [order] if page else []
+            waiting = left
+        return self._pause(away)
+
+    def _pause(self, away: bool) -> float | None:
+        with self._changed:
+            again = self._state.again[0][0] - time.monotonic() if self._state.again else None
+        if away:
+            return AWAY_SECONDS if again is None else max(0.0, min(AWAY_SECONDS, again))
+        return None if again is None else max(0.0, again)
+
+    def _give(self, item: Item, spec: Spec, site: Site | None) -> None:
+        out = Out(item, spec)
+        with self._changed:
+            self._state.fed[item.order_id] = item.n
+            if site is not None:
+                self._state.out.setdefault((site.name, item.path), []).append(out)
+        if site is not None:
+            self._offer((site.name, item.path))
+            return
+        out.error = SourceError(Reason.NOT_FOUND, "its watch is no longer configured")
+        self._index.write(lambda c: _end(c, None, out, None, None)).add_done_callback(self._ended)
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def told(self, job: Job, outcome: Outcome) -> None:
+        """How a job ended, on whatever thread; what that means for orders is decided on the index's writer."""
+        if not self._state.out:
+            return
+        with self._changed:
+            outs = list(self._state.out.get(job.key, ()))
+        if not outs:
+            return
+        site = next((site for site in self._sites().values() if site is not None and site.name == job.watch), None)
+
+        def change(connection: sqlite3.Connection) -> list[Verdict]:
+            return [_judge(connection, site, out, outcome.result) for out in outs]
+
+        self._index.write(change).add_done_callback(lambda done: self._judged(job.key, outs, done))
+
+    def _judged(self, key: Key, outs: list[Out], done: Future[list[Verdict]]) -> None:
+        if (error := done.exception()) is not None:
+            log.error("order_not_stored", watch=key[0], path=key[1], reason=str(error), next="tried again")
+            verdicts = [Verdict(out, again_in=RETRY_SECONDS) for out in outs]
+        else:
+            verdicts = done.result()
+        ended = [verdict.out for verdict in verdicts if verdict.ended]
+        soonest = min((v.again_in for v in verdicts if v.again_in is not None), default=None)
+        with self._changed:
+            if left := [out for out in self._state.out.get(key, ()) if out not in ended]:
+                self._state.out[key] = left
+            else:
+                self._state.out.pop(key, None)
+            if left and soonest is not None:
+                heapq.heappush(self._state.again, (time.monotonic() + soonest, key))
+        self._kick()
+        for verdict in verdicts:
+            self._told_order(verdict.order)
+
+    def _ended(self, done: Future[Verdict]) -> None:
+        if done.exception() is None:
+            self._told_order(done.result().order)
+        else:
+            self.reset()
+
+    def _told_order(self, order: Order | None) -> None:
+        if order is None:
+            return
+        if not order.open:
+            log.info(
+                "order_done", order=order.key, kind=order.kind, total=order.total, failed=order.failed,
+                saved=order.saved_bytes, seconds=(order.finished_at or 0.0) - order.created_at,
+            )  # fmt: skip
+        self._tell(order)
+
+
+def _judge(connection: sqlite3.Connection, site: Site | None, out: Out, result: Result) -> Verdict:
+    """On the index's writer, after the job's own change."""
+    item = out.item
+    row = sources.find(connection, item.watch_id, item.path)
+    if site is None or out.error is not None or result is Result.GONE:
+        out.error = out.error or SourceError(Reason.NOT_FOUND, "there is no such image")
+        return _end(connection, site, out, None, None)
+    if row is None or row.state is State.PENDING:
+        return Verdict(out)  # it waits in the backlog, or until it is whole: another job ends it
+    if row.state is not State.DONE:
+        out.error = _failure(connection, row)
+        return _end(connection, site, out, None, None)
+    made = {each.preset: each for each in sources.renditions(connection, row.id)}
+    record = listing.record(connection, row.id) if out.spec.analyze else None
+    if _is_complete(site, out.spec, made, record):
+        return _end(connection, site, out, row, made, record)
+    out.tries += 1
+    if out.tries >= TRIES:
+        out.error = SourceError(Reason.INTERNAL, "it could not be made; the log says why")
+        return _end(connection, site, out, None, None)
+    return Verdict(out, again_in=RETRY_SECONDS if result is Result.RETRIED else 0.0)
+
+
+def _is_complete(site: Site, spec: Spec, made: dict[str, Made], record: dict[str, Any] | None) -> bool:
+    if spec.analyze and record is None:
+        return False
+    wanted = [(each, made.get(each.key)) for each in ordered.wanted(site, spec)]
+    return all(found is not None and found.present and found.signature == each.signature for each, found in wanted)
+
+
+def _failure(connection: sqlite3.Connection, row: Row) -> SourceError:
+    if row.state is State.SKIPPED:
+        return SourceError(Reason.UNSUPPORTED, f"it needs the extra '{row.extra}', which is not installed")
+    query = "SELECT reason, message FROM failure WHERE source_id = ?"
+    reason, message = connection.execute(query, (row.id,)).fetchone()
+    return SourceError(Reason(reason), message)
+
+
+def _end(
+    connection: sqlite3.Connection, site: Site | None, out: Out, row: Row | None, made: dict[str, Made] | None,
+    record: dict[str, Any] | None = None,
+) -> Verdict:  # fmt: skip
+    """Keep what came of an image: its renditions, or the error."""
+    result: dict[str, Any] = {"renditions": [], "error": None}
+    saved = 0
+    if site is not None and row is not None and made is not None:
+        folder = out.item.path.rpartition(b"/")[0]
+        for each in ordered.wanted(site, out.spec):
+            found = made[each.key]
+            result["renditions"].append(_described(site, folder, each.label, found))
+            if each.label == OPTIMIZED and found.note != "kept":
+                saved += max(0, row.version.size - found.bytes)
+        if out.spec.analyze:
+            result["analysis"] = record
+    elif out.error is not None:
+        result["error"] = {"reason": str(out.error.reason), "message": out.error.message}
+    order = orders.end_item(connection, out.item, result, saved, time.time())
+    return Verdict(out, ended=True, order=order)
+
+
+def _described(site: Site, folder: bytes, label: str, made: Made) -> dict[str, Any]:
+    if made.note == "kept":
+        return {"preset": label, "path": None, "width": 0, "height": 0, "bytes": 0, "note": made.note}
+    named = report.named_path(site.output, rendition_path(folder, made.area, made.name))
+    sizes = {"width": made.width, "height": made.height, "bytes": made.bytes}
+    return {"preset": label} | named | sizes | ({"note": made.note} if made.note else {})
