@@ -21,7 +21,7 @@ from hotfolder.working.site import Site, place_key, rendition_path
 
 def recover(index: Database, site: Site, path: bytes) -> int:
     """Clean up after the job of one source; gives how many files went. Raises OSError where the output is away."""
-    folder, _, name = path.rpartition(b"/")
+    folder = path.rpartition(b"/")[0]
     connection = index.read()
     row = sources.find(connection, site.id, path)
     made = {each.preset: each for each in sources.renditions(connection, row.id)} if row is not None else {}
