@@ -22,9 +22,6 @@ NAME = re.compile(r"[a-z0-9-]{1,32}")
 SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
-IDLE: tuple[Path, ...] = (
-    ("http", "upload_limit"),
-)  # fmt: skip
 IDLE_OF_WATCH: tuple[Path, ...] = (
     ("optimize", "target"), ("optimize", "auto_enhance"),
 )  # fmt: skip
@@ -52,7 +49,7 @@ def problems(config: Config, *, has_token: bool) -> list[Problem]:
 
 def idle_keys(data: dict[str, Any]) -> list[Problem]:
     """Keys that are set and have no effect yet."""
-    found = [path for path in IDLE if _is_set(data, path)]
+    found: list[Path] = []
     for at, watch in enumerate(data.get("watches") or []):
         found += [("watches", at, *path) for path in IDLE_OF_WATCH if _is_set(watch, path)]
         if isinstance(watch.get("optimize"), dict) and watch["optimize"].get("mode", "lossy") != "lossy":

@@ -130,6 +130,8 @@ CREATE TABLE order_item (
     result TEXT NOT NULL DEFAULT '', PRIMARY KEY (order_id, n)
 ) WITHOUT ROWID;
 CREATE INDEX order_item_waiting ON order_item (order_id, n) WHERE state = 'waiting';
+-- Temporary names of uploads under way, removed at the next start.
+CREATE TABLE upload (watch_id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (watch_id, name)) WITHOUT ROWID;
 CREATE INDEX order_item_of ON order_item (watch_id, path) WHERE state = 'waiting';
 -- A record for another signature is of other parts: it is made anew.
 ALTER TABLE analysis ADD COLUMN signature TEXT NOT NULL DEFAULT '';

@@ -16,7 +16,7 @@ from hotfolder import __version__
 from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.model import Lane
-from hotfolder.serving import errors, hooks, live, naming, orders, sessions, sources, state, static
+from hotfolder.serving import errors, hooks, live, naming, orders, sessions, sources, state, static, uploads
 from hotfolder.serving.files import in_thread
 from hotfolder.serving.requests import Requests
 from hotfolder.serving.sessions import Sessions
@@ -63,7 +63,9 @@ class PathsBody(Body):
 def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastAPI:
     """The application for one engine."""
     root_path = engine.config.http.root_path
-    app = FastAPI(title="hotfolder", version=__version__, root_path=root_path, redoc_url=None)
+    app = FastAPI(
+        title="hotfolder", version=__version__, root_path=root_path, redoc_url=None, responses=errors.RESPONSES
+    )
     errors.add(app)
     static.add(app)
     sessions.add(app, tokens)
@@ -72,6 +74,7 @@ def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastA
     _add_control(app, engine, requests)
     app.include_router(sources.router(engine))
     app.include_router(orders.router(engine, requests))
+    app.include_router(uploads.router(engine))
     live.add(app, engine.events)
     return app
 

@@ -13,6 +13,25 @@ from hotfolder.serving.guard import PROBLEM
 from hotfolder.serving.guard import problem as document
 from hotfolder.serving.problems import Problem
 
+_SCHEMA = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object", "required": ["field", "message"],
+                "properties": {"field": {"type": "string"}, "message": {"type": "string"}},
+            },
+        },
+    },
+}  # fmt: skip
+_DESCRIBED = {"description": "What was wrong (RFC 9457)", "content": {PROBLEM: {"schema": _SCHEMA}}}
+RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": _DESCRIBED, "503": _DESCRIBED}
+"""For the OpenAPI document: every call may end so."""
+
 
 def add(app: FastAPI) -> None:
     @app.exception_handler(Problem)

@@ -6,6 +6,7 @@ Plain ASGI, in front of everything. The control socket needs no token: its file 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Iterable
@@ -29,6 +30,8 @@ ENVELOPE = 1_000_000
 BODY_SECONDS = 60.0
 """So long may the next piece of a body be awaited."""
 
+DRAIN_MOST = 20_000_000
+DRAIN_SECONDS = 2.0
 PROBLEM = "application/problem+json"
 
 Refusal = tuple[int, str]
@@ -69,6 +72,8 @@ class Guard:
         most = self._upload_limit + ENVELOPE if path == UPLOADS else BODY_MAX
         refusal = self._refusal(headers, path, most)
         if refusal is not None:
+            if refusal[0] == 413:
+                await _drain(receive)
             await _refuse(scope, receive, watched, refusal, login=path == "/")
         elif scope["type"] == "http":
             await self._app(scope, _bounded(receive, most), watched)
@@ -123,6 +128,18 @@ def _bounded(receive: Receive, most: int) -> Receive:
         return message
 
     return bounded
+
+
+async def _drain(receive: Receive) -> None:
+    """Read some of a body that is too large: closed at once, the client would see a broken line and no answer."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            left = DRAIN_MOST
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _host_of(header: str) -> str:

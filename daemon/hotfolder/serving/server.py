@@ -15,7 +15,7 @@ import uvicorn
 from hotfolder import logs
 from hotfolder.engine import Engine
 from hotfolder.errors import StartError
-from hotfolder.serving import app, state
+from hotfolder.serving import app, state, uploads
 from hotfolder.serving.guard import Guard
 from hotfolder.serving.live import Pulse
 from hotfolder.serving.requests import Requests
@@ -74,6 +74,9 @@ class Server:
             )  # fmt: skip
             self._serve(guarded, listening, "control" if trusted else "http")
         self._pulse.start()
+        threading.Thread(
+            target=uploads.remove_leftovers, args=(self._engine,), name="hotfolder-leftovers", daemon=True
+        ).start()
 
     def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
         config = uvicorn.Config(

@@ -1,0 +1,75 @@
+"""docs/api.md is right: every command in it is run, and so is the Python client; what the API has, it shows."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import Daemon, Place, jpeg, wait_for
+
+Run = Callable[[Place], Daemon]
+DOC = (Path(__file__).parents[2] / "docs/api.md").read_text()
+COMMANDS = re.findall(r"^```sh\n(.*?)^```", DOC, re.MULTILINE | re.DOTALL)
+CLIENT = re.findall(r"^```python\n(.*?)^```", DOC, re.MULTILINE | re.DOTALL)[0]
+
+
+def stands(place: Place, run: Run) -> Daemon:
+    daemon = run(place)
+    place.put("photo.jpg", jpeg(900, 700))
+    (place.base / "new.jpg").write_bytes(jpeg(300, 200, seed=1))
+    daemon.wait_metric("hotfolder_jobs_total", 1, watch="inbox", result="done")
+    return daemon
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_every_command_works(place: Place, run: Run) -> None:
+    stands(place, run)
+    job = ""
+    for command in COMMANDS:
+        here = command.replace("127.0.0.1:9766", f"127.0.0.1:{place.port}").replace("JOB", job)
+        done = subprocess.run(
+            ["bash", "-ec", here.replace("curl ", "curl -sS --fail-with-body ", 1)], check=False, cwd=place.base,
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        if "-o " not in command:
+            found = json.loads(done.stdout)
+            job = job or found.get("job_id", "")
+    assert (place.base / "small.jpg").read_bytes() == (place.out / "thumbnails/photo_thumb_small.jpg").read_bytes()
+    assert (place.inbox / "new.jpg").exists()
+
+
+def test_the_client_works(place: Place, run: Run) -> None:
+    stands(place, run)
+    text = CLIENT.replace(":9766", f":{place.port}")
+    done = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True, timeout=60)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [line[:3] for line in lines] == [
+        ["inbox:photo.jpg", "small", str(place.out / "thumbnails/photo_thumb_small.jpg")],
+        ["inbox:photo.jpg", "large", str(place.out / "thumbnails/photo_thumb_large.jpg")],
+    ]
+
+
+def test_every_call_is_shown_and_has_examples(place: Place, run: Run) -> None:
+    daemon = run(place)
+    wait_for("the server", lambda: daemon.get("/healthz"))
+    document = json.loads(daemon.get("/openapi.json"))
+    paths, schemas = document["paths"], document["components"]["schemas"]
+    elsewhere = {"/api/session", "/metrics", "/healthz", "/readyz", "/api/status", "/api/pause", "/api/resume",
+                 "/api/cache/verify", "/api/cache/gc"}  # fmt: skip
+    shown = " ".join(COMMANDS)
+    for path, methods in paths.items():
+        pattern = re.escape(path).replace(r"\{id\}", r"\w+").replace(r"\{preset\}", r"\w+")
+        known = path in elsewhere or path.startswith(("/api/hooks", "/api/library", "/api/batch"))
+        assert known or re.search(pattern + r"\b", shown), path
+        for method, operation in methods.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is not None and path.startswith("/api/image-processing"):
+                assert schemas[body["schema"]["$ref"].rpartition("/")[2]]["examples"], (method, path)
