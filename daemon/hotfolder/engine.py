@@ -196,10 +196,9 @@ class Engine:
                 log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
                 self.queue.offer(Job(name, path, Lane.BACKLOG, now, now))
 
-    def _sites(self) -> dict[int, Site | None]:
-        """All watches by id; None for one whose root is away."""
-        here = list(self.watchers.values())
-        return {each.site.id: each.site if each.condition.state != "offline" else None for each in here}
+    def _sites(self) -> dict[int, tuple[Site, bool]]:
+        """All watches by id, and whether their root is there."""
+        return {each.site.id: (each.site, each.condition.state != "offline") for each in list(self.watchers.values())}
 
     def _present(self) -> dict[int, str]:
         """Watches whose roots are there, by id."""

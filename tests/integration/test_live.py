@@ -117,3 +117,14 @@ def test_another_host_is_refused(place: Place, run: Run) -> None:
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         assert client.recv(4096).startswith(b"HTTP/1.1 403")
+
+
+def test_who_is_slow_to_say_what_it_wants_is_hung_up_on(place: Place, run: Run) -> None:
+    place.hook("import hotfolder.serving.server as server\nserver.HEAD_SECONDS = 0.4\n")
+    daemon = run(place)
+    with listen(place, "state") as live, socket.create_connection(("127.0.0.1", place.port), timeout=20) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: loc")
+        assert slow.recv(100) == b""
+        until(live, "state")
+        until(live, "state")  # a WebSocket is no request that is late
+    assert daemon.get("/healthz")

@@ -137,6 +137,9 @@ def test_a_copy_of_the_callers_own_stands_until_the_source_changes(place: Place,
     assert job["saved_bytes"] == (place.inbox / "a.jpg").stat().st_size - made["bytes"] > 0
     assert place.scan().returncode == 0
     assert (place.out / "optimized/a.jpg").stat().st_size == made["bytes"]
+    job = order(place, "images/optimize", paths=["a.jpg"])  # as the watch has it: that is what stands there then
+    assert (place.out / "optimized/a.jpg").read_bytes() == before
+    assert job["results"][0]["renditions"][0]["bytes"] == len(before)
     order(place, "images/optimize", paths=["a.jpg"], format="webp")
     assert "optimized/a.jpg.webp" in place.renditions()
     place.put("a.jpg", jpeg(900, 700, seed=5))

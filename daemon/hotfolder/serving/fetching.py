@@ -55,6 +55,7 @@ class Fetching:
         while True:
             found = await in_thread(lambda: self._open(source_id, preset))
             if isinstance(found, Found):
+                self._engine.metrics.cache_requests.labels("hit").inc()
                 return found
             left = deadline - time.monotonic()
             if left <= 0:

@@ -5,12 +5,14 @@ The control socket has mode 0600 and needs no token; it is there with `http.enab
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import socket
 import threading
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hotfolder import logs
 from hotfolder.engine import Engine
@@ -23,6 +25,8 @@ from hotfolder.serving.sessions import Sessions
 
 CONTROL = "control.sock"
 START_SECONDS = 10.0
+HEAD_SECONDS = 20.0
+"""So long may the head of a request take."""
 
 log = logs.get("serving")
 
@@ -41,6 +45,41 @@ class _Listener(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.standing.set()
+
+
+class _Impatient(H11Protocol):
+    """Whoever is slow to say what it wants is hung up on; else a few hundred of them would be all that we serve."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waits = self.cycle is None or self.cycle.response_complete
+        if self.transport.get_protocol() is not self or not waits:
+            self._stop_waiting()  # a WebSocket by now, or a request that has been read
+        elif self._late is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _hang_up(self) -> None:
+        self._late = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 class Server:
@@ -80,9 +119,9 @@ class Server:
 
     def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
         config = uvicorn.Config(
-            application, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1,
-            limit_concurrency=200, h11_max_incomplete_event_size=65_536, ws="websockets-sansio", ws_max_size=65_536,
-            ws_per_message_deflate=False,
+            application, http=_Impatient, log_config=None, access_log=False, lifespan="off",
+            timeout_graceful_shutdown=1, limit_concurrency=200, h11_max_incomplete_event_size=65_536,
+            ws="websockets-sansio", ws_max_size=65_536, ws_per_message_deflate=False,
         )  # fmt: skip
         listener = _Listener(config)
         thread = threading.Thread(

@@ -11,7 +11,7 @@ import psutil
 
 from hotfolder import __version__
 from hotfolder.engine import Engine
-from hotfolder.keeping import report
+from hotfolder.keeping import orders, report
 from hotfolder.metrics import asked
 from hotfolder.model import Lane, State
 from hotfolder.watching import condition
@@ -51,11 +51,12 @@ def stats(engine: Engine) -> dict[str, Any]:
 
 
 def pending(engine: Engine) -> int:
-    """Sources that wait for work: rows of the backlog, and fresh drops that have none yet."""
+    """What waits for work: rows of the backlog, fresh drops that have none yet, images of orders."""
     rows = report.states(engine.index.read())
     backlog = sum(n for (_, state), n in rows.items() if state is State.PENDING)
     noted = sum(watcher.intake.waiting for watcher in engine.watchers.values())
-    return backlog + engine.queue.depth(Lane.FRESH) + noted
+    ordered = sum(order.total - order.done - order.failed for order in orders.open_orders(engine.index.read()))
+    return backlog + engine.queue.depth(Lane.FRESH) + noted + ordered
 
 
 def status(engine: Engine) -> dict[str, Any]:

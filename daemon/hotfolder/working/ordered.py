@@ -78,7 +78,7 @@ def site_of(site: Site, spec: Spec) -> Site:
     return replace(
         site,
         presets=tuple(preset for preset in presets if preset.name not in site.signatures),
-        optimize=None if copy == site.optimize and not spec.output else copy,
+        optimize=copy,
         analyze=AnalyzeSpec() if spec.analyze and site.analyze is None else None,
         ordered=True,
         below=spec.output.encode("utf-8", "surrogateescape"),

@@ -79,10 +79,10 @@ class _State:
 
 
 class Orders:
-    """`sites`: the watches by id, None while their root is away. `changed` hears of each order that went on."""
+    """`sites`: the watches by id, and whether their root is there. `changed` hears of each order that went on."""
 
     def __init__(
-        self, index: Database, queue: JobQueue, sites: Callable[[], dict[int, Site | None]],
+        self, index: Database, queue: JobQueue, sites: Callable[[], dict[int, tuple[Site, bool]]],
         changed: Callable[[Order], None],
     ) -> None:  # fmt: skip
         self._index = index
@@ -209,10 +209,11 @@ class Orders:
                 page = orders.waiting(connection, order.id, self._state.fed.get(order.id, -1), room)
                 spec = Spec.from_json(order.spec)
                 for item in page:
-                    if item.watch_id in sites and sites[item.watch_id] is None:
+                    site, there = sites.get(item.watch_id, (None, True))
+                    if not there:
                         away = True
                         break  # the order waits for the root that is away
-                    self._give(item, spec, sites.get(item.watch_id))
+                    self._give(item, spec, site)
                 else:
                     left += [order] if page else []
             waiting = left
@@ -247,10 +248,10 @@ class Orders:
             outs = list(self._state.out.get(job.key, ()))
         if not outs:
             return
-        site = next((site for site in self._sites().values() if site is not None and site.name == job.watch), None)
+        site = next((site for site, _ in self._sites().values() if site.name == job.watch), None)
 
         def change(connection: sqlite3.Connection) -> list[Verdict]:
-            return [_judge(connection, site, out, outcome.result) for out in outs]
+            return [_judge(connection, site, out, outcome) for out in outs]
 
         self._index.write(change).add_done_callback(lambda done: self._judged(job.key, outs, done))
 
@@ -290,15 +291,15 @@ class Orders:
         self._tell(order)
 
 
-def _judge(connection: sqlite3.Connection, site: Site | None, out: Out, result: Result) -> Verdict:
+def _judge(connection: sqlite3.Connection, site: Site | None, out: Out, outcome: Outcome) -> Verdict:
     """On the index's writer, after the job's own change."""
     item = out.item
     row = sources.find(connection, item.watch_id, item.path)
-    if site is None or out.error is not None or result is Result.GONE:
+    if site is None or out.error is not None or outcome.result is Result.GONE:
         out.error = out.error or SourceError(Reason.NOT_FOUND, "there is no such image")
         return _end(connection, site, out, None, None)
-    if row is None or row.state is State.PENDING:
-        return Verdict(out)  # it waits in the backlog, or until it is whole: another job ends it
+    if outcome.result is Result.CHANGED or row is None or row.state is State.PENDING:
+        return Verdict(out)  # it is looked at again when it is whole, or waits in the backlog: another job ends it
     if row.state is not State.DONE:
         out.error = _failure(connection, row)
         return _end(connection, site, out, None, None)
@@ -306,11 +307,12 @@ def _judge(connection: sqlite3.Connection, site: Site | None, out: Out, result: 
     record = listing.record(connection, row.id) if out.spec.analyze else None
     if _is_complete(site, out.spec, made, record):
         return _end(connection, site, out, row, made, record)
-    out.tries += 1
+    reason = outcome.reason if outcome.result is Result.RETRIED else None
+    out.tries += reason is None or not reason.innocent
     if out.tries >= TRIES:
-        out.error = SourceError(Reason.INTERNAL, "it could not be made; the log says why")
+        out.error = SourceError(reason or Reason.INTERNAL, outcome.message or "it could not be made; the log says why")
         return _end(connection, site, out, None, None)
-    return Verdict(out, again_in=RETRY_SECONDS if result is Result.RETRIED else 0.0)
+    return Verdict(out, again_in=0.0 if reason is None else RETRY_SECONDS)
 
 
 def _is_complete(site: Site, spec: Spec, made: dict[str, Made], record: dict[str, Any] | None) -> bool:
