@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from hotfolder.imaging import Limits, Plan, Rendered, open_image, render
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
@@ -25,6 +25,20 @@ def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
 def noise(width: int, height: int, channels: int = 3) -> Image.Image:
     """What no encoder can make small."""
     return Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width, channels), dtype=np.uint8))
+
+
+def scene(seed: int, width: int = 1600, height: int = 1200) -> Image.Image:
+    """Shapes of many sizes and brightnesses with hard edges, as things before one another have them."""
+    chance = np.random.default_rng(seed)
+    image = Image.new("RGB", (2 * width, 2 * height), (120, 110, 90))
+    draw = ImageDraw.Draw(image)
+    for _ in range(120):
+        x, y = int(chance.integers(0, 2 * width)), int(chance.integers(0, 2 * height))
+        r = int(chance.gamma(2, 60)) + 8
+        colour = tuple(chance.integers(30, 220, 3).tolist())
+        shape = draw.ellipse if chance.random() < 0.5 else draw.rectangle
+        shape((x - r, y - r, x + r, y + int(r * chance.uniform(0.4, 1.6))), fill=colour)
+    return image.resize((width, height), Image.Resampling.BOX)
 
 
 def corner(width: int = 200, height: int = 100) -> Image.Image:

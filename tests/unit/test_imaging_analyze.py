@@ -12,28 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 
 from hotfolder.imaging import Limits, Record, analyze_bytes, measure
 from hotfolder.imaging.record import BLURRED_BELOW
 from hotfolder.presets import AnalyzeSpec
-from tests.unit.imaging import encoded
+from tests.unit.imaging import encoded, scene
 
 ALL = AnalyzeSpec(gps=True)
-
-
-def scene(seed: int, width: int = 1600, height: int = 1200) -> Image.Image:
-    """Shapes of many sizes and brightnesses with hard edges, as things before one another have them."""
-    chance = np.random.default_rng(seed)
-    image = Image.new("RGB", (2 * width, 2 * height), (120, 110, 90))
-    draw = ImageDraw.Draw(image)
-    for _ in range(120):
-        x, y = int(chance.integers(0, 2 * width)), int(chance.integers(0, 2 * height))
-        r = int(chance.gamma(2, 60)) + 8
-        colour = tuple(chance.integers(30, 220, 3).tolist())
-        shape = draw.ellipse if chance.random() < 0.5 else draw.rectangle
-        shape((x - r, y - r, x + r, y + int(r * chance.uniform(0.4, 1.6))), fill=colour)
-    return image.resize((width, height), Image.Resampling.BOX)
 
 
 def noisy(image: Image.Image, deviation: float) -> Image.Image:

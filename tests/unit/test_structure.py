@@ -13,7 +13,7 @@ import hotfolder
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",), ("presets", "model"), ("logs", "metrics", "events", "mounts", "systemd"), ("config",),
-    ("imaging",), ("keeping",), ("working",),
+    ("imaging",), ("keeping",), ("working", "library"),
     ("telling", "watching", "hooks"), ("wiring", "health"), ("engine",), ("serving",), ("daemon",), ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hotfolder import __version__
-from hotfolder.cli import cache, config, failures, hold, hooks, process, run, scan, status, why
+from hotfolder.cli import analyze, cache, config, failures, hold, hooks, process, run, scan, status, why
 
 
 def _version(wanted: bool) -> None:
@@ -39,6 +39,9 @@ def build() -> typer.Typer:
     app.command("presets")(process.presets)
     app.command("status")(status.status)
     app.command("why")(why.why)
+    app.command("analyze")(analyze.analyze)
+    app.command("duplicates")(analyze.duplicates)
+    app.command("blurred")(analyze.blurred)
     app.add_typer(failures.app, name="failures")
     app.add_typer(hooks.app, name="hooks")
     app.add_typer(cache.app, name="cache")

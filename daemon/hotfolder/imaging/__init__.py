@@ -6,7 +6,7 @@ from hotfolder.imaging.formats import LENIENT, decoders, installed_extras, is_ho
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.record import Record
-from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes
+from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes, small_jpeg
 
 __all__ = [
     "LENIENT",
@@ -27,5 +27,6 @@ __all__ = [
     "render",
     "render_parts",
     "sizes",
+    "small_jpeg",
     "sniff",
 ]

@@ -181,7 +181,8 @@ def _camera(make: object, model: object) -> str | None:
     maker, name = _text(make), _text(model)
     if maker is None or name is None:
         return name or maker
-    if name.lower().startswith(maker.split()[0].lower()):
+    words = name.lower().split()
+    if any(word in words for word in maker.lower().replace(",", " ").split() if len(word) > 2):
         return name
     return f"{maker} {name}"[:TEXT_MAX]
 

@@ -6,6 +6,7 @@ None says that the file does not tell it, or that this part of the analysis is s
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 
@@ -16,6 +17,20 @@ BLANK_BELOW = 0.02
 
 JUDGED_FROM = 64
 """Pixels of the shorter side from which on sharpness says something."""
+
+
+CAMERA_CLASSES = ("phone", "action", "camera", "unknown")
+_CLASSES = (
+    ("action", re.compile(r"\b(?:gopro|hero\d|dji|insta360|parrot|bushnell|sp360)", re.IGNORECASE)),
+    (
+        "phone",
+        re.compile(
+            r"\b(?:iphone|ipad|ipod|pixel|nexus|huawei|honor|xiaomi|redmi|poco|oneplus|oppo|vivo|realme|motorola|nokia|htc"
+            r"|lge?|blackberry|fairphone|xperia|galaxy|samsung (?:sm|gt|sch|sgh|sph|shv)-|(?:sm|gt)-[a-z]\d)",
+            re.IGNORECASE,
+        ),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +85,13 @@ class Record:
     @property
     def blank(self) -> bool:
         return self.contrast is not None and self.contrast < BLANK_BELOW
+
+    @property
+    def camera_class(self) -> str:
+        """``phone``, ``action``, ``camera``, or ``unknown`` where the file names no maker."""
+        if not self.camera:
+            return "unknown"
+        return next((kind for kind, pattern in _CLASSES if pattern.search(self.camera)), "camera")
 
     def to_json(self) -> str:
         """Compact, and the same text for the same record."""

@@ -5,6 +5,7 @@ What is written goes into files that the caller opens; names, folders and their 
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from hotfolder.imaging.decode import Limits, Opened, decode, open_image
 from hotfolder.imaging.encode import encode
 from hotfolder.imaging.plan import Plan, Step
 from hotfolder.imaging.record import Record
-from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec
+from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec, Preset
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
@@ -185,3 +186,12 @@ class _Pictures:
                 self._made[name], self._icc[name] = picture, icc
                 self.notes |= {note} if note else set()
         return self._made[name]
+
+
+def small_jpeg(data: bytes, name: bytes, side: int, limits: Limits | None = None) -> bytes:
+    """A thumbnail of at most `side` pixels as bytes, for a page. Raises SourceError, MissingExtra."""
+    preset = Preset("small", side, side, quality=75)
+    with tempfile.TemporaryFile() as file:
+        render(open_image(data, limits or Limits(), name), Plan((preset,)), ("small",), lambda _: file)
+        file.seek(0)
+        return file.read()
