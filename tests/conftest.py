@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import Daemon, Place
+from tests.receiver import Receiver
 
 
 @pytest.fixture
@@ -29,3 +30,11 @@ def run() -> Iterator[Callable[[Place], Daemon]]:
     yield start
     for daemon in started:
         daemon.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """The other end of a hook's address."""
+    receiver = Receiver()
+    yield receiver
+    receiver.close()

@@ -1,3 +1,35 @@
-"""hotfolder: drop an image into a folder; a moment later every rendition you need is there, and it stays right."""
+"""hotfolder: drop an image into a folder; a moment later every rendition you need is there, and it stays right.
+
+The library face is `render`, `batch`, `open_index`, `Preset` and `OptimizeSpec`; see docs/library.md. Importing the
+package costs nothing: what is asked for is imported then.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hotfolder.errors import HotfolderError, MissingExtra, SourceError
+    from hotfolder.face import batch, open_index, render
+    from hotfolder.presets import OptimizeSpec, Preset
 
 __version__ = "0.1.0"
+__all__ = ["HotfolderError", "MissingExtra", "OptimizeSpec", "Preset", "SourceError", "batch", "open_index", "render"]
+
+_HOMES = {
+    "errors": ("HotfolderError", "MissingExtra", "SourceError"),
+    "face": ("batch", "open_index", "render"),
+    "presets": ("OptimizeSpec", "Preset"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"hotfolder.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -14,6 +14,7 @@ from hotfolder.config import Config
 from hotfolder.events import Bus
 from hotfolder.health import Health
 from hotfolder.hooks.courier import Couriers
+from hotfolder.keeping import history
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.epochs import Epochs
 from hotfolder.keeping.inflight import InFlight, boot_id
@@ -23,7 +24,7 @@ from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.presets import OPTIMIZED
 from hotfolder.telling import Teller
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working import recovery, sizing
+from hotfolder.working import courtesy, recovery, sizing
 from hotfolder.working.claims import Claims
 from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
 from hotfolder.working.ends import Ends
@@ -41,6 +42,9 @@ from hotfolder.working.ranked import Rank
 from hotfolder.working.renames import Renames
 from hotfolder.working.site import Site
 from hotfolder.working.suspects import Line, Suspects
+
+NOTED_IMAGES = 100
+"""After so many images their cost is noted; an orderly end notes the rest."""
 
 log = logs.get("daemon")
 
@@ -67,6 +71,7 @@ class Engine:
         self.mount_changes = mounts.Changes()
         self.health = Health(self.index)
         self.free_space = mounts.FreeSpace()
+        self._noted = self.teller.counts
 
     def _bounds(self) -> tuple[int, int, int]:
         wanted = self.config.pool.workers
@@ -220,6 +225,9 @@ class Engine:
         watcher = self.watchers.get(job.watch)
         if watcher is not None and (watcher.site.id, job.path) in self.suspects:
             self.line.add(job)
+        elif job.lane is Lane.BACKLOG and self.live:  # whoever scans without a daemon waits for it
+            with courtesy.modest():
+                self.processor.run(job)
         else:
             self.processor.run(job)
 
@@ -240,10 +248,20 @@ class Engine:
             for watcher in self.watchers.values():
                 watcher.mounts_changed()
         self.holds.check()
+        if self.teller.counts.since(self._noted).made >= NOTED_IMAGES:
+            self._note_pace()
         for watcher in self.watchers.values():
             watcher.check(self.index.problem, self.pool.size)
         self.isolation.children.trim()
         self.metrics.workers.labels("stuck").set(self.isolation.stuck)
+
+    def _note_pace(self) -> None:
+        """What was made since the last time, and the seconds that it took, for dry runs."""
+        counts = self.teller.counts
+        since = counts.since(self._noted)
+        if since.made:
+            self._noted = counts
+            self.index.write(lambda c: history.note(c, since.seconds, since.bytes_in))
 
     def adjust_pool(self, cpu_share: float, memory_share: float) -> None:
         """Grow or shrink between the bounds, by what waits and what is used."""
@@ -291,6 +309,7 @@ class Engine:
         self.desk.oversight.stop()
         self.memory.close()
         self.epochs.stop()
+        self._note_pace()
         self.index.close()
         if ended:
             self.inflight.close()

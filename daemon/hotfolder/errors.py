@@ -21,6 +21,8 @@ class Exit(IntEnum):
     USAGE = 2
     CANNOT_START = 3
     STOPPED_EARLY = 4
+    TIMEOUT = 124
+    """`wait` alone; the status of timeout(1)."""
 
 
 class Reason(StrEnum):

@@ -90,6 +90,27 @@ def test_a_full_output(tmp_path: Path, run: Run, small_disk: Callable[[str], Pat
     assert daemon.stop() == 0
 
 
+def test_below_min_free_nothing_new_is_made(tmp_path: Path, run: Run, small_disk: Callable[[str], Path]) -> None:
+    """There would be room for these renditions: it is left to others."""
+    place = Place(tmp_path, "limits: {min_free: 6MB}")
+    disk = small_disk("out")
+    daemon = run(place)
+    place.put("first.jpg", jpeg(300, 200))
+    daemon.wait_renditions(place.of("first.jpg"))
+    made = {name: (place.out / name).read_bytes() for name in place.renditions()}
+    (disk / BALLAST).write_bytes(bytes(7_000_000))
+    place.put("second.jpg", jpeg(300, 200, 2))
+    wait_for("word of it", lambda: "limits.min_free" in str(unready(daemon)), context=daemon.text)
+    assert daemon.metric("hotfolder_watch_state", state="degraded", watch="inbox") == 1
+    assert place.cli("status", "--once").returncode == 1
+    assert place.renditions() == made.keys() | {BALLAST}
+    assert {name: (place.out / name).read_bytes() for name in made} == made
+    (disk / BALLAST).unlink()
+    daemon.wait_renditions(place.of("first.jpg") | place.of("second.jpg"))
+    wait_for("ready again", lambda: unready(daemon) == {}, context=daemon.text)
+    assert place.failures() == []
+
+
 def test_an_output_that_turns_read_only(tmp_path: Path, run: Run, small_disk: Callable[[str], Path]) -> None:
     place = Place(tmp_path)
     disk = small_disk("out")

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import http.server
 import json
+import re
 import signal
 import stat
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers import Daemon, Place, environment, free_port, jpeg, wait_for
+from tests.receiver import Receiver
 
 Run = Callable[[Place], Daemon]
 SMALL = "    presets: [small]\n    optimize: {enabled: false}"
@@ -48,7 +48,7 @@ def recorder(place: Place, extra: str = "") -> Path:
 
 def told(place: Place) -> list[dict[str, Any]]:
     path = place.base / "told"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text().rpartition("\n")[0].splitlines()] if path.exists() else []
 
 
 def wait_told(place: Place, daemon: Daemon, count: int) -> list[dict[str, Any]]:
@@ -56,46 +56,6 @@ def wait_told(place: Place, daemon: Daemon, count: int) -> list[dict[str, Any]]:
         f"{count} deliveries", lambda: len(told(place)) >= count, context=lambda: f"{told(place)}\n{daemon.text()}"
     )
     return told(place)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    receiver = Receiver()
-    yield receiver
-    receiver.close()
-
-
-class Receiver:
-    """An HTTP server that keeps what it is sent; `answers` are given first, then 204."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, dict[str, str], bytes]] = []
-        self.answers: list[int] = []
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                outer.got.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-                status = outer.answers.pop(0) if outer.answers else 204
-                self.send_response(status)
-                if status in (301, 302, 307):
-                    self.send_header("Location", f"http://127.0.0.1:{outer.port}/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_port
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(5)
 
 
 def test_a_program_is_told_of_ready_failed_removed_and_renamed(
@@ -280,3 +240,54 @@ def test_a_moved_folder_is_told_in_one_word(place: Place, run: Run) -> None:
     moved = wait_told(place, daemon, 4)[3]
     assert (moved["event"], moved["watches"]) == ("resync", ["inbox"])
     assert str(place.inbox / "new") in moved["message"]
+
+
+def test_a_record_that_is_made_anew_is_no_news(place: Place) -> None:
+    record = recorder(place)
+    hook = f"hooks: [{{name: tell, events: [ready], run: [{record}]}}]"
+    place.configure(hook, f"{SMALL}\n    analyze: {{gps: true}}")
+    place.put("a.jpg", jpeg())
+    assert place.scan().returncode == 0
+    assert len(told(place)) == 1
+    place.configure(hook, f"{SMALL}\n    analyze: {{gps: false}}")
+    assert place.scan().returncode == 0
+    assert len(told(place)) == 1
+    place.configure(hook, "    presets: [small, medium]\n    optimize: {enabled: false}")
+    assert place.scan().returncode == 0
+    assert [len(each["renditions"]) for each in told(place)] == [1, 2]
+
+
+def test_the_alert_speaks_of_series_that_are_there(place: Place, run: Run) -> None:
+    alerts = (Path(__file__).parents[2] / "packaging/prometheus/alerts.yml").read_text()
+    name, results = re.findall(r'increase\((hotfolder_hook_\w+)\{result=~"([\w|]+)"\}', alerts)[0]
+    place.configure("hooks: [{name: tell, events: [ready], run: ['true']}]", SMALL)
+    shown = run(place).get("/metrics").decode()
+    for result in results.split("|"):
+        assert f'{name}{{hook="tell",result="{result}"}} 0.0' in shown
+
+
+def test_hooks_come_and_go_with_the_configuration(place: Place, run: Run) -> None:
+    place.configure("hooks: [{name: tell, events: [ready], run: [/no/such/program]}]", SMALL)
+    refused = place.cli("run")
+    assert (refused.returncode, "/no/such/program does not exist" in refused.stderr) == (2, True), refused.stderr
+    place.configure(watch=SMALL)
+    daemon = run(place)
+    record = recorder(place)
+    place.configure(f"hooks: [{{name: tell, events: [ready], run: [{record}]}}]", SMALL)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_applied")
+    place.put("a.jpg", jpeg())
+    wait_told(place, daemon, 1)
+    place.configure(f"hooks: [{{name: other, events: [ready], url: 'http://127.0.0.1:{free_port()}/'}}]", SMALL)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_applied", 2)
+    place.put("b.jpg", jpeg(seed=2))
+    daemon.wait_log("hook_failed")
+    place.configure("hooks: [{name: tell, events: [ready], run: [/no/such/program]}]", SMALL)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_not_applied")
+    place.configure(watch=SMALL)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("deliveries_forgotten")
+    assert json.loads(daemon.get("/healthz"))["status"] == "ok"
+    assert len(told(place)) == 1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import Place, jpeg
+from tests.helpers import Daemon, Place, jpeg
 
 
 def old(path: Path) -> Path:
@@ -189,6 +191,7 @@ def test_paths_and_dry_run(place: Place) -> None:
     place.put("x/a.jpg", jpeg())
     place.put("y/b.jpg", jpeg(seed=1))
     dry = place.scan("--dry-run")
+    assert "about" not in dry.stdout  # nothing was made yet that it could go by
     assert "2 sources, 2 to make (14 renditions" in dry.stdout
     assert place.renditions() == set()
     assert place.scan("inbox/x").returncode == 0
@@ -196,6 +199,32 @@ def test_paths_and_dry_run(place: Place) -> None:
     assert place.scan("inbox/y/b.jpg").returncode == 0
     assert len(place.renditions()) == 14
     assert place.scan("/etc/hostname").returncode == 2
+    assert place.scan("--dry-run", "/etc/hostname").returncode == 2
+
+
+@pytest.mark.parametrize("living", [True, False])
+def test_a_dry_run_is_costed_by_what_was_made_before(
+    place: Place, run: Callable[[Place], Daemon], living: bool
+) -> None:
+    for number in range(4):
+        place.put(f"old/{number}.jpg", jpeg(600, 400, seed=number))
+    assert place.scan().returncode == 0
+    for number in range(8):
+        place.put(f"new/{number}.jpg", jpeg(600, 400, seed=10 + number))
+    if living:
+        place.cli("pause")
+        run(place)
+    said = place.scan("--dry-run", "inbox/new").stdout
+    assert "8 sources, 8 to make (56 renditions" in said
+    number, unit = re.findall(r"about ([\d.]+) (kB|MB) to write, [\d.]+ s", said)[0]
+    expected = float(number) * {"kB": 1e3, "MB": 1e6}[unit]
+    assert "0 to make" in place.scan("--dry-run", "inbox/old/1.jpg").stdout
+    if living:
+        place.cli("resume")
+    done = place.scan("inbox/new")
+    assert done.returncode == 0, done.stderr
+    written = sum(path.stat().st_size for path in place.out.rglob("new/*"))
+    assert written / 1.5 < expected < written * 1.5
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/bin/mount"), reason="needs to mount a small tmpfs")

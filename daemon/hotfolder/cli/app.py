@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from hotfolder import __version__
-from hotfolder.cli import analyze, cache, config, failures, hold, hooks, process, run, scan, status, why
+from hotfolder.cli import (
+    analyze,
+    cache,
+    config,
+    events,
+    failures,
+    hold,
+    hooks,
+    process,
+    run,
+    scan,
+    status,
+    wait,
+    why,
+)  # fmt: skip
 
 
 def _version(wanted: bool) -> None:
@@ -38,6 +52,8 @@ def build() -> typer.Typer:
     app.command("resume")(hold.resume)
     app.command("presets")(process.presets)
     app.command("status")(status.status)
+    app.command("events")(events.events)
+    app.command("wait")(wait.wait)
     app.command("why")(why.why)
     app.command("analyze")(analyze.analyze)
     app.command("duplicates")(analyze.duplicates)

@@ -42,6 +42,8 @@ def process(
     config: ConfigOption = None,
 ) -> None:
     """Make renditions of single files: DIR/<name><suffix>.<ext> and DIR/optimized/<file name>. Keeps no index."""
+    from hotfolder.face import render
+
     known, optimize = _known(config)
     for name in preset or ():
         if name not in known:
@@ -50,7 +52,8 @@ def process(
     failed = 0
     for file in files:
         try:
-            _process(file, to, chosen, None if preset else optimize)
+            done = render(file, to, presets=chosen, optimize=None if preset else optimize)
+            typer.echo(f"{file}: {sum(each.path is not None for each in done.files)} renditions")
         except (SourceError, MissingExtra) as error:
             failed += 1
             typer.echo(f"hotfolder: {file}: {error}", err=True)
@@ -58,32 +61,3 @@ def process(
             failed += 1
             typer.echo(f"hotfolder: {error.filename or file}: {error.strerror}", err=True)
     raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
-
-
-def _process(file: str, to: str, presets: list[Preset], optimize: OptimizeSpec | None) -> None:
-    from hotfolder import imaging
-    from hotfolder.errors import Reason
-    from hotfolder.keeping import atomic, layout
-    from hotfolder.keeping.layout import OPTIMIZED_FOLDER, Target
-
-    limits = imaging.Limits()
-    with open(file, "rb") as opened_file:
-        data = opened_file.read(limits.max_bytes + 1)
-    if len(data) > limits.max_bytes:
-        raise SourceError(Reason.TOO_MANY_BYTES, f"it has more than {limits.max_bytes} bytes")
-    name = os.fsencode(os.path.basename(file))
-    targets = {}
-    for target in layout.targets(name, presets, optimize):
-        area = OPTIMIZED_FOLDER if target.area == OPTIMIZED_FOLDER else b""
-        targets[target.preset] = Target(target.preset, area, target.name)
-    plan = imaging.Plan(tuple(presets), optimize)
-    opened = imaging.open_image(data, limits, name)
-    os.makedirs(to, exist_ok=True)
-    output_fd = atomic.open_root(to)
-    try:
-        with atomic.Staging(output_fd, b"", mode=0o644, dir_mode=0o755, fsync=False) as staging:
-            rendered = imaging.render(opened, plan, plan.names(), lambda each: staging.create(targets[each]))
-            staging.publish({})
-    finally:
-        os.close(output_fd)
-    typer.echo(f"{file}: {len([each for each in rendered.outputs if each.note != 'kept'])} renditions")

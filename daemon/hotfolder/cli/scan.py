@@ -56,7 +56,7 @@ def scan(
         "adopt": adopt,
     }  # fmt: skip
     if dry_run:
-        raise typer.Exit(_dry_run(found.config, watch, verify))
+        raise typer.Exit(_dry_run(found.config, body))
     control = Control(found.config)
     began = time.monotonic()
     if control.alive():
@@ -100,7 +100,7 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
         job = _follow(lambda: requests.job(job_id) or {}, stop)
         quarantined = len(requests.failures())
         if not caught:
-            engine.couriers.deliver_now()
+            engine.couriers.deliver_now(stop)
     if caught:
         _say_summary(job, 0.0)
         sys.exit(128 + caught[0])
@@ -157,19 +157,30 @@ def _status(job: dict[str, Any], *, strict: bool, quarantined: int) -> int:
     return Exit.FAILED_IMAGES if found["failed"] or (strict and quarantined) else Exit.OK
 
 
-def _dry_run(config: Config, watch: str | None, verify: bool) -> int:
+def _dry_run(config: Config, body: dict[str, Any]) -> int:
     """How many, how many bytes, and about how long by what the index remembers; nothing is changed but the state."""
-    from hotfolder.watching.reconcile import Reconcile
+    from hotfolder.serving.estimate import estimate
 
-    with local_engine(config) as engine:
-        for name, watcher in engine.watchers.items():
-            if watch in (None, name):
-                walk = Reconcile(engine.index, watcher.site, watcher.rules, verify=verify, dry=True)
-                found = walk.run()
-                to_do = found.new + found.changed
-                renditions = to_do * len(watcher.site.signatures)
-                typer.echo(
-                    f"{name}: {found.sources} sources, {to_do} to make ({renditions} renditions from "
-                    f"{show_size(found.to_read)}), {found.vanished} missing"
-                )
-    return Exit.OK
+    control = Control(config)
+    asked = {key: body[key] for key in ("watch", "paths", "verify")}
+    if control.alive():
+        found = control.call("POST", "/api/estimate", asked, timeout=None)
+    else:
+        with local_engine(config) as engine:
+            found = estimate(engine, **asked)
+    for each in found:
+        typer.echo(
+            f"{each['watch']}: {each['sources']} sources, {each['to_make']} to make ({each['renditions']} renditions "
+            f"from {show_size(each['bytes_in'])}), {each['missing']} missing"
+        )
+        if each["to_make"] and each["bytes_out"] is not None and each["seconds"] is not None:
+            typer.echo(f"  about {show_size(each['bytes_out'])} to write, {_show_seconds(each['seconds'])}")
+        if each["problem"]:
+            typer.echo(f"hotfolder: {each['problem']}", err=True)
+    return Exit.STOPPED_EARLY if any(each["problem"] for each in found) else Exit.OK
+
+
+def _show_seconds(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -88,21 +88,20 @@ class Courier:
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Begin no more deliveries; `stop` waits."""
+        """Begin no more deliveries; the one under way goes on."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
-    def stop(self, timeout: float) -> None:
-        """Let the one under way end within `timeout` seconds; one that is broken off is repeated at the next start."""
-        self.end()
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
-            self._abort.set()
-            self._thread.join(running.GRACE_SECONDS + 1.0)
+    def abort(self) -> None:
+        """Break off the one under way; it is repeated at the next start."""
+        self._abort.set()
 
-    def join(self) -> None:
-        self._thread.join()
+    def join(self, timeout: float) -> bool:
+        """Whether its thread has ended within so many seconds."""
+        if self._thread.ident is not None:
+            self._thread.join(max(0.0, timeout))
+        return not self._thread.is_alive()
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
@@ -141,10 +140,12 @@ class Courier:
 
     def _note(self, delivery: Delivery, answer: Answer, seconds: float) -> None:
         tries = delivery.tries + 1
-        keys: dict[str, object] = {
-            "hook": self.hook.name, "on": delivery.event, "delivery": delivery.delivery, "tries": tries,
-            "seconds": seconds,
-        }  # fmt: skip
+        keys: dict[str, object] = {"hook": self.hook.name, "on": delivery.event}
+        if delivery.watch:
+            keys["watch"] = delivery.watch
+        if delivery.path:
+            keys["path"] = delivery.path
+        keys |= {"delivery": delivery.delivery, "tries": tries, "seconds": seconds}
         if answer.output:
             keys["output"] = answer.text
         results = self._metrics.hook_deliveries
@@ -231,20 +232,26 @@ class Couriers:
         for courier in self._couriers:
             courier.start()
 
-    def deliver_now(self) -> None:
+    def deliver_now(self, stopped: threading.Event) -> None:
         """Without a daemon: close what was collected, try what is due, leave what has to wait to the next run."""
         for courier in self._couriers:
             courier.start(once=True)
         for courier in self._couriers:
-            courier.join()
+            while not courier.join(0.2) and not stopped.is_set():
+                pass
 
     def kick(self, watch: str) -> None:
         for courier in self._couriers:
             courier.kick(watch)
 
     def stop(self, timeout: float) -> None:
+        """Let what is under way end within `timeout` seconds, then break it off."""
         deadline = time.monotonic() + timeout
         for courier in self._couriers:
             courier.end()
         for courier in self._couriers:
-            courier.stop(max(0.0, deadline - time.monotonic()))
+            courier.join(deadline - time.monotonic())
+            courier.abort()
+        deadline = time.monotonic() + running.GRACE_SECONDS + 1.0
+        for courier in self._couriers:
+            courier.join(deadline - time.monotonic())

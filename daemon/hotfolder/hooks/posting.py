@@ -76,7 +76,7 @@ def _read(answer: BaseHTTPResponse, deadline: float) -> bytes:
     """As much of the answer as is kept; one that drips ends with its time."""
     kept = bytearray()
     while len(kept) < ANSWER_MOST and time.monotonic() < deadline:
-        chunk = answer.read1(min(4096, ANSWER_MOST - len(kept)))
+        chunk = answer.read1(min(4096, ANSWER_MOST - len(kept)), decode_content=False)
         if not chunk:
             break
         kept += chunk
@@ -87,12 +87,12 @@ def _why(error: Exception) -> str:
     import urllib3
 
     match error:
-        case urllib3.exceptions.TimeoutError():
-            return "no answer in time"
         case urllib3.exceptions.SSLError():
             return "its certificate is not trusted, or it speaks no TLS"
         case urllib3.exceptions.NameResolutionError():
             return "its name is not known"
-        case urllib3.exceptions.NewConnectionError():
+        case urllib3.exceptions.NewConnectionError():  # is one of urllib3's timeouts, too
             return "no connection"
+        case urllib3.exceptions.TimeoutError():
+            return "no answer in time"
     return type(error).__name__

@@ -57,8 +57,9 @@ def run(command: Sequence[str], body: str, tries: int, timeout: float, abort: th
                 command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
                 env=environment(json.loads(body), tries), start_new_session=True,
             )  # fmt: skip
-    except OSError as error:
-        return Answer(f"{command[0]} cannot be run: {os.strerror(error.errno or 0)}")
+    except (OSError, ValueError) as error:
+        why = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+        return Answer(f"{command[0]} cannot be run: {why}")
     with process:
         assert process.stdout is not None
         output, problem = _follow(process, process.stdout, time.monotonic() + timeout, abort)

@@ -26,7 +26,7 @@ MOST_DEAD = 1_000
 LONGEST_PAUSE = 3600.0
 """Seconds; no delivery is put off for longer. A moment further away was noted by a clock that has been set back."""
 
-_COLUMNS = "id, delivery, hook, event, watch, body, tries, created_at, next_at, problem"
+_COLUMNS = "id, delivery, hook, event, watch, path, body, tries, created_at, next_at, problem"
 _NEXT = f"""
     SELECT {_COLUMNS} FROM outbox o
     WHERE hook = ? AND state = 'waiting' AND (next_at <= ? OR next_at > ?) AND NOT EXISTS (
@@ -59,6 +59,7 @@ class Delivery:
     hook: str
     event: str
     watch: str
+    path: bytes
     body: str
     tries: int
     created_at: float

@@ -16,7 +16,20 @@ from hotfolder import __version__
 from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.model import Lane
-from hotfolder.serving import errors, hooks, live, naming, orders, sessions, sources, state, static, uploads
+from hotfolder.serving import (
+    errors,
+    estimate,
+    hooks,
+    live,
+    naming,
+    orders,
+    sessions,
+    sources,
+    state,
+    static,
+    uploads,
+    waiting,
+)  # fmt: skip
 from hotfolder.serving.files import in_thread
 from hotfolder.serving.requests import Requests
 from hotfolder.serving.sessions import Sessions
@@ -76,6 +89,8 @@ def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastA
     app.include_router(orders.router(engine, requests))
     app.include_router(uploads.router(engine))
     live.add(app, engine.events)
+    waiting.add(app, engine)
+    estimate.add(app, engine)
     return app
 
 

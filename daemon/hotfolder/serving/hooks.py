@@ -62,7 +62,7 @@ def test(hook: Hook) -> dict[str, Any]:
     """Deliver an event of the kind `test` now, outside of the outbox: {ok, problem, output, seconds}."""
     now, id_ = time.time(), secrets.token_hex(8)
     body = {"id": id_, "event": TEST, "hook": hook.name, "at": rfc3339(now), "watch": None}
-    delivery = Delivery(0, id_, hook.name, TEST, "", json.dumps(body), 0, now, 0.0, "")
+    delivery = Delivery(0, id_, hook.name, TEST, "", b"", json.dumps(body), 0, now, 0.0, "")
     began = time.monotonic()
     answer = courier.deliver(hook, delivery, threading.Event())
     seconds = round(time.monotonic() - began, 3)

@@ -103,13 +103,15 @@ class Done:
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         place = folders.place(connection, folder_id)
+        known = connection.execute("SELECT hash FROM source WHERE id = ?", (source_id,)).fetchone()[0]
         _keep_analysis(connection, self.site, source_id, self.record)
         for preset in self.stale:
             sources.drop_rendition(connection, source_id, preset)
         for made in self.made:
             sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, self.epoch)
         sources.settle(connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time())
-        announcing.ready(connection, self.site, source_id, self.path)
+        if self.made or known != self.version.hash:  # a record that is made anew is no news
+            announcing.ready(connection, self.site, source_id, self.path)
         return source_id
 
 

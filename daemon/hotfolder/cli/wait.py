@@ -1,0 +1,102 @@
+"""`hotfolder wait PATH…`: until all renditions of these images are there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded
+from hotfolder.config import units
+from hotfolder.errors import Exit, UsageError
+from hotfolder.keeping.layout import is_image_name
+
+PAGE = 1000
+"""Paths in one question (the server's bound)."""
+LONGEST_QUESTION = 10.0
+
+
+def _duration(text: str | None) -> float | None:
+    try:
+        return None if text is None else units.duration(text)
+    except ValueError as error:
+        raise UsageError(f'--timeout: "{text}" {error}') from None
+
+
+def wait(
+    paths: Annotated[list[str], typer.Argument(help="Images, or folders of them, below a watched root.")],
+    config: ConfigOption = None,
+    timeout: Annotated[str | None, typer.Option("--timeout", help="Such as 30s; default: as long as it takes.")] = None,
+    as_json: JsonOption = False,
+    zero: Annotated[bool, typer.Option("-0", help="End each path by a NUL.")] = False,
+) -> None:
+    """Wait until all renditions of these images are there, and print them.
+
+    Exit status 1: one of them failed; 124: the time was over before; 3: no daemon runs.
+    """
+    seconds = _duration(timeout)
+    deadline = None if seconds is None else time.monotonic() + seconds
+    control = Control(loaded(config).config)
+    named = [os.path.abspath(path) for path in paths]
+    wanted = list(dict.fromkeys(each for path in named for each in _images(path)))
+    found = dict(zip(wanted, _ask(control, wanted, deadline), strict=True))
+    for path in [path for path in found if path not in named and _is_ignored(found[path])]:
+        del found[path]
+    if as_json:
+        typer.echo(json.dumps(list(found.values()), indent=2))
+    else:
+        _print(found.values(), b"\0" if zero else b"\n")
+    for path, each in found.items():
+        if each["state"] != "ready":
+            why = "it is not ready yet" if each["error"] is None else each["error"]["message"]
+            typer.echo(f"hotfolder: {path}: {why}", err=True)
+    states = {each["state"] for each in found.values()}
+    if "failed" in states:
+        raise typer.Exit(Exit.FAILED_IMAGES)
+    raise typer.Exit(Exit.TIMEOUT if "waiting" in states else Exit.OK)
+
+
+def _is_ignored(found: dict[str, Any]) -> bool:
+    return found["error"] is not None and found["error"]["reason"] == "ignored"
+
+
+def _images(path: str) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        yield from (os.path.join(folder, name) for name in sorted(names) if is_image_name(os.fsencode(name)))
+
+
+def _ask(control: Control, paths: list[str], deadline: float | None) -> list[dict[str, Any]]:
+    """Until none waits or the time is over; the answers in the order of the paths."""
+    found: dict[str, dict[str, Any]] = {}
+    for begin in range(0, len(paths), PAGE):
+        page = paths[begin : begin + PAGE]
+        while page:
+            left = (
+                LONGEST_QUESTION if deadline is None else max(0.0, min(LONGEST_QUESTION, deadline - time.monotonic()))
+            )
+            answer = control.call("POST", "/api/wait", {"paths": page, "seconds": left}, timeout=60)
+            found |= zip(page, answer, strict=True)
+            page = [path for path in page if found[path]["state"] == "waiting"]
+            if deadline is not None and time.monotonic() >= deadline:
+                break
+    return [found[path] for path in paths]
+
+
+def _print(found: Any, end: bytes) -> None:
+    for each in found:
+        for rendition in each["renditions"]:
+            if rendition["path"] is not None:
+                exact = rendition.get("path_b64")
+                sys.stdout.buffer.write(base64.b64decode(exact) if exact else os.fsencode(rendition["path"]))
+                sys.stdout.buffer.write(end)
+    sys.stdout.buffer.flush()
