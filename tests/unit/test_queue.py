@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -154,3 +155,40 @@ def test_a_watch_at_its_limit_holds_up_no_other() -> None:
     queue.limit("slow", None)
     assert queue.take(0) is not None
     assert queue.depth(Lane.FRESH, "slow") == queue.depth(Lane.FRESH) == 1
+
+
+def ordered(path: bytes) -> Job:
+    return replace(job(path, Lane.BACKLOG), ordered=True)
+
+
+def test_orders_and_the_backlog_take_turns() -> None:
+    queue = JobQueue(4)
+    for n in range(4):
+        assert queue.offer(job(b"walk%d" % n, Lane.BACKLOG))
+    assert not queue.offer(job(b"beyond", Lane.BACKLOG))
+    for n in range(4):
+        assert queue.offer(ordered(b"order%d" % n))  # a full backlog refuses no order
+    taken = [queue.take(timeout=0) for _ in range(8)]
+    kinds = ["order" if each is not None and each.ordered else "walk" for each in taken]
+    assert kinds == ["order", "walk"] * 4
+    queue.offer(ordered(b"late"))
+    queue.offer(job(b"fresh"))
+    assert [each.path for each in (queue.take(timeout=0), queue.take(timeout=0)) if each] == [b"fresh", b"late"]
+
+
+def test_a_cancelled_order_leaves_what_others_announced() -> None:
+    queue = JobQueue(4)
+    queue.offer(ordered(b"alone"))
+    queue.offer(ordered(b"shared"))
+    queue.offer(job(b"shared", Lane.BACKLOG))
+    queue.offer(ordered(b"dropped"))
+    queue.offer(job(b"dropped"))
+    assert queue.withdraw("w", b"alone")
+    assert not queue.withdraw("w", b"alone")
+    assert not queue.withdraw("w", b"shared")
+    assert not queue.withdraw("w", b"dropped")
+    assert {each.path for each in (queue.take(timeout=0), queue.take(timeout=0)) if each} == {b"shared", b"dropped"}
+    queue.offer(ordered(b"shared"))  # in work: it would be looked at again
+    assert not queue.withdraw("w", b"shared")
+    queue.finish(job(b"shared"))
+    assert queue.take(timeout=0) is None
