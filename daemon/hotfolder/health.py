@@ -15,7 +15,7 @@ BEAT_SECONDS = 60.0
 """The main thread beats every two seconds; a reload of the configuration may hold it for some."""
 COMMIT_SECONDS = 120.0
 """No group of changes takes this long, unless the state's disk hangs."""
-LASTING = ("hotfolder-index", "hotfolder-feeder", "hotfolder-dispatcher", "hotfolder-oversight")
+LASTING = ("hotfolder-index", "hotfolder-feeder", "hotfolder-orders", "hotfolder-dispatcher", "hotfolder-oversight")
 
 
 class Health:
