@@ -30,6 +30,8 @@ EVENTS = ("created", "closed", "attrib", "deleted", "moved", "overflow")
 RESULTS = ("done", "failed", "retried", "skipped")
 STATES = ("ok", "polling", "degraded", "offline")
 EXTRAS = ("heif", "raw", "jxl")
+CAMERAS = ("phone", "action", "camera", "unknown")
+VERDICTS = ("sharp", "blurred", "blank")
 LANES = ("fresh", "backlog")
 
 log = logs.get("metrics")
@@ -88,6 +90,9 @@ class Metrics:
             "misnamed_sources_total", "Sources made whose content is of another format than their name says.", "watch"
         )
         self.renditions = counter("renditions_total", "Renditions made.", "preset")
+        self.analyzed = counter(
+            "analyzed_total", "Images analysed, by the class of their camera and what was found.", "camera", "verdict"
+        )
         self.source_bytes = counter("source_bytes_total", "Bytes of the sources from which renditions were made.")
         self.rendition_bytes = counter("rendition_bytes_total", "Bytes of the renditions made.")
         self.saved_bytes = counter("saved_bytes_total", "Bytes that optimized copies are smaller than their sources.")
@@ -105,8 +110,7 @@ class Metrics:
         self.last_success = gauge("last_success_timestamp_seconds", "When a job last ended well.", "watch")
         build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python")
         build.labels(version, platform.python_version()).set(1)
-        self.known_reasons = tuple(Reason)
-        self.known_extras = EXTRAS
+        self.known_reasons, self.known_extras = tuple(Reason), EXTRAS
         self._presets: frozenset[str] = frozenset()
         self._start_at_zero()
 
@@ -115,6 +119,9 @@ class Metrics:
             self.stages.labels(stage)
         for result in ("hit", "miss"):
             self.cache_requests.labels(result)
+        for camera in CAMERAS:
+            for verdict in VERDICTS:
+                self.analyzed.labels(camera, verdict)
         for reason in Reason:
             self.quarantined.labels(reason)
         for extra in EXTRAS:

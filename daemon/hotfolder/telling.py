@@ -115,6 +115,8 @@ class Teller:
         metrics.cache_requests.labels("miss").inc()
         metrics.last_success.labels(job.watch).set(time.time())
         metrics.source_bytes.inc(outcome.source_bytes)
+        if outcome.record is not None and (verdict := outcome.record.verdict):
+            metrics.analyzed.labels(outcome.record.camera_class, verdict).inc()
         written = sum(rendition.bytes for rendition in outcome.renditions)
         metrics.rendition_bytes.inc(written)
         for rendition in outcome.renditions:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
 
-from tests.helpers import RENDITIONS, Daemon, Place, jpeg, picture
+from hotfolder.metrics import CAMERAS, VERDICTS
+from tests.helpers import RENDITIONS, Daemon, Place, jpeg, picture, wait_for
 
 
 def records(place: Place) -> dict[str, Any]:
@@ -123,3 +125,25 @@ def test_broken_exif_costs_the_facts_and_nothing_else(place: Place) -> None:
     one = records(place)["one.jpg"]
     assert one["camera"] is None
     assert one["sharpness"] > 0
+
+
+def test_the_daemon_sums_up_what_it_analysed(place: Place, run: Callable[[Place], Daemon]) -> None:
+    place.put("one.jpg", tagged())
+    place.put("copy.jpg", tagged())
+    place.put("soft.jpg", jpeg(seed=2))
+    daemon = run(place)
+    names = ("one.jpg", "copy.jpg", "soft.jpg")
+    daemon.wait_renditions(set().union(*(place.of(name) for name in names)))
+    daemon.wait_metric("hotfolder_jobs_total", 2, result="done", watch="inbox")
+    wait_for("all to be committed", lambda: all(each["analysis"] for each in place.export()))
+    found = json.loads(daemon.get("/api/library/summary"))
+    assert (found["images"], found["sources"], found["formats"]["jpeg"]["images"]) == (3, 3, 3)
+    assert found["cameras"] == {"Canon EOS 5D": 2, "unknown": 1}
+    assert found["duplicates"]["exact"] == 1
+    assert found["bytes"] == sum((place.inbox / name).stat().st_size for name in names)
+    assert found["rendition_bytes"] == sum((place.out / name).stat().st_size for name in place.renditions())
+    verdicts = [daemon.metric("hotfolder_analyzed_total", camera=c, verdict=v) for c in CAMERAS for v in VERDICTS]
+    assert sum(verdicts) == daemon.decoded()
+    place.put("four.jpg", jpeg(seed=5))
+    daemon.wait_renditions(set().union(*(place.of(name) for name in (*names, "four.jpg"))))
+    assert json.loads(daemon.get("/api/library/summary"))["as_of"] == found["as_of"]  # kept for a while

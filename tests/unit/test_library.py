@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hotfolder import metrics
 from hotfolder.imaging import Record
-from hotfolder.imaging.record import CAMERA_CLASSES
+from hotfolder.imaging.record import CAMERA_CLASSES, VERDICTS
 from hotfolder.library import Entry, Summary, exact, near, page
 from tests.helpers import jpeg
 
@@ -126,3 +127,10 @@ def test_names_from_files_cannot_break_the_page(tmp_path: Path) -> None:
     assert text.count("data:image/jpeg;base64,") == 2  # the sharpest, and in its group of two
     assert "cannot be read any more" in text
     assert "http" not in text.replace("http-equiv", "")
+
+
+def test_metrics_know_every_class_and_verdict_from_the_start() -> None:
+    assert (metrics.CAMERAS, metrics.VERDICTS) == (CAMERA_CLASSES, VERDICTS)
+    found = {replace(PLAIN, sharpness=s, contrast=c).verdict for s, c in ((0.5, 0.2), (0.1, 0.2), (0.0, 0.0))}
+    assert found == set(VERDICTS)
+    assert replace(PLAIN, sharpness=None).verdict is None

@@ -19,6 +19,7 @@ JUDGED_FROM = 64
 """Pixels of the shorter side from which on sharpness says something."""
 
 
+VERDICTS = ("sharp", "blurred", "blank")
 CAMERA_CLASSES = ("phone", "action", "camera", "unknown")
 _CLASSES = (
     ("action", re.compile(r"\b(?:gopro|hero\d|dji|insta360|parrot|bushnell|sp360)", re.IGNORECASE)),
@@ -85,6 +86,13 @@ class Record:
     @property
     def blank(self) -> bool:
         return self.contrast is not None and self.contrast < BLANK_BELOW
+
+    @property
+    def verdict(self) -> str | None:
+        """``blurred``, ``blank`` or ``sharp``; None where the pixels were not measured."""
+        if self.sharpness is None:
+            return None
+        return "blurred" if self.blurred else "blank" if self.blank else "sharp"
 
     @property
     def camera_class(self) -> str:

@@ -31,6 +31,7 @@ from hotfolder.serving import (
     waiting,
 )  # fmt: skip
 from hotfolder.serving.files import in_thread
+from hotfolder.serving.overview import Overview
 from hotfolder.serving.requests import Requests
 from hotfolder.serving.sessions import Sessions
 from hotfolder.serving.why import explain
@@ -152,6 +153,13 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     @app.get("/api/status")
     def status() -> dict[str, Any]:
         return state.status(engine)
+
+    overview = Overview(engine)
+
+    @app.get("/api/library/summary")
+    def library() -> dict[str, Any]:
+        """What is in everything that was analysed: formats, cameras, dates, distributions, duplicates, savings."""
+        return overview.summary()
 
     @app.get("/api/why")
     async def why(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> dict[str, Any]:
