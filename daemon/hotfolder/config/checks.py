@@ -23,7 +23,7 @@ SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
 IDLE_OF_WATCH: tuple[Path, ...] = (
-    ("optimize", "target"), ("optimize", "auto_enhance"),
+    ("optimize", "auto_enhance"),
 )  # fmt: skip
 """Keys that a later version brings to life; whoever sets one is told once."""
 
@@ -52,8 +52,6 @@ def idle_keys(data: dict[str, Any]) -> list[Problem]:
     found: list[Path] = []
     for at, watch in enumerate(data.get("watches") or []):
         found += [("watches", at, *path) for path in IDLE_OF_WATCH if _is_set(watch, path)]
-        if isinstance(watch.get("optimize"), dict) and watch["optimize"].get("mode", "lossy") != "lossy":
-            found.append(("watches", at, "optimize", "mode"))
     return [(path, "no effect yet; a later version of hotfolder brings it") for path in found]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -24,9 +25,11 @@ LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_536}
 def encode(
     image: Image.Image, file: BinaryIO, format_name: Format, quality: int, *, progressive: bool = True,
     background: str = "#ffffff", exif: bytes = b"", icc: bytes | None = None, xmp: bytes | None = None,
-    comment: bytes = b"", iptc: bytes = b"",
+    comment: bytes = b"", iptc: bytes = b"", tables: Sequence[Sequence[int]] | None = None, exact: bool = False,
 ) -> int:  # fmt: skip
     """Write the picture; gives the bytes written. `quality` is 1–100; PNG ignores it.
+
+    JPEG takes quantization `tables` instead of a quality; WebP loses nothing where it is to be `exact`, as PNG does.
 
     Only the metadata given here is written. Raises OSError (disk full …), and SourceError where the format cannot
     carry so large a picture.
@@ -43,9 +46,8 @@ def encode(
         if iptc:
             options["extra"] = b"\xff\xed" + (len(iptc) + 2).to_bytes(2, "big") + iptc
         try:
-            image.save(
-                file, "JPEG", quality=quality, progressive=progressive, optimize=True, comment=comment, **options
-            )  # fmt: skip
+            options |= {"qtables": tables, "subsampling": "4:2:0"} if tables else {"quality": quality}
+            image.save(file, "JPEG", progressive=progressive, optimize=True, comment=comment, **options)
         except OSError as error:
             raise _why(file) or error from error
         _check_whole(file)
@@ -55,7 +57,9 @@ def encode(
             text.add_itxt(PNG_XMP, xmp.decode("utf-8", "replace"))
         image.save(file, "PNG", compress_level=PNG_LEVEL, pnginfo=text, **options)
     elif format_name == "webp":
-        _with_alpha(image).save(file, "WEBP", quality=quality, method=WEBP_METHOD, **options)
+        _with_alpha(image).save(
+            file, "WEBP", quality=quality, method=WEBP_METHOD, lossless=exact, exact=exact, **options
+        )  # fmt: skip
     else:
         _with_alpha(image).save(file, "AVIF", quality=quality, speed=7, max_threads=1, **options)
     file.flush()

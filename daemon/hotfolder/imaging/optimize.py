@@ -1,21 +1,27 @@
-"""The optimized copy: encoded anew, and never larger than its source where the rules allow that.
+"""The optimized copy: encoded anew as its mode says, and never larger than its source where the rules allow that.
 
-Where encoding saves too little, the source's own scans are kept and only its metadata is rewritten.
+Where encoding saves too little, the source's own picture is kept, rewritten without loss or as it is. How the modes
+find their quality is told in docs/optimization.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import colour, metadata, resize
+from hotfolder.imaging import colour, lossless, metadata, resize, tables
 from hotfolder.imaging.decode import Opened
-from hotfolder.imaging.encode import encode, fits
+from hotfolder.imaging.encode import encode, fits, flattened
 from hotfolder.presets import Format, OptimizeSpec
 
 WRITABLE = ("jpeg", "png", "webp", "avif")
+MARKS = {"webp": b"hotf\x04\0\0\0auto", "avif": b"\0\0\0\x0cfreehotf"}
+"""Ends an encoded copy, so that it is known again: a chunk and a box that decoders pass over, and that say nothing of
+the source. A JPEG is known by its tables; PNG loses nothing by being written again."""
+BACKGROUND = "#ffffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +49,124 @@ def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO
         return None
     if opened.animated:
         return _unchanged(opened, spec, file, format_name)
-    picture, icc = resize.scale(image, goal_size(image.size, spec)), metadata.icc_of(opened.image)
-    same = not opened.partial and format_name == opened.format and picture.size == opened.size and not _alters(spec)
-    if picture.mode == "CMYK" and format_name != "jpeg":
-        picture, icc, _ = colour.convert(picture, icc)  # only JPEG carries inks
-    picture = _enhanced(picture, spec)
-    exif = metadata.exif_for(opened.image, spec.metadata, orientation=1)
-    size = encode(
-        picture, file, format_name, spec.quality, exif=exif, icc=icc,
-        xmp=metadata.xmp_of(opened.image, spec.metadata), iptc=metadata.iptc_of(opened.image, spec.metadata),
-        comment=metadata.comment_of(opened.image, spec.metadata),
-    )  # fmt: skip
-    source = len(opened.data)
-    if size <= source * (1 - spec.min_saving):
-        return Copy(*picture.size, size, "")
-    if same:
-        rewritten = _rewritten(opened, spec)
-        if (rewritten is None or len(rewritten) > source) and metadata.complies(
-            opened.image, opened.format, spec.metadata
-        ):
-            rewritten = opened.data
-        if rewritten is not None and len(rewritten) <= max(source, size):
-            return Copy(*opened.size, _replace(file, rewritten), "larger" if len(rewritten) > source else "")
-    return Copy(*picture.size, size, "larger" if size > source else "")
+    pixels, source = goal_size(opened.size, spec), len(opened.data)
+    same = not opened.partial and format_name == opened.format and pixels == opened.size
+    if same and is_ours(opened) and _stands(opened, spec, _rewritten(opened, spec)):
+        return Copy(*pixels, _replace(file, opened.data), "")
+    same = same and not _alters(spec)
+    job = _Job(opened, image, spec, file, format_name, same)
+    size = job.worth_it()
+    if size is not None and size <= source * (1 - spec.min_saving):
+        return Copy(*pixels, size, "")
+    kept = _kept(opened, spec) if same else None
+    if kept is not None and (size is None or len(kept) <= max(source, size)):
+        return Copy(*pixels, _replace(file, kept), "larger" if len(kept) > source else "")
+    size = size or job.in_any_case()
+    return Copy(*pixels, size, "larger" if size > source else "")
+
+
+class _Job:
+    """One picture to encode, and the file that it is written into; what is written last stands."""
+
+    def __init__(
+        self, opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO, format_name: Format, same: bool
+    ) -> None:
+        self._opened, self._spec, self._file, self._format = opened, spec, file, format_name
+        self._same = same
+        self._source_tables = getattr(opened.image, "quantization", None) or {}
+        picture, icc = resize.scale(image, goal_size(image.size, spec)), metadata.icc_of(opened.image)
+        if picture.mode == "CMYK" and format_name != "jpeg":
+            picture, icc, _ = colour.convert(picture, icc)  # only JPEG carries inks
+        if format_name == "jpeg":
+            picture = flattened(picture, BACKGROUND)
+        self._picture = _enhanced(picture, spec)
+        self._carried: dict[str, Any] = {
+            "icc": icc,
+            "exif": metadata.exif_for(opened.image, spec.metadata, orientation=1),
+            "xmp": metadata.xmp_of(opened.image, spec.metadata),
+            "iptc": metadata.iptc_of(opened.image, spec.metadata),
+            "comment": metadata.comment_of(opened.image, spec.metadata),
+        }
+
+    def worth_it(self) -> int | None:
+        """Bytes written; None where the source's own picture is better kept."""
+        mode = self._spec.mode
+        if mode == "lossless" or (mode == "auto" and self._format == "png"):
+            return None if self._same else self._plain()
+        if mode == "auto":
+            return self._searched()
+        return None if self._same and self._as_good_already() else self._plain()
+
+    def in_any_case(self) -> int:
+        """Bytes written, of a source that cannot be kept: as well as can be where the target is out of reach."""
+        if self._spec.mode == "auto" and self._format != "png":
+            dial, turn = self._dial()
+            return self._marked(self._write(self._picture, **turn(dial.highest)))
+        return self._plain()
+
+    def _plain(self) -> int:
+        exact = self._spec.mode == "lossless"
+        size = self._write(self._picture, quality=self._quality(), exact=exact)
+        return size if exact else self._marked(size)
+
+    def _quality(self) -> int:
+        """What the spec asks for, but never more than a JPEG of this size was written with."""
+        known = tables.quality_of(self._source_tables) if self._same else None
+        return min(self._spec.quality, known or 100)
+
+    def _as_good_already(self) -> bool:
+        """Progressive and of no higher quality: encoding it again would give the same size, and lose once more."""
+        known = tables.quality_of(self._source_tables)
+        progressive = bool(self._opened.image.info.get("progressive"))
+        return progressive and known is not None and known <= self._spec.quality
+
+    def _searched(self) -> int | None:
+        from hotfolder.imaging.search import Search, Sheet  # brings numpy and OpenCV
+
+        dial, turn = self._dial()
+
+        def trial(picture: Image.Image, setting: int) -> bytes:
+            self._write(picture, progressive=False, **turn(setting))
+            self._file.seek(0)
+            return self._file.read()
+
+        setting = Search(Sheet(self._picture), self._spec.target, dial, trial).setting()
+        return None if setting is None else self._marked(self._write(self._picture, **turn(setting)))
+
+    def _dial(self) -> tuple[Any, Callable[[int], dict[str, Any]]]:
+        """What is searched in this format, and the options of `encode` that a setting stands for."""
+        from hotfolder.imaging.search import DIALS
+
+        dial = DIALS[self._format]
+        if self._format != "jpeg":
+            return dial, lambda setting: {"quality": setting}
+        if self._same and self._source_tables:
+            dial = dial.up_to(tables.finest(self._source_tables))
+        return dial, lambda setting: {"tables": tables.pair(setting)}
+
+    def _write(self, picture: Image.Image, *, quality: int = 0, **options: Any) -> int:
+        self._file.seek(0)
+        self._file.truncate()
+        return encode(picture, self._file, self._format, quality, **options, **self._carried)
+
+    def _marked(self, size: int) -> int:
+        """Bytes, with the mark of the format behind them."""
+        mark = MARKS.get(self._format, b"")
+        self._file.seek(size)
+        self._file.write(mark)
+        if mark and self._format == "webp":  # the container tells its length
+            self._file.seek(4)
+            self._file.write((size - 8 + len(mark)).to_bytes(4, "little"))
+        self._file.flush()
+        return size + len(mark)
+
+
+def is_ours(opened: Opened) -> bool:
+    """Whether this is a copy made here, put into a watch again."""
+    if opened.format == "jpeg":
+        return tables.are_ours(getattr(opened.image, "quantization", None) or {})
+    mark = MARKS.get(opened.format)
+    return mark is not None and opened.data.endswith(mark)
 
 
 def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: Format) -> Copy | None:
@@ -78,8 +179,31 @@ def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: 
     return Copy(*opened.size, _replace(file, rewritten), "larger" if len(rewritten) > len(opened.data) else "")
 
 
+def _kept(opened: Opened, spec: OptimizeSpec) -> bytes | None:
+    """The source's own picture, upright by its tag, as the metadata rule allows; None where that cannot be had."""
+    rewritten = _rewritten(opened, spec)
+    stands = _stands(opened, spec, rewritten)
+    best = opened.data if stands else rewritten
+    if best is None or spec.mode == "lossy":  # there a second or two for some percent would be out of proportion
+        return best
+    return lossless.smaller(best, opened.format, opened.width * opened.height)
+
+
 def _rewritten(opened: Opened, spec: OptimizeSpec) -> bytes | None:
     return metadata.rewrite(opened.data, opened.format, spec.metadata, opened.image, opened.orientation)
+
+
+def _stands(opened: Opened, spec: OptimizeSpec, rewritten: bytes | None) -> bool:
+    """Whether the source's bytes meet the metadata rule as they are."""
+    if metadata.complies(opened.image, opened.format, spec.metadata):
+        return True
+    exif = metadata.exif_for(opened.image, spec.metadata, orientation=opened.orientation).removeprefix(b"Exif\0\0")
+    if rewritten is not None:  # nothing went but our mark, and what stays was there, perhaps in another order
+        mark = MARKS.get(opened.format, b"")
+        ours = len(mark) if opened.data.endswith(mark) else 0
+        return len(opened.data) - len(rewritten) in (0, ours) and exif in opened.data
+    carried = opened.image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    return opened.format == "avif" and carried == exif and not opened.image.info.get("xmp")
 
 
 def _replace(file: BinaryIO, content: bytes) -> int:

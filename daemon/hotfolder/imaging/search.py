@@ -1,0 +1,155 @@
+"""Mode `auto`: the coarsest setting of an encoder at which a picture still scores its target.
+
+Tried on parts that are strewn over the whole picture, since encoders of blocks do to a part what they do to the whole;
+the picture itself is encoded once. How sure the parts are is told by how much they differ, and so is the margin.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from hotfolder.imaging.quality import SMALLEST, Pixels, Reference, Score
+from hotfolder.imaging.tables import STEPS
+
+ENCODES = 4
+"""At most, of a small picture: all trials are of the whole. Of a larger one TRIALS of the parts, and the whole."""
+TRIALS = 3
+NEAR = 0.3
+"""Score by which a trial may lie beside the goal for its neighbours to be told from it."""
+ACROSS, SIDE, RIM = 7, 96, 8
+"""Parts in each direction, their side in pixels, and what of it is encoded but not scored: there the neighbours in the
+sheet shine in. Encoders' blocks start at multiples of 16, so a part is encoded as it is in the whole."""
+BLOCK = 16
+LEAST_MARGIN, ERRORS = 0.2, 2.0
+"""Score by which the parts must be above the target: so much, and so many of their standard errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """The setting of an encoder that is searched: whole numbers, finer with each one.
+
+    `gain` is the score that one of them is usually worth, `start` the one at which usually a photo scores 85.
+    """
+
+    lowest: int
+    highest: int
+    start: int
+    gain: float
+
+    def clamp(self, setting: float) -> int:
+        return min(self.highest, max(self.lowest, math.ceil(setting - 0.05)))
+
+    def up_to(self, highest: int) -> Dial:
+        return replace(self, highest=max(self.lowest, min(self.highest, highest)))
+
+
+DIALS = {
+    "jpeg": Dial(STEPS[0], STEPS[-1], start=35, gain=0.55),
+    "webp": Dial(1, 100, start=92, gain=0.9),
+    "avif": Dial(1, 100, start=80, gain=0.45),
+}
+"""The tables' steps, and qualities; what starts them is the middle of what photos needed."""
+
+Encode = Callable[[Image.Image, int], bytes]
+
+
+class Sheet:
+    """Parts of a picture side by side, and their scores; a small picture is taken whole."""
+
+    def __init__(self, picture: Image.Image) -> None:
+        sheet = (ACROSS * SIDE, ACROSS * SIDE)
+        self.whole = picture.width * picture.height <= sheet[0] * sheet[1] or min(picture.size) < SIDE
+        self.image = picture if self.whole else Image.new(picture.mode, sheet)
+        for number, box in enumerate([] if self.whole else _boxes(picture.size)):
+            self.image.paste(picture.crop(box), (number % ACROSS * SIDE, number // ACROSS * SIDE))
+        self._reference = Reference(self._parts(self.image))
+
+    def score(self, data: bytes) -> Score:
+        """Of the encoded sheet."""
+        with Image.open(io.BytesIO(data)) as encoded:
+            return self._reference.score(self._parts(encoded))
+
+    def _parts(self, image: Image.Image) -> Pixels:
+        pixels = np.asarray(_seen(image))
+        if self.whole:
+            return pixels[np.newaxis]
+        parts = pixels.reshape(ACROSS, SIDE, ACROSS, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
+        return np.ascontiguousarray(parts[:, RIM:-RIM, RIM:-RIM])
+
+
+class Search:
+    """One search; `tried` tells each setting's score above what is asked for, its margin taken off."""
+
+    def __init__(self, sheet: Sheet, target: float, dial: Dial, encode: Encode) -> None:
+        self._sheet, self._target, self._dial, self._encode = sheet, target, dial, encode
+        self.tried: dict[int, float] = {}
+
+    def setting(self) -> int | None:
+        """The lowest setting that promises the target; None where none does, or the picture is too small to tell."""
+        if min(self._sheet.image.size) < SMALLEST:
+            return None
+        at = self._dial.clamp(self._dial.start + (self._target - 85) / self._dial.gain)
+        while at not in self.tried and len(self.tried) < TRIALS:
+            self._try(at)
+            if 0 <= self.tried[at] <= NEAR:
+                return at
+            at = self._next()
+        promising = [tried for tried, above in self.tried.items() if above >= 0]
+        if not self._sheet.whole and at not in self.tried and self._expected(at) >= 0:
+            promising.append(at)  # of a small picture only what was tried is promised
+        return min(promising, default=None)
+
+    def _try(self, at: int) -> None:
+        found = self._sheet.score(self._encode(self._sheet.image, at))
+        margin = 0.0 if self._sheet.whole else LEAST_MARGIN + ERRORS * found.error
+        self.tried[at] = found.value - margin - self._target
+
+    def _nearest(self) -> int:
+        return min(self.tried, key=lambda at: abs(self.tried[at]))
+
+    def _next(self) -> int:
+        nearest = self._nearest()
+        return self._dial.clamp(nearest - self.tried[nearest] / self._gain())
+
+    def _gain(self) -> float:
+        """What one more is worth here: by the trials, otherwise as usual."""
+        low, high = min(self.tried), max(self.tried)
+        if low == high:
+            return self._dial.gain
+        return min(4 * self._dial.gain, max(self._dial.gain / 4, (self.tried[high] - self.tried[low]) / (high - low)))
+
+    def _expected(self, at: int) -> float:
+        nearest = self._nearest()
+        return self.tried[nearest] + (at - nearest) * self._gain() + 1e-6
+
+
+def _boxes(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Where the parts lie: one in each cell of a grid, at multiples of the blocks of the encoders.
+
+    Within its cell each lies elsewhere (by the plastic number, whose multiples fill a square evenly): what runs through
+    the picture in rows or columns counts by its share.
+    """
+    for number in range(ACROSS * ACROSS):
+        x, y = (
+            int((length - SIDE) * (cell + number * irrational % 1.0) / ACROSS) // BLOCK * BLOCK
+            for length, cell, irrational in zip(size, (number % ACROSS, number // ACROSS), _PLASTIC, strict=True)
+        )
+        yield (x, y, x + SIDE, y + SIDE)
+
+
+_PLASTIC = (0.7548776662466927, 0.5698402909980532)
+
+
+def _seen(image: Image.Image) -> Image.Image:
+    """As it is shown: transparent parts over grey."""
+    if image.mode == "RGBA":
+        board = Image.new("RGB", image.size, "#808080")
+        board.paste(image, mask=image.getchannel("A"))
+        return board
+    return image if image.mode == "RGB" else image.convert("RGB")
