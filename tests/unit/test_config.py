@@ -87,12 +87,12 @@ def test_environment_overrides(tmp_path: Path) -> None:
 
 def test_paths_are_relative_to_the_file_and_idle_keys_are_told(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text(GOOD.rstrip() + "\n    optimize: {target: 80}\n")
+    file.write_text(GOOD.rstrip() + "\n    optimize: {auto_enhance: true}\n")
     found = load(str(file), {})
     assert found.config.watches[0].path == str(tmp_path / "in")
     assert found.config.state == str(tmp_path / ".hotfolder")
     assert len(found.warnings) == 1
-    assert "optimize.target: no effect yet" in found.warnings[0]
+    assert "optimize.auto_enhance: no effect yet" in found.warnings[0]
 
 
 def test_sample_loads_and_says_the_defaults(tmp_path: Path) -> None:
