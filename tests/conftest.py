@@ -8,8 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from hotfolder.imaging import native
 from tests.helpers import Daemon, Place
 from tests.receiver import Receiver
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--without-native", action="store_true", help="as where the accelerator could not be built")
+
+
+@pytest.fixture(autouse=True)
+def without_native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.config.getoption("--without-native"):
+        monkeypatch.setattr(native, "core", None)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class Engine:
         self.config = config
         self.live = live
         self.started_at = time.monotonic()
-        self.metrics = Metrics(__version__)
+        self.metrics = Metrics(__version__, imaging.native.library() or "pillow")
         self.events = Bus()
         self.ends = Ends()
         self.teller = Teller(self.metrics, self.events)

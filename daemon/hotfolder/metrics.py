@@ -40,7 +40,7 @@ log = logs.get("metrics")
 class Metrics:
     """Attributes are the metrics; names, units and labels are fixed by the contract."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, jpeg: str = "pillow") -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, with names of their own
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
@@ -108,8 +108,8 @@ class Metrics:
             prefix + "http_request_duration_seconds", "Time to answer a request.", ("route",), registry=r
         )
         self.last_success = gauge("last_success_timestamp_seconds", "When a job last ended well.", "watch")
-        build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python")
-        build.labels(version, platform.python_version()).set(1)
+        build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python", "jpeg")
+        build.labels(version, platform.python_version(), jpeg).set(1)
         self.known_reasons, self.known_extras = tuple(Reason), EXTRAS
         self._presets: frozenset[str] = frozenset()
         self._start_at_zero()

@@ -178,7 +178,7 @@ def ultra_hdr(quality: int) -> bytes:
 def test_a_gain_map_is_kept_whole_or_dropped_whole(quality: int, rule: str, tmp_path: Path) -> None:
     data = ultra_hdr(quality)
     assert b"MPF\0" in data
-    result, _ = copy(data, tmp_path, metadata=rule)
+    result, _ = copy(data, tmp_path, metadata=rule, min_saving=0.03 if quality == 97 else 0.9)
     claims = {
         "xmp": b"hdr-gain-map" in result or b"GainMap" in result,
         "index": b"MPF\0" in result,

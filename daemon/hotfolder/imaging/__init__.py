@@ -1,5 +1,6 @@
 """Pixels, and nothing of the daemon: decode once, make every rendition. Imports only presets and errors."""
 
+from hotfolder.imaging import native
 from hotfolder.imaging.analyze import analyze_bytes
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import LENIENT, decoders, installed_extras, is_hollow, sniff
@@ -22,6 +23,7 @@ __all__ = [
     "installed_extras",
     "is_hollow",
     "narrowed",
+    "native",
     "open_image",
     "read_all",
     "render",

@@ -168,14 +168,14 @@ def _decoded(opened: Opened, plan: Plan) -> Image.Image:
     with formats.guarded(opened.decoder, opened.data, opened.format):
         image = opened.image
         if opened.pixels is not None:
-            return _upright(_plain(opened.pixels()), opened.orientation)
+            return upright(_plain(opened.pixels()), opened.orientation)
         if opened.format == "jpeg":
             scale = plan.scale(opened.size)
             if scale > 1:
                 image.draft(None, (image.width // scale, image.height // scale))
         image.load()
         image = _plain(image)
-        return _upright(image, opened.orientation)
+        return upright(image, opened.orientation)
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -200,7 +200,8 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Turned and mirrored as EXIF's orientation (1–8) says."""
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,

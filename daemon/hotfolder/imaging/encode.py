@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -12,10 +12,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.metadata import PNG_XMP
+from hotfolder.imaging.native import Picture
 from hotfolder.presets import Format
 
 PNG_LEVEL = 6
 WEBP_METHOD = 4
+_JFIF = 20
+"""Bytes of SOI and JFIF's own segment, which libjpeg writes first."""
+_ICC_PART = 65_519
+"""Bytes of a profile that one segment carries (ICC.1, annex B.4)."""
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
 LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_536}
@@ -64,6 +69,40 @@ def encode(
         _with_alpha(image).save(file, "AVIF", quality=quality, speed=7, max_threads=1, **options)
     file.flush()
     return file.seek(0, 2)
+
+
+def encode_planes(
+    picture: Picture, file: BinaryIO, quality: int, *, progressive: bool = True, small: bool = False,
+    exif: bytes = b"", icc: bytes | None = None, xmp: bytes | None = None, comment: bytes = b"", iptc: bytes = b"",
+) -> int:  # fmt: skip
+    """What `encode` does for JPEG, for a scaled picture that stayed planes. Raises OSError (disk full …).
+
+    `small`: fewer bytes, more time.
+    """
+    encoded = memoryview(picture.jpeg(quality, progressive=progressive, small=small))
+    file.write(encoded[:_JFIF])
+    for marker, body in _segments(exif, icc, xmp, comment, iptc):
+        file.write(b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body)
+    file.write(encoded[_JFIF:])
+    file.flush()
+    return file.seek(0, os.SEEK_END)
+
+
+def _segments(
+    exif: bytes, icc: bytes | None, xmp: bytes | None, comment: bytes, iptc: bytes
+) -> Iterator[tuple[int, bytes]]:  # fmt: skip
+    """Metadata as JPEG segments (marker, content), in the order that Pillow writes them."""
+    if exif:
+        yield 0xE1, exif if exif.startswith(b"Exif\0\0") else b"Exif\0\0" + exif
+    if xmp:
+        yield 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp
+    parts = [icc[at : at + _ICC_PART] for at in range(0, len(icc), _ICC_PART)] if icc else []
+    for number, part in enumerate(parts, 1):
+        yield 0xE2, b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part
+    if iptc:
+        yield 0xED, iptc
+    if comment:
+        yield 0xFE, comment
 
 
 def fits(size: tuple[int, int], format_name: str) -> bool:

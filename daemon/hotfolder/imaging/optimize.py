@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
 from hotfolder.imaging import colour, lossless, metadata, resize, tables
+from hotfolder.imaging.base import Base
 from hotfolder.imaging.decode import Opened
-from hotfolder.imaging.encode import encode, fits, flattened
+from hotfolder.imaging.encode import encode, encode_planes, fits, flattened
 from hotfolder.presets import Format, OptimizeSpec
 
 WRITABLE = ("jpeg", "png", "webp", "avif")
@@ -42,8 +44,8 @@ def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
     return cast("Format", format_name)
 
 
-def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO) -> Copy | None:
-    """Write the copy of the upright full-size `image` into `file`; None where no copy can be made of this source."""
+def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Copy | None:
+    """Write the copy of the `base`, decoded in full size, into `file`; None where none can be made of this source."""
     format_name = goal(opened, spec)
     if format_name is None:
         return None
@@ -54,7 +56,7 @@ def write(opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO
     if same and is_ours(opened) and _stands(opened, spec, _rewritten(opened, spec)):
         return Copy(*pixels, _replace(file, opened.data), "")
     same = same and not _alters(spec)
-    job = _Job(opened, image, spec, file, format_name, same)
+    job = _Job(opened, base, spec, file, format_name, same)
     size = job.worth_it()
     if size is not None and size <= source * (1 - spec.min_saving):
         return Copy(*pixels, size, "")
@@ -69,24 +71,30 @@ class _Job:
     """One picture to encode, and the file that it is written into; what is written last stands."""
 
     def __init__(
-        self, opened: Opened, image: Image.Image, spec: OptimizeSpec, file: BinaryIO, format_name: Format, same: bool
+        self, opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO, format_name: Format, same: bool
     ) -> None:
         self._opened, self._spec, self._file, self._format = opened, spec, file, format_name
         self._same = same
         self._source_tables = getattr(opened.image, "quantization", None) or {}
-        picture, icc = resize.scale(image, goal_size(image.size, spec)), metadata.icc_of(opened.image)
-        if picture.mode == "CMYK" and format_name != "jpeg":
-            picture, icc, _ = colour.convert(picture, icc)  # only JPEG carries inks
-        if format_name == "jpeg":
-            picture = flattened(picture, BACKGROUND)
-        self._picture = _enhanced(picture, spec)
+        self._base = base
+        self._planes = base.planes if format_name == "jpeg" and not _alters(spec) else None
+        self._inks = format_name != "jpeg" and base.planes is None and base.image.mode == "CMYK"
         self._carried: dict[str, Any] = {
-            "icc": icc,
+            "icc": None if self._inks else metadata.icc_of(opened.image),
             "exif": metadata.exif_for(opened.image, spec.metadata, orientation=1),
             "xmp": metadata.xmp_of(opened.image, spec.metadata),
             "iptc": metadata.iptc_of(opened.image, spec.metadata),
             "comment": metadata.comment_of(opened.image, spec.metadata),
         }
+
+    @cached_property
+    def _picture(self) -> Image.Image:
+        picture = resize.scale(self._base.image, goal_size(self._opened.size, self._spec))
+        if self._inks:  # only JPEG carries them
+            picture, _, _ = colour.convert(picture, metadata.icc_of(self._opened.image))
+        if self._format == "jpeg":
+            picture = flattened(picture, BACKGROUND)
+        return _enhanced(picture, self._spec)
 
     def worth_it(self) -> int | None:
         """Bytes written; None where the source's own picture is better kept."""
@@ -105,6 +113,10 @@ class _Job:
         return self._plain()
 
     def _plain(self) -> int:
+        if self._planes is not None:
+            self._empty()
+            picture = self._planes.scaled(goal_size(self._opened.size, self._spec))
+            return encode_planes(picture, self._file, self._quality(), small=True, **self._carried)
         exact = self._spec.mode == "lossless"
         size = self._write(self._picture, quality=self._quality(), exact=exact)
         return size if exact else self._marked(size)
@@ -145,9 +157,12 @@ class _Job:
         return dial, lambda setting: {"tables": tables.pair(setting)}
 
     def _write(self, picture: Image.Image, *, quality: int = 0, **options: Any) -> int:
+        self._empty()
+        return encode(picture, self._file, self._format, quality, **options, **self._carried)
+
+    def _empty(self) -> None:
         self._file.seek(0)
         self._file.truncate()
-        return encode(picture, self._file, self._format, quality, **options, **self._carried)
 
     def _marked(self, size: int) -> int:
         """Bytes, with the mark of the format behind them."""

@@ -13,13 +13,14 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hotfolder.imaging import colour, formats, metadata, optimize, resize
+from hotfolder.imaging import colour, formats, metadata, native, optimize, resize
 from hotfolder.imaging.analyze import analyze
-from hotfolder.imaging.decode import Limits, Opened, decode, open_image
-from hotfolder.imaging.encode import encode
-from hotfolder.imaging.plan import Plan, Step
+from hotfolder.imaging.base import Base
+from hotfolder.imaging.decode import Limits, Opened, open_image
+from hotfolder.imaging.encode import encode, encode_planes
+from hotfolder.imaging.plan import Plan, Step, analyzed
 from hotfolder.imaging.record import Record
-from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec, Preset
+from hotfolder.presets import ANALYSIS, OPTIMIZED, Colorspace, OptimizeSpec, Preset
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
@@ -80,27 +81,32 @@ def render(
     """
     clock = _Clock()
     mode, record = opened.image.mode, None
-    base = decode(opened, plan)
+    base = Base(opened, plan)
     clock.lap("decode")
     if plan.analyze is not None and ANALYSIS in wanted:
         with formats.guarded(opened.decoder):
-            record = analyze(opened, mode, base, plan.analyze)
+            record = analyze(opened, mode, base.small(analyzed(opened.size)), plan.analyze)
         clock.lap("analyze")
     steps = plan.steps(opened.size)
     pictures = _Pictures(steps, base, metadata.icc_of(opened.image))
     outputs: list[Output] = []
     for step in steps:
-        name = step.preset.name
+        name, preset = step.preset.name, step.preset
         if name not in wanted:
             continue
+        planes = pictures.planes(name)
+        if planes is not None:
+            clock.lap("resize")
+            size = encode_planes(planes, create(name), preset.quality, progressive=preset.progressive)
+            outputs.append(Output(name, *planes.size, size))
+            clock.lap("encode")
+            continue
         with formats.guarded("pillow"):
-            picture = resize.finish(pictures.of(name), step.preset, step.canvas)
+            picture = resize.finish(pictures.of(name), preset, step.canvas)
         clock.lap("resize")
-        file = create(name)
-        preset = step.preset
         size = encode(
-            picture, file, preset.format, preset.quality, progressive=preset.progressive, background=preset.background,
-            icc=pictures.icc(name),
+            picture, create(name), preset.format, preset.quality, progressive=preset.progressive,
+            background=preset.background, icc=pictures.icc(name),
         )  # fmt: skip
         outputs.append(Output(name, *picture.size, size))
         clock.lap("encode")
@@ -148,7 +154,7 @@ def _can_be_copied(opened: Opened, spec: OptimizeSpec) -> bool:
     return goal is not None and not (opened.animated and (goal != opened.format or spec.max_dimension is not None))
 
 
-def _optimized(opened: Opened, base: Image.Image, plan: Plan, create: Create) -> Output:
+def _optimized(opened: Opened, base: Base, plan: Plan, create: Create) -> Output:
     assert plan.optimize is not None
     if not _can_be_copied(opened, plan.optimize):
         return Output(OPTIMIZED, 0, 0, 0, "kept")
@@ -161,17 +167,41 @@ def _optimized(opened: Opened, base: Image.Image, plan: Plan, create: Create) ->
 class _Pictures:
     """The pixels of each step, made when asked for, with those of its parents."""
 
-    def __init__(self, steps: tuple[Step, ...], base: Image.Image, profile: bytes | None) -> None:
+    def __init__(self, steps: tuple[Step, ...], base: Base, profile: bytes | None) -> None:
         self._steps = {step.preset.name: step for step in steps}
         self._base = base
         self._profile = profile
         self._made: dict[str, Image.Image] = {}
+        self._made_planes: dict[str, native.Picture] = {}
         self._icc: dict[str, bytes | None] = {}
+        self._keeping: dict[Colorspace, bool] = {}
         self.notes: set[str] = set()
 
     def icc(self, name: str) -> bytes | None:
-        """The profile that a picture made here must carry; None for sRGB."""
+        """The profile that a picture made by `of` must carry; None for sRGB."""
         return self._icc[name]
+
+    def planes(self, name: str) -> native.Picture | None:
+        """The picture as planes, where it can stay so to its end: a JPEG whose colours are those of the source."""
+        preset = self._steps[name].preset
+        if self._base.planes is None or not _stays_planes(preset) or not self._keeps_colours(preset.colorspace):
+            return None
+        return self._planes(name, self._base.planes)
+
+    def _planes(self, name: str, base: native.Picture) -> native.Picture:
+        if name not in self._made_planes:
+            step = self._steps[name]
+            parent = base if step.parent is None else self._planes(step.parent, base)
+            self._made_planes[name] = resize.apply(step, parent)
+        return self._made_planes[name]
+
+    def _keeps_colours(self, goal: Colorspace) -> bool:
+        if goal not in self._keeping:
+            pixel = Image.new("RGB", (1, 1))
+            same, icc, note = colour.convert(pixel, self._profile, goal)
+            self.notes |= {note} if note else set()
+            self._keeping[goal] = same is pixel and icc is None
+        return self._keeping[goal]
 
     def of(self, name: str) -> Image.Image:
         if name not in self._made:
@@ -180,12 +210,14 @@ class _Pictures:
                 self._made[name] = resize.apply(step, self.of(step.parent))
                 self._icc[name] = self._icc[step.parent]
             else:
-                picture, icc, note = colour.convert(
-                    resize.apply(step, self._base), self._profile, step.preset.colorspace
-                )
+                picture, icc, note = colour.convert(self._base.step(step), self._profile, step.preset.colorspace)
                 self._made[name], self._icc[name] = picture, icc
                 self.notes |= {note} if note else set()
         return self._made[name]
+
+
+def _stays_planes(preset: Preset) -> bool:
+    return preset.format == "jpeg" and preset.fit != "pad" and not preset.sharpen and not preset.contrast
 
 
 def small_jpeg(data: bytes, name: bytes, side: int, limits: Limits | None = None) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging.plan import Size, Step, crop_box
+from hotfolder.imaging.native import Picture
+from hotfolder.imaging.plan import Box, Size, Step, crop_box
 from hotfolder.presets import Preset
 
 try:
@@ -17,6 +18,8 @@ try:
 except ImportError:  # the extra `fast` is not installed, or has no wheel here (arm64)
     simd = None
 
+Pixels = TypeVar("Pixels", Image.Image, Picture)
+
 _local = threading.local()
 
 REDUCING_GAP = 1.5
@@ -24,17 +27,23 @@ REDUCING_GAP = 1.5
 SALIENCE_SIDE = 96
 
 
-def apply(step: Step, parent: Image.Image) -> Image.Image:
+def apply(step: Step, parent: Pixels) -> Pixels:
     """The picture of one step, without the canvas of `pad`, made from its parent's pixels."""
-    box = None
-    if step.crop:
-        centre = attention(parent) if step.preset.gravity == "attention" else (0.5, 0.5)
-        box = crop_box(parent.size, step.canvas, centre)
-    return scale(parent, step.size, box)
+    return scale(parent, step.size, crop(step, parent))
 
 
-def scale(image: Image.Image, size: Size, box: tuple[float, float, float, float] | None = None) -> Image.Image:
+def crop(step: Step, parent: Image.Image | Picture) -> Box | None:
+    """What of the parent is shown; None: all of it."""
+    if not step.crop:
+        return None
+    centre = attention(parent) if step.preset.gravity == "attention" else (0.5, 0.5)
+    return crop_box(parent.size, step.canvas, centre)
+
+
+def scale(image: Pixels, size: Size, box: Box | None = None) -> Pixels:
     """Lanczos resampling; colours are weighed by alpha, so that no dark fringes appear."""
+    if isinstance(image, Picture):
+        return image.scaled(size, box)
     whole = (0.0, 0.0, float(image.width), float(image.height))
     if image.size == size and box in (None, whole):
         return image
@@ -43,7 +52,7 @@ def scale(image: Image.Image, size: Size, box: tuple[float, float, float, float]
     return image.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
 
 
-def _by_simd(image: Image.Image, size: Size, box: tuple[float, float, float, float]) -> Image.Image:
+def _by_simd(image: Image.Image, size: Size, box: Box) -> Image.Image:
     """Lanczos by cykooz-resizer: eight times as fast as Pillow's, and as near to the exact result."""
     if not hasattr(_local, "resizer"):
         _local.resizer = simd.Resizer()  # holds buffers between calls, so each thread has its own
@@ -75,12 +84,12 @@ def finish(image: Image.Image, preset: Preset, canvas: Size) -> Image.Image:
     return board
 
 
-def attention(image: Image.Image) -> tuple[float, float]:
+def attention(picture: Image.Image | Picture) -> tuple[float, float]:
     """Where the picture has most to see: the centre of gravity (0–1) of its squared edge strength.
 
     Measured on a copy of at most 96 pixels, so that noise counts little and any size costs the same.
     """
-    small = image.convert("L")
+    small = picture.grey() if isinstance(picture, Picture) else picture.convert("L")
     small.thumbnail((SALIENCE_SIDE, SALIENCE_SIDE), Image.Resampling.BOX)
     edges = small.filter(ImageFilter.FIND_EDGES).point(lambda value: value * value / 255)
     wide, high = edges.size

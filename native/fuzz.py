@@ -1,0 +1,139 @@
+"""The accelerator under sanitizers, on damaged JPEGs: ``python native/fuzz.py [SECONDS [SEED]]``.
+
+Builds planes.c with those for addresses and undefined behaviour, then decodes, resamples and encodes what seeded
+mutations make of small JPEGs of every kind. Ends with 0 where nothing was found; libjpeg itself comes from the system,
+and is not built anew.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+SANITIZERS = "-fsanitize=address,undefined"
+LARGEST = 4_000_000
+"""Pixels that a damaged header may claim; more would only take longer."""
+
+
+def build(folder: Path) -> dict[str, str]:
+    """Compile into `folder`; gives the environment in which Python can load what was made."""
+    source = Path(__file__).with_name("planes.c")
+    include = sysconfig.get_paths()["include"]
+    command = ["gcc", "-g", "-O1", SANITIZERS, "-fno-sanitize-recover=all", "-shared", "-fPIC", "-std=gnu11"]
+    command += [f"-I{include}", "-o", str(folder / "_planes.so"), str(source), "-ljpeg", "-lm"]
+    subprocess.run(command, check=True)
+    names = [f"-print-file-name={name}.so" for name in ("libasan", "libubsan")]
+    found = [subprocess.check_output(["gcc", name], text=True).strip() for name in names]
+    options = "detect_leaks=0:allocator_may_return_null=1"  # Python's own leaks would drown ours
+    return {**os.environ, "LD_PRELOAD": " ".join(found), "ASAN_OPTIONS": options, "PYTHONPATH": str(folder)}
+
+
+def corpus(dice: random.Random) -> list[bytes]:
+    """Noise of awkward sizes in every sampling, baseline and progressive, grey and in inks."""
+    made = []
+    for size in ((1, 1), (2, 3), (7, 9), (16, 16), (17, 33), (64, 48), (131, 77), (200, 3), (3, 200)):
+        image = Image.frombytes("RGB", size, dice.randbytes(size[0] * size[1] * 3))
+        kinds = [{"subsampling": s, "progressive": p} for s in ("4:4:4", "4:2:2", "4:2:0") for p in (False, True)]
+        kinds.append({"restart_marker_blocks": 1})
+        made += [_jpeg(image, quality=dice.choice((5, 50, 95)), **options) for options in kinds]
+        made += [_jpeg(image.convert("L"), progressive=True), _jpeg(image.convert("L")), _jpeg(image.convert("CMYK"))]
+    return made
+
+
+def _jpeg(image: Image.Image, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def damaged(data: bytes, dice: random.Random) -> bytes:
+    """Some bytes changed, lost, doubled or cut off; or a frame header that lies."""
+    found = bytearray(data)
+    for _ in range(dice.choice((0, 1, 1, 2, 4, 16))):
+        at = dice.randrange(len(found))
+        kind = dice.randrange(6)
+        if kind == 0:
+            found[at] = dice.randrange(256)
+        elif kind == 1:
+            found[at] ^= 1 << dice.randrange(8)
+        elif kind == 2:
+            del found[at : at + dice.randrange(1, 40)]
+        elif kind == 3:
+            found[at:at] = found[dice.randrange(len(found)) :][: dice.randrange(1, 60)]
+        elif kind == 4:
+            del found[max(4, at) :]
+        else:
+            frame = max(found.find(b"\xff\xc0"), found.find(b"\xff\xc2"))
+            if 0 < frame < len(found) - 19:
+                lies = (0, 1, 2, 3, 4, 8, 0x11, 0x12, 0x21, 0x22, 0x41, 0x14, 255)
+                found[frame + 4 + dice.randrange(15)] = dice.choice(lies)
+        if not found:
+            return b"\xff\xd8"
+    return bytes(found)
+
+
+def attack(core: Any, data: bytes, dice: random.Random) -> bool:
+    """Everything that can be asked of one file; whether it was decoded at all."""
+    try:
+        size = Image.open(io.BytesIO(data)).size
+    except Exception:  # noqa: BLE001 - whatever Pillow says of it, the accelerator is asked all the same
+        size = (dice.choice((1, 16, 64)), dice.choice((1, 16, 48)))
+    if size[0] * size[1] > LARGEST:
+        return False
+    try:
+        planes = core.decode(data, *size, dice.choice((1, 2, 4, 8)))
+    except (core.Declined, ValueError):
+        return False
+    orientation = dice.randrange(1, 9)
+    wide, high = size if orientation < 5 else size[::-1]
+    goal = (dice.choice((1, 2, 3, 15, 16, 17, 31, 100, 257)), dice.choice((1, 2, 3, 15, 16, 17, 33, 90)))
+    left, right = sorted(dice.uniform(0, wide) for _ in range(2))
+    top, bottom = sorted(dice.uniform(0, high) for _ in range(2))
+    for box in ((0.0, 0.0, float(wide), float(high)), (left, top, right, bottom)):
+        small = planes.resized(goal, box, orientation, True)
+        again = small.resized((dice.randrange(1, 50), 9), (0.0, 0.0, float(goal[0]), float(goal[1])), 1, True)
+        same = small.resized(goal, (0.0, 0.0, float(goal[0]), float(goal[1])), 1, True)
+        del small
+        for each in (again, same):
+            picture = Image.open(io.BytesIO(each.jpeg(dice.randrange(1, 101), dice.randrange(3))))
+            picture.load()
+            assert picture.size == each.size
+        full = planes.resized(goal, box, orientation, False)
+        assert all(full.plane(number)[0] == goal for number in range(full.count))
+    whole = planes.resized((wide, high), (0.0, 0.0, float(wide), float(high)), orientation, True)
+    whole.jpeg(85, 1)
+    return True
+
+
+def main() -> None:
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    if "_planes" not in os.environ.get("FUZZED", ""):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = {**build(Path(folder)), "FUZZED": "_planes"}
+            command = [sys.executable, "-W", "ignore", __file__, str(seconds), *sys.argv[2:]]
+            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+    import _planes  # type: ignore[import-not-found]
+
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    dice = random.Random(seed)
+    sources = corpus(dice)
+    end, tried, decoded = time.monotonic() + seconds, 0, 0
+    while time.monotonic() < end:
+        decoded += attack(_planes, damaged(dice.choice(sources), dice), dice)
+        tried += 1
+    print(f"seed {seed}: {tried} files, {decoded} decoded, nothing found")
+    assert decoded
+
+
+if __name__ == "__main__":
+    main()

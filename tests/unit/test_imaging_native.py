@@ -1,0 +1,233 @@
+"""The accelerator beside Pillow: the same pictures, and the same word on what is wrong with a source."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+from pytest import MonkeyPatch
+
+from hotfolder.errors import SourceError
+from hotfolder.imaging import Limits, native, open_image
+from hotfolder.imaging.colour import display_p3
+from hotfolder.presets import BUILT_IN, Preset
+from tests.unit.imaging import encoded, noise, rendered
+
+ROOT = Path(__file__).parents[2]
+built = pytest.mark.skipif(native.core is None, reason="the accelerator is not built here")
+
+
+def scene(width: int, height: int) -> Image.Image:
+    """Soft shapes in strong colours, unlike in every corner: shows turns, shifts and wrong colours."""
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    planes = (127 + 120 * np.sin(9 * x + 2 * y), 127 + 120 * np.cos(7 * y - 3 * x), 255 * (x + y) / 2)
+    return Image.fromarray(np.stack(planes, axis=-1).clip(0, 255).astype(np.uint8))
+
+
+def turned(image: Image.Image, orientation: int, **options: object) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(image, "JPEG", exif=exif, **{"quality": 95, **options})
+
+
+def both(
+    data: bytes, folder: Path, *presets: Preset, patch: MonkeyPatch
+) -> tuple[dict[str, Image.Image], dict[str, Image.Image]]:  # fmt: skip
+    """The thumbnails made by the accelerator, and those made without."""
+    found: list[dict[str, Image.Image]] = []
+    for core in (native.core, None):
+        with patch.context() as patched:
+            patched.setattr(native, "core", core)
+            place = folder / str(core is None)
+            place.mkdir(exist_ok=True)
+            result, files = rendered(data, place, *presets)
+            assert all((o.width, o.height) == Image.open(io.BytesIO(files[o.preset])).size for o in result.outputs)
+            found.append({name: Image.open(io.BytesIO(content)) for name, content in files.items()})
+    return found[0], found[1]
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Mean difference of a sample (0–255)."""
+    a, b = (np.asarray(image.convert("RGB"), dtype=float) for image in (one, other))
+    return float(np.abs(a - b).mean())
+
+
+def uses_planes(data: bytes, scale: int = 1) -> bool:
+    return native.decode(open_image(data, Limits()), scale) is not None
+
+
+@built
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(640, 480), (641, 483), (487, 649)])
+def test_same_pictures_at_any_orientation(
+    size: tuple[int, int], orientation: int, tmp_path: Path, monkeypatch: MonkeyPatch
+) -> None:
+    data = turned(scene(*size), orientation)
+    presets = (
+        Preset("contain", 201, 201), Preset("cover", 151, 77, fit="cover"), Preset("stretch", 90, 33, fit="stretch"),
+        Preset("larger", 1300, 1301, fit="cover"), Preset("child", 99, 99), Preset("dot", 1, 1, fit="cover"),
+        Preset("look", 120, 50, fit="cover", gravity="attention"),
+    )  # fmt: skip
+    ours, plain = both(data, tmp_path, *presets, patch=monkeypatch)
+    assert uses_planes(data)
+    for name, picture in ours.items():
+        assert picture.size == plain[name].size
+        assert distance(picture, plain[name]) < (6 if name == "dot" else 2.5), name  # of one pixel any mean is one
+
+
+@built
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 3}])
+@pytest.mark.parametrize("scale", [1, 2, 4, 8])
+def test_any_usual_sampling_at_any_scale(subsampling: str, options: dict[str, object], scale: int) -> None:
+    picture = scene(333, 251)
+    data = encoded(picture, "JPEG", quality=95, subsampling=subsampling, **options)
+    small = native.decode(open_image(data, Limits()), scale)
+    assert small is not None
+    assert small.size == (333, 251)
+    image = small.scaled((-(-333 // scale), -(-251 // scale)), (0, 0, 333, 251), halved=False).image()
+    wide, high = 333 // scale, 251 // scale
+    reference = picture.crop((0, 0, wide * scale, high * scale)).resize((wide, high), Image.Resampling.BOX)
+    assert distance(image.crop((0, 0, wide, high)), reference) < 3
+    again = Image.open(io.BytesIO(small.scaled((100, 75)).jpeg(90)))
+    assert distance(again, picture.resize((100, 75), Image.Resampling.LANCZOS)) < 3
+
+
+@built
+def test_grey_stays_grey(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    data = encoded(scene(400, 300).convert("L"), "JPEG", quality=95)
+    ours, plain = both(data, tmp_path, *BUILT_IN.values(), patch=monkeypatch)
+    assert uses_planes(data)
+    assert all(picture.mode == "L" and distance(picture, plain[name]) < 1.5 for name, picture in ours.items())
+
+
+@built
+def test_few_scans_or_one_and_libjpegs_quality() -> None:
+    planes = native.decode(open_image(encoded(scene(64, 48), "JPEG"), Limits()), 1)
+    assert planes is not None
+    for progressive, small, scans in ((True, False, 8), (True, True, 8), (False, False, 1)):
+        data = planes.scaled((64, 48)).jpeg(85, progressive=progressive, small=small)
+        assert data.count(b"\xff\xda") == scans
+        ours = Image.open(io.BytesIO(data))
+        assert bool(ours.info.get("progressive")) is progressive
+        reference = Image.open(io.BytesIO(encoded(scene(64, 48), "JPEG", quality=85)))
+        assert ours.quantization == reference.quantization  # type: ignore[attr-defined]
+        assert [layer[1:3] for layer in ours.layer] == [(2, 2), (1, 1), (1, 1)]  # type: ignore[attr-defined]
+
+
+@built
+def test_what_cannot_stay_planes_comes_from_the_same_decode(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    data = turned(scene(900, 700), 6)
+    presets = (
+        Preset("jpeg", 300, 300), Preset("png", 290, 290, format="png"), Preset("webp", 200, 200, format="webp"),
+        Preset("sharp", 150, 150, sharpen=1.0), Preset("pad", 100, 140, fit="pad", background="#102030"),
+        Preset("p3", 120, 120, colorspace="p3"),
+    )  # fmt: skip
+    ours, plain = both(data, tmp_path, *presets, patch=monkeypatch)
+    assert {name for name, picture in ours.items() if picture.info.get("icc_profile")} == {"p3"}
+    for name, picture in ours.items():
+        assert (picture.size, picture.format, picture.mode) == (plain[name].size, plain[name].format, plain[name].mode)
+        assert distance(picture, plain[name]) < 2.5, name
+
+
+@built
+def test_a_wide_profile_is_converted(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    thumb = Preset("thumb", 100, 100)
+    unconverted, _ = both(encoded(scene(300, 200), "JPEG", quality=95), tmp_path, thumb, patch=monkeypatch)
+    for profile, plain_colours in ((display_p3(), False), (srgb, True)):
+        data = encoded(scene(300, 200), "JPEG", quality=95, icc_profile=profile)
+        ours, plain = both(data, tmp_path, thumb, patch=monkeypatch)
+        assert distance(ours["thumb"], plain["thumb"]) < 2.5
+        assert (distance(ours["thumb"], unconverted["thumb"]) < 0.5) is plain_colours
+
+
+@built
+def test_declines_what_is_unusual_or_damaged() -> None:
+    cmyk = encoded(scene(64, 64).convert("CMYK"), "JPEG")
+    rgb = encoded(scene(64, 64), "JPEG", keep_rgb=True)
+    whole = encoded(noise(256, 256), "JPEG")
+    for data in (cmyk, rgb, whole[: len(whole) // 2], whole[:-2]):
+        assert not uses_planes(data)
+    assert uses_planes(whole)
+    core = native.core
+    assert core is not None
+    for wrong in ((whole, 255, 256, 1), (b"", 256, 256, 1), (b"\xff\xd8\xff", 1, 1, 1)):
+        with pytest.raises(core.Declined):
+            core.decode(*wrong)
+    for wrong in ((whole, 256, 256, 3), (whole, 0, 256, 1), (whole, 70_000, 256, 1), (whole, 256, 256, -1)):
+        with pytest.raises(ValueError, match="denominator"):
+            core.decode(*wrong)
+    planes = core.decode(whole, 256, 256, 1)
+    box = (0.0, 0.0, 256.0, 256.0)
+    for size, part, orientation in (
+        ((0, 1), box, 1), ((1, 70_000), box, 1), ((9, 9), box, 0), ((9, 9), box, 9),
+        ((9, 9), (0.0, 0.0, 257.0, 9.0), 1), ((9, 9), (-1.0, 0.0, 9.0, 9.0), 1), ((9, 9), (9.0, 0.0, 9.0, 9.0), 1),
+        ((9, 9), (0.0, 0.0, float("nan"), 9.0), 1),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="box"):
+            planes.resized(size, part, orientation, True)
+    with pytest.raises(ValueError, match="halved"):
+        core.decode(encoded(scene(64, 64), "JPEG", subsampling="4:4:4"), 64, 64, 1).jpeg(85, 1)
+    with pytest.raises(IndexError):
+        planes.plane(3)
+
+
+@built
+@given(st.integers(0, 2**32), st.booleans(), st.sampled_from([1, 2, 4, 8]))
+@settings(max_examples=60, deadline=None)
+def test_the_same_reason_for_any_damage(seed: int, progressive: bool, scale: int) -> None:
+    dice = random.Random(seed)
+    data = bytearray(encoded(scene(120, 90), "JPEG", progressive=progressive, optimize=True))
+    for _ in range(dice.randint(1, 8)):
+        data[dice.randrange(2, len(data))] = dice.randrange(256)
+    del data[dice.choice((len(data), dice.randrange(2, len(data)))) :]
+    answers = []
+    for core in (native.core, None):
+        with MonkeyPatch.context() as patch:
+            patch.setattr(native, "core", core)
+            answers.append(_answer(bytes(data), Preset("thumb", 100 // scale, 90 // scale)))
+    assert answers[0] == answers[1]
+
+
+def _answer(data: bytes, preset: Preset) -> object:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            result, _ = rendered(data, Path(folder), preset)
+        except SourceError as error:
+            return error.reason
+        return [(o.width, o.height) for o in result.outputs]
+
+
+@pytest.mark.parametrize("broken", [{"CC": "false"}, {"CPATH": "/nonexistent", "CFLAGS": "-nostdinc"}])
+def test_installs_without_a_compiler_or_headers(broken: dict[str, str], tmp_path: Path) -> None:
+    """`pip install` goes on, and what is installed works in pure Python."""
+    for name in ("daemon", "native", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        source = ROOT / name
+        ignore = shutil.ignore_patterns("*.so", "__pycache__", "*.egg-info")
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, ignore=ignore)
+        else:
+            shutil.copy(source, tmp_path)
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index",
+               "--disable-pip-version-check", "--target", str(tmp_path / "site"), str(tmp_path)]  # fmt: skip
+    done = subprocess.run(command, env={**os.environ, **broken}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "site").rglob("*.so"))
+    code = "from hotfolder.imaging import native; print(repr(native.library()))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert said.stdout == "''\n"
