@@ -207,6 +207,15 @@ def test_avif_in_pq_is_recognised_by_its_primary_item(tmp_path: Path) -> None:
     assert pq == pytest.approx(srgb(bent), abs=6)
 
 
+@pytest.mark.parametrize("at", [4, 8, 16])
+def test_offsets_beyond_any_file_are_damage(at: int, tmp_path: Path) -> None:
+    data = bytearray(b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0" + bytes(60))
+    data[at : at + 8] = b"\xff" * 8
+    with pytest.raises(SourceError) as caught:
+        rendered(bytes(data), tmp_path, WHOLE, name=b"x.tif")
+    assert caught.value.reason in (Reason.DAMAGED, Reason.UNSUPPORTED, Reason.TRUNCATED, Reason.NOT_AN_IMAGE)
+
+
 @pytest.mark.parametrize("damage", range(0, 300, 7))
 def test_broken_boxes_say_nothing(damage: int) -> None:
     data = bytearray(avif_with(9, profiles.PQ))

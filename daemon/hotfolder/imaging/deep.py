@@ -83,7 +83,9 @@ def unsupported(page: tiff.Page) -> SourceError:
 def is_opencvs(page: tiff.Page) -> bool:
     """Whether Pillow has no mode for the samples of this page. Raises SourceError where nobody here shows it right."""
     if page.bits >= 16 and page.planar == tiff.SEPARATE and page.samples > 1:
-        raise unsupported(page)
+        if page.compression == tiff.PLAIN or page.bits > 16:  # compressed ones are libtiff's, and right
+            raise unsupported(page)
+        return False
     if page.sample_format == tiff.FLOAT:
         return page.samples > 1 or page.bits != 32
     return page.bits == 32 or page.sample_format == tiff.SINT or (page.bits == 16 and page.samples == 2)

@@ -36,7 +36,7 @@ def cicp_of(kind: str, data: bytes) -> Cicp | None:
         if kind in ("avif", "heif"):
             return _of_primary_item(data)
         return _of_png(data) if kind == "png" else None
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return None
 
 

@@ -19,6 +19,8 @@ UINT, SINT, FLOAT = 1, 2, 3
 """Values of `sample_format`."""
 WHITE_IS_ZERO = 0
 SEPARATE = 2
+PLAIN = 1
+"""Compression: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def first_page(data: bytes) -> Page | None:
     """None where the file has no directory that can be read."""
     try:
         return _page(data)
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):  # offsets may have 64 bits
         return None
 
 
