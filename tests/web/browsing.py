@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,9 +24,15 @@ def launch(playwright: Playwright) -> Browser:
 
 
 class Visit:
-    """A page of its own context (no cookie, no cache of others). `faults`: errors of scripts, and broken policies."""
+    """A page of its own context (no cookie, no cache of others). `faults`: errors of scripts, and broken policies.
 
-    def __init__(self, browser: Browser, daemon: Daemon, path: str = "/", **options: Any) -> None:
+    `before` is called with the page when nothing has been loaded yet.
+    """
+
+    def __init__(
+        self, browser: Browser, daemon: Daemon, path: str = "/", before: Callable[[Page], None] | None = None,
+        **options: Any,
+    ) -> None:  # fmt: skip
         self.host = f"127.0.0.1:{daemon.place.port}"
         self.faults: list[str] = []
         self.requests: list[str] = []
@@ -36,6 +43,8 @@ class Visit:
         self.page.on("websocket", lambda socket: self.requests.append(socket.url))
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("console", self._complained)
+        if before is not None:
+            before(self.page)
         self.page.goto(f"http://{self.host}{path}")
 
     def _asked(self, request: Request) -> None:

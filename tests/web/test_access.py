@@ -76,6 +76,15 @@ def test_behind_a_prefix(tmp_path: Path, run: Run, visit: Visiting, path: str) -
         assert [url for url in visited.requests if "/photos" not in url] == []
 
 
+def test_a_prefix_without_its_slash_leads_to_the_token(guarded: Place, run: Run, visit: Visiting) -> None:
+    text = (guarded.base / "config.yaml").read_text()
+    (guarded.base / "config.yaml").write_text(text.replace("http: {", "http: {root_path: /photos, "))
+    page = visit(run(guarded), "/photos").page
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator("#link")).to_have_text("live")
+
+
 def test_what_the_page_is_made_of(place: Place, run: Run) -> None:
     daemon = run(place)
 

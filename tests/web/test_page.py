@@ -9,9 +9,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
-from tests.helpers import Daemon, Place, jpeg
+from tests.helpers import Daemon, Place, jpeg, wait_for
 from tests.web.browsing import Visit
 
 Run = Callable[[Place], Daemon]
@@ -70,7 +70,7 @@ def test_what_is_no_image_is_refused_by_name(place: Place, run: Run, visit: Visi
     page = visit(run(place)).page
     expect(page.locator("#link")).to_have_text("live")
     drop(page, {"notes.txt": b"words", "good.jpg": jpeg()})
-    expect(page.locator("#uploads-failed")).to_contain_text("notes.txt")
+    expect(page.locator("#uploads-failed")).to_contain_text("'notes.txt' has no extension of an image")
     expect(page.locator("#uploads-text")).to_have_text("1 image added, 1 not.")
     expect(page.locator("#grid li", has_text="good.jpg")).to_have_count(1)
 
@@ -168,6 +168,26 @@ def test_pause_holds_work_and_resume_lets_it_go(place: Place, run: Run, visit: V
     expect(page.locator("#watches li")).to_contain_text("paused")
     held = {(each["lane"], each["watch"]) for each in json.loads(daemon.get("/api/status"))["paused"]}
     assert held == {("fresh", "inbox"), ("backlog", "inbox")}
+
+
+def test_lost_events_are_told_and_asked_for(place: Place, run: Run, visit: Visiting) -> None:
+    lines: list[WebSocketRoute] = []
+
+    def join(line: WebSocketRoute) -> None:
+        line.connect_to_server()
+        lines.append(line)
+
+    visited = visit(run(place), before=lambda page: page.route_web_socket("**/api/events", join))
+    page = visited.page
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("#empty")).to_be_visible()
+    before = {
+        part: len(visited.asked(part)) for part in ("/api/sources?", "/api/failures?", "/api/jobs", "/api/status")
+    }
+    lines[0].send('{"topic": "events", "event": "lost", "count": 1234}')
+    expect(page.locator("#notice")).to_contain_text("1,234 events")
+    for part, number in before.items():
+        wait_for(f"another {part}", lambda part=part, number=number: len(visited.asked(part)) > number)  # type: ignore[misc]
 
 
 def test_search_finds_by_name(place: Place, run: Run, visit: Visiting) -> None:

@@ -20,7 +20,7 @@ from hotfolder.metrics import Metrics
 from hotfolder.serving import static
 from hotfolder.serving.sessions import Sessions
 
-OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz", "/api/session"})
+OPEN_PATHS = frozenset({"", "/metrics", "/healthz", "/readyz", "/api/session"})
 """These never need the token; the last one asks for it itself."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 BODY_MAX = 1_000_000

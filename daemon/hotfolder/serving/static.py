@@ -12,7 +12,6 @@ from functools import cache
 from importlib import resources
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 PREFIX = "/page/"
@@ -71,8 +70,6 @@ def add(app: FastAPI) -> None:
 
     @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
     def index(request: Request) -> Response:
-        if not request.scope["path"].endswith("/"):  # a prefix without its slash: the page's links would miss it
-            return RedirectResponse(request.scope["path"] + "/", 308)
         return response(INDEX, dict(request.headers))
 
     @app.api_route(PREFIX + "{name}", methods=["GET", "HEAD"], include_in_schema=False)

@@ -37,7 +37,8 @@ async function ask(method, path, body, signal) {
 /** What the daemon says of a refusal, in the shape of RFC 9457. */
 export function problemOf(status, text) {
   try {
-    return new Refused(status, String(JSON.parse(text).detail));
+    const problem = JSON.parse(text);
+    return new Refused(status, String(problem.errors?.[0]?.message ?? problem.detail));
   } catch {
     return new Refused(status, `it answered ${status}`);
   }

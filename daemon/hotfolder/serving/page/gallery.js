@@ -42,8 +42,10 @@ export function start(ask) {
   }
 }
 
-/** True on the first page, which alone changes by itself. */
-export const newest = () => cursors.length === 1;
+/** Whether what happened may change what is shown: the first page alone changes by itself, a search by its names. */
+export function concerns(event) {
+  return cursors.length === 1 && event.path.toLowerCase().includes(filter.text.toLowerCase());
+}
 
 export async function refresh() {
   asking?.abort();

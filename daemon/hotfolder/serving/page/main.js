@@ -67,7 +67,7 @@ function happened(event) {
   if (event.topic === "state") { show(event); stale.jobs(); }
   if (event.topic === "jobs") jobs.happened(event);
   if (event.topic === "pipeline") {
-    if (gallery.newest()) stale.images();
+    if (gallery.concerns(event)) stale.images();
     detail.changed(event.source_id);
     if (event.event === "failed") stale.failures();
   }
