@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ PATIENCE = 30_000
 
 
 def launch(playwright: Playwright) -> Browser:
-    return playwright.chromium.launch(channel=None, executable_path=f"/usr/bin/{CHROMIUM}", args=FLAGS)
+    return playwright.chromium.launch(executable_path=shutil.which(CHROMIUM), args=FLAGS)
 
 
 class Visit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if shutil.which(CHROMIUM) is None:
         missing = pytest.mark.skip(reason="chromium is not installed (Debian: apt install chromium)")
         for item in items:
-            if "web" in item.path.parts:
+            if Path(__file__).parent in item.path.parents:
                 item.add_marker(missing)
 
 

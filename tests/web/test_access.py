@@ -127,7 +127,7 @@ def test_no_width_scrolls_sideways(place: Place, run: Run, visit: Visiting, widt
     expect(page.locator("#grid li")).to_have_count(7)
     expect(page.locator("#failures-list li")).to_have_count(1)
     assert sideways(page) == 0
-    page.locator("#grid button").first.click()
+    page.locator("#grid li:has(img) button").first.click()
     expect(page.locator("#detail table")).to_be_visible()
     assert sideways(page) == 0
     about = page.locator("#detail-about")
@@ -149,7 +149,7 @@ def test_names_roles_and_contrast(place: Place, run: Run, visit: Visiting, schem
     expect(page.locator("#grid li")).to_have_count(7)
     expect(page.locator("#failures-list li")).to_have_count(1)
     check(page)
-    page.locator("#grid button").first.click()
+    page.locator("#grid li:has(img) button").first.click()
     expect(page.locator("#detail table")).to_be_visible()
     check(page)
 

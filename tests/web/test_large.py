@@ -25,9 +25,10 @@ SOURCES = """
     SELECT watch_id, folder_id, CAST(printf('IMG_%06d.jpg', i) AS BLOB), 4000000, state, made, format, 4000, 3000, i
     FROM n, (SELECT * FROM source LIMIT 1)"""
 RENDITIONS = """
-    INSERT INTO rendition
+    INSERT INTO rendition (source_id, preset, signature, plan_id, area, place, name, name_key, width, height, bytes,
+                           mtime_ns)
     SELECT s.id, preset, signature, plan_id, area, place, CAST(printf('IMG_%06d_thumb_medium.jpg', s.done_at) AS BLOB),
-           CAST(s.id AS BLOB), r.width, r.height, bytes, r.mtime_ns, present, epoch, note
+           CAST(s.id AS BLOB), r.width, r.height, bytes, r.mtime_ns
     FROM source s, rendition r WHERE r.preset = 'medium' AND s.id <> r.source_id"""
 
 

@@ -70,8 +70,11 @@ def test_the_file_button_adds_images(place: Place, run: Run, visit: Visiting, tm
 def test_what_is_no_image_is_refused_by_name(place: Place, run: Run, visit: Visiting) -> None:
     page = visit(run(place)).page
     expect(page.locator("#link")).to_have_text("live")
-    drop(page, {"notes.txt": b"words", "good.jpg": jpeg()})
-    expect(page.locator("#uploads-failed")).to_contain_text("'notes.txt' has no extension of an image")
+    hostile = '<img src=x onerror="window.harmed=1">.txt'
+    drop(page, {hostile: b"words", "good.jpg": jpeg()})
+    expect(page.locator("#uploads-failed li")).to_contain_text(hostile)
+    expect(page.locator("#uploads-failed li")).to_contain_text("has no extension of an image")
+    assert page.evaluate("window.harmed") is None
     expect(page.locator("#uploads-text")).to_have_text("1 image added, 1 not.")
     expect(page.locator("#grid li", has_text="good.jpg")).to_have_count(1)
 

@@ -13,7 +13,8 @@ const KINDS = {
 let running = new Map(); // by id, the newest first
 
 export async function refresh() {
-  running = new Map((await get("api/jobs")).filter(isOpen).map(job => [job.id, job]));
+  const found = (await get("api/jobs")).filter(isOpen);
+  running = new Map(found.map(job => [job.id, further(job, running.get(job.id))]));
   show();
 }
 
@@ -25,6 +26,8 @@ export function happened(job) {
   show();
 }
 
+/** An event may have overtaken the answer. */
+const further = (job, known) => (known && known.progress > job.progress ? known : job);
 const isOpen = job => ["queued", "running"].includes(job.state);
 
 export function start() {
