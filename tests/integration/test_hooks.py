@@ -114,7 +114,7 @@ def test_what_a_program_must_not_do_ends_with_its_time(place: Place, run: Run) -
         "for _ in range(100): os.write(1, b'x' * 10_000)\n"
         "time.sleep(600)\n",
     )  # fmt: skip
-    place.configure(f"hooks: [{{name: bad, events: [ready], run: [{stubborn}], timeout: 1s, retries: 0}}]", SMALL)
+    place.configure(f"hooks: [{{name: bad, events: [ready], run: [{stubborn}], timeout: 5s, retries: 0}}]", SMALL)
     daemon = run(place)
     place.put("a.jpg", jpeg())
     daemon.wait_log("hook_dead")
