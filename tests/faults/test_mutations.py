@@ -71,7 +71,7 @@ SEEDS: dict[str, Callable[[], bytes]] = {
 def test_no_mutation_hurts() -> None:
     seeds = {name: make() for name, make in SEEDS.items()}
     generator = random.Random(SEED)
-    judge, counts, findings = Judge(seconds=20.0), Counter[str](), []
+    judge, counts, findings = Judge(), Counter[str](), []
     for number in range(MUTATIONS):
         name = generator.choice(sorted(seeds))
         data = mutated(seeds[name], generator)
