@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
+from hotfolder.cli.importing import importing
 from hotfolder.errors import Exit, HotfolderError
 
 
 def main() -> None:
     """The `hotfolder` command."""
-    from hotfolder import logs
-    from hotfolder.cli.app import build
+    with importing():
+        from hotfolder import logs
+        from hotfolder.cli.app import build
 
     logs.hush_libraries()
     try:

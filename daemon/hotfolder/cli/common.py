@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hotfolder.cli.importing import importing
 from hotfolder.config import Config, Loaded, load
 from hotfolder.errors import HotfolderError, NotRunning
 
@@ -82,7 +83,8 @@ def local_engine(config: Config) -> Iterator[Any]:
     """An engine without events in this process, for when no daemon lives. Raises StartError."""
     import signal
 
-    from hotfolder.engine import Engine
+    with importing():
+        from hotfolder.engine import Engine
 
     if hasattr(signal, "SIGIO"):
         signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease sends it; see working/looking.py
