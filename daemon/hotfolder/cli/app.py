@@ -9,8 +9,10 @@ import typer
 from hotfolder import __version__
 from hotfolder.cli import (
     analyze,
+    bench,
     cache,
     config,
+    doctor,
     events,
     failures,
     hold,
@@ -58,6 +60,8 @@ def build() -> typer.Typer:
     app.command("analyze")(analyze.analyze)
     app.command("duplicates")(analyze.duplicates)
     app.command("blurred")(analyze.blurred)
+    app.command("bench")(bench.bench)
+    app.command("doctor")(doctor.doctor)
     app.add_typer(failures.app, name="failures")
     app.add_typer(hooks.app, name="hooks")
     app.add_typer(cache.app, name="cache")

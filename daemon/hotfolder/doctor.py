@@ -1,0 +1,242 @@
+"""What on this machine may keep hotfolder from working well, each finding with its remedy. Changes nothing.
+
+A root is touched on a thread of its own, so that one that does not answer is a finding and not a command that hangs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hotfolder import imaging, mounts, wiring
+from hotfolder.config import Config, Watch
+from hotfolder.errors import StartError
+from hotfolder.keeping import lock
+from hotfolder.watching import inotify
+from hotfolder.working import sizing
+
+ANSWER_SECONDS = 10.0
+COUNT_SECONDS = 5.0
+"""Folders are counted this long at most."""
+QUEUE_LEAST = 16_384
+FILES_LEAST = 1_024
+COPY_BYTES = 12
+"""Bytes a pixel that a photo and its full-size JPEG copy take (imaging/memory.py)."""
+EXTRAS = {"heif": "HEIC and HEIF", "jxl": "JPEG XL", "raw": "camera RAW"}
+
+
+class Level(StrEnum):
+    """`problem`: something will not work; `advice`: it works, but not as well as it could."""
+
+    OK = "ok"
+    ADVICE = "advice"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One subject, how it is, and what to do where that is not well."""
+
+    subject: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Everything, one finding after the other."""
+    yield from _codecs()
+    yield _memory(config)
+    yield _open_files()
+    yield _state(config)
+    folders = 0
+    for watch in config.watches:
+        found = _answer(lambda watch=watch: _root(config, watch))  # type: ignore[misc]
+        if found is None:
+            remedy = "see to its mount; hotfolder goes on with the other watches and looks for it again and again"
+            yield Finding(f"watch {watch.name}", Level.PROBLEM, f"{watch.path} does not answer", remedy)
+            continue
+        findings, count = found
+        folders += count
+        yield from findings
+        yield from _output(config, watch)
+    yield from _kernel(folders, len(config.watches))
+
+
+def _answer(call: Callable[[], tuple[list[Finding], int]]) -> tuple[list[Finding], int] | None:
+    found: list[tuple[list[Finding], int]] = []
+    thread = threading.Thread(target=lambda: found.append(call()), daemon=True)
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    return found[0] if found else None
+
+
+# -- the machine -------------------------------------------------------------------------------------------------------
+
+
+def _codecs() -> Iterator[Finding]:
+    for name, what in EXTRAS.items():
+        if name in imaging.installed_extras():
+            yield Finding(f"codec {name}", Level.OK, f"{what} can be read")
+        else:
+            remedy = f"pip install 'hotfolder[{name}]', if you have such images"
+            yield Finding(f"codec {name}", Level.ADVICE, f"{what} cannot be read: those images are skipped", remedy)
+    yield Finding("codecs", Level.OK, ", ".join(imaging.decoders()))
+
+
+def _memory(config: Config) -> Finding:
+    available = sizing.available_memory()
+    limit = config.pool.memory_limit
+    if limit == "auto":
+        limit = sizing.auto_memory()
+    text = f"pool.memory_limit is {limit // 1_000_000} MB, of {available // 1_000_000} MB that are free"
+    if limit > available:
+        return Finding("memory", Level.PROBLEM, text, "lower pool.memory_limit, or leave it at auto")
+    largest = min((limit - sizing.OWN_MEMORY) // COPY_BYTES, config.limits.max_pixels) // 1_000_000
+    text += f": photos of up to about {largest} MP get an optimized copy"
+    if largest < 50:
+        return Finding("memory", Level.ADVICE, text, "free memory or raise pool.memory_limit, if yours are larger")
+    return Finding("memory", Level.OK, text)
+
+
+def _open_files() -> Finding:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= hard < FILES_LEAST:
+        remedy = "set LimitNOFILE=65536 of the service, or `ulimit -Hn`"
+        return Finding("open files", Level.ADVICE, f"at most {hard} files can be open", remedy)
+    return Finding("open files", Level.OK, "enough files can be open")
+
+
+def _kernel(folders: int, watches: int) -> Iterator[Finding]:
+    """The limits of inotify(7); 0 where the system has none of it."""
+    for name, need, key in (
+        ("max_user_watches", folders, "a watch for each folder"),
+        ("max_user_instances", watches, "an instance for each root"),
+        ("max_queued_events", QUEUE_LEAST, "room for bursts of events"),
+    ):
+        most = inotify.limit(name)
+        if not most:
+            text = "this system has no inotify: everything is polled"
+            yield Finding("inotify", Level.ADVICE, text, "lower poll_interval, if changes shall be seen sooner")
+            return
+        text = f"fs.inotify.{name} is {most}; needed are {need}: {key}"
+        if most < need:
+            raised = f"sysctl fs.inotify.{name}={max(2 * need, most)}, and for good in /etc/sysctl.d/hotfolder.conf"
+            yield Finding(f"inotify {name}", Level.PROBLEM, text, raised)
+        else:
+            yield Finding(f"inotify {name}", Level.OK, text)
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+def _root(config: Config, watch: Watch) -> tuple[list[Finding], int]:
+    subject = f"watch {watch.name}"
+    if not os.path.isdir(watch.path):
+        if watch.create:
+            return [Finding(subject, Level.OK, f"{watch.path} is missing; it is made at the start")], 1
+        remedy = "make or mount it, or set `create: true`"
+        return [Finding(subject, Level.PROBLEM, f"{watch.path} is missing", remedy)], 0
+    if not os.access(watch.path, os.R_OK | os.X_OK):
+        remedy = f"chmod or chown it, so that user {os.getuid()} may read and enter it"
+        return [Finding(subject, Level.PROBLEM, f"{watch.path} cannot be read", remedy)], 0
+    return [_file_system(subject, watch), *_unreadable(config, watch)], _count(config, watch)
+
+
+def _file_system(subject: str, watch: Watch) -> Finding:
+    mount = mounts.of(os.fsencode(os.path.realpath(watch.path)), mounts.read())
+    kind = mount.fstype if mount else "unknown"
+    backend = mounts.backend_for(kind) if watch.backend == "auto" else watch.backend
+    text = f"{watch.path} lies on {kind}: {backend}"
+    if backend == "inotify" and mounts.backend_for(kind) != "inotify":
+        remedy = "leave `backend` at auto: changes from the other side raise no events here"
+        return Finding(subject, Level.PROBLEM, text, remedy)
+    if backend == "polling":
+        remedy = (
+            f"changes are seen within {watch.poll_interval:g} s or more; run hotfolder where the disk is, if you can"
+        )
+        return Finding(subject, Level.ADVICE, text, remedy)
+    return Finding(subject, Level.OK, text)
+
+
+def _unreadable(config: Config, watch: Watch) -> Iterator[Finding]:
+    closed = [folder for folder, readable in _folders(config, watch) if not readable]
+    if closed:
+        text = f"{len(closed)} folders cannot be read, the first is {os.fsdecode(closed[0])!r}"
+        yield Finding(f"watch {watch.name}", Level.ADVICE, text, "chmod or chown them, or name them in `exclude`")
+
+
+def _count(config: Config, watch: Watch) -> int:
+    return sum(1 for _ in _folders(config, watch))
+
+
+def _folders(config: Config, watch: Watch) -> Iterator[tuple[bytes, bool]]:
+    """Folders that would be watched, as far as they are found in time, and whether they can be read."""
+    rules = wiring.rules_of(config, watch)
+    ends = time.monotonic() + COUNT_SECONDS
+    waiting = [b""]
+    while waiting and time.monotonic() < ends:
+        folder = waiting.pop()
+        path = os.path.join(os.fsencode(watch.path), folder)
+        try:
+            with os.scandir(path) as entries:
+                names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        except OSError:
+            yield folder, False
+            continue
+        yield folder, True
+        below = (folder + b"/" + name if folder else name for name in names)
+        waiting += [each for each in below if rules.enters(each)]
+
+
+def _output(config: Config, watch: Watch) -> Iterator[Finding]:
+    subject = f"output of {watch.name}"
+    try:
+        place = _nearest(watch.output)
+        with tempfile.TemporaryFile(dir=place, prefix=".hotfolder-"):
+            pass
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        remedy = f"make it a folder where user {os.getuid()} may write"
+        yield Finding(subject, Level.PROBLEM, f"{watch.output}: {os.strerror(error.errno or 0)}", remedy)
+        return
+    text = f"{watch.output} can be written; {free // 1_000_000} MB are free"
+    if free < config.limits.min_free:
+        yield Finding(subject, Level.PROBLEM, text, "free some space, or lower limits.min_free")
+    elif free < 10 * config.limits.min_free:
+        yield Finding(subject, Level.ADVICE, text, "free some space before it runs out")
+    else:
+        yield Finding(subject, Level.OK, text)
+
+
+def _state(config: Config) -> Finding:
+    try:
+        place = _nearest(config.state)
+        if os.path.isdir(config.state):
+            lock.make_state(config.state)
+        with tempfile.TemporaryFile(dir=place, prefix=".hotfolder-"):
+            pass
+    except (StartError, OSError) as error:
+        return Finding("state", Level.PROBLEM, str(error), "put `state` into a folder of your own on a local disk")
+    mount = mounts.of(os.fsencode(os.path.realpath(place)), mounts.read())
+    if mount is not None and mount.fstype in mounts.NETWORK:
+        text = f"{config.state} lies on {mount.fstype}: an index cannot be kept there"
+        return Finding("state", Level.PROBLEM, text, "put `state` on a local disk")
+    return Finding("state", Level.OK, f"{config.state} can be written")
+
+
+def _nearest(path: str) -> str:
+    """The path, or the nearest folder above it that is there. Raises NotADirectoryError where a file is in the way."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+    return path
