@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def test_idle(tmp_path: Path, run: Callable[[Place], Daemon]) -> None:
 
     wait_for("the last epoch to be closed", lambda: epoch_closed(state), 60, daemon.text)
     before, io = look(), written(daemon)
+    woken = wake_ups(daemon)
+    assert woken < 5, f"{woken:.1f} wake-ups a second: an idle daemon beats every two seconds, its servers each second"
     if shutil.which("strace") is None:
         pytest.skip("strace is not installed")
     trace = tmp_path / "trace"
@@ -58,6 +61,21 @@ def written(daemon: Daemon) -> int:
     """Bytes that the process caused to be written to disks (proc(5), io)."""
     with open(f"/proc/{daemon.process.pid}/io", encoding="ascii") as file:
         return int(dict(line.split(": ") for line in file.read().splitlines())["write_bytes"])
+
+
+def wake_ups(daemon: Daemon, seconds: float = 10.0) -> float:
+    """How often a second any of its threads wakes, from the times that they went to sleep (proc(5), status)."""
+
+    def slept() -> int:
+        found = 0
+        for task in Path(f"/proc/{daemon.process.pid}/task").iterdir():
+            lines = (task / "status").read_text().splitlines()
+            found += int(next(line for line in lines if line.startswith("voluntary_ctxt")).split()[1])
+        return found
+
+    before = slept()
+    threading.Event().wait(seconds)
+    return (slept() - before) / seconds
 
 
 def epoch_closed(state: Path) -> bool:
