@@ -5,8 +5,6 @@ The main thread only waits for signals and for the next beat; everything else ha
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import signal
 import threading
@@ -14,15 +12,13 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-import psutil
-
 from hotfolder import logs, systemd
 from hotfolder.config import Config, Loaded
 from hotfolder.engine import Engine
 from hotfolder.errors import Exit, HotfolderError
 from hotfolder.serving.server import Server
 from hotfolder.watching import inotify
-from hotfolder.working import sizing
+from hotfolder.working import allocator
 
 BEAT_SECONDS = 2.0
 TRIM_SECONDS = 30.0
@@ -92,8 +88,6 @@ class Daemon:
         """Wait for signals; between them size the pool, give memory back, tell systemd that we live."""
         watchdog = systemd.watchdog_seconds()
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
-        process = psutil.Process()
-        process.cpu_percent()
         trimmed, worked = time.monotonic(), 0
         while not self._ending:
             self._wake.wait(pause)
@@ -101,15 +95,13 @@ class Daemon:
             while self._signals:
                 if self._signals.pop(0) == signal.SIGHUP:
                     self._read_again(engine)
-            cpu = process.cpu_percent() / 100 / sizing.usable_cpus()
-            engine.adjust_pool(cpu, engine.memory.reserved / engine.memory.limit)
             engine.check()
             engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
             engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
             made = engine.teller.counts.made
             if made != worked and not engine.pool.busy and time.monotonic() - trimmed > TRIM_SECONDS:
                 trimmed, worked = time.monotonic(), made
-                _trim_memory()
+                allocator.trim()
             engine.health.beat()
             if not engine.health.problems():
                 systemd.notify(f"WATCHDOG=1\nSTATUS={_status(engine)}")
@@ -141,9 +133,3 @@ def _status(engine: Engine) -> str:
         f"{', '.join(states)}; made {counts.made}, reused {counts.reused}, failed {counts.failed}; "
         f"{engine.queue.busy()} queued, {engine.pool.busy} of {engine.pool.size} workers busy"
     )
-
-
-def _trim_memory() -> None:
-    """glibc keeps what a peak took; ask it to give that back."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)

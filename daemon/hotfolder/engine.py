@@ -24,7 +24,8 @@ from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.presets import OPTIMIZED
 from hotfolder.telling import Teller
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working import courtesy, recovery, sizing
+from hotfolder.working import allocator, courtesy, recovery, sizing
+from hotfolder.working.balance import Balance
 from hotfolder.working.claims import Claims
 from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
 from hotfolder.working.ends import Ends
@@ -64,10 +65,13 @@ class Engine:
         self.index = Database(os.path.join(config.state, "index.db"))
         self.watchers: dict[str, Watcher] = {}
         limit = config.pool.memory_limit
-        self.memory = Reservation(sizing.auto_memory() if limit == "auto" else limit)
-        self.low, self.high, workers = self._bounds()
+        self.memory = Reservation(sizing.auto_memory() if limit == "auto" else limit, sizing.OWN_MEMORY)
+        low, high, workers = self._bounds()
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(workers)
+        self.balance = Balance(
+            self.pool, self.queue, self.memory, self.metrics, low=low, high=high, auto_memory=limit == "auto"
+        )
         self.mount_changes = mounts.Changes()
         self.health = Health(self.index)
         self.free_space = mounts.FreeSpace()
@@ -86,6 +90,7 @@ class Engine:
     def start(self) -> None:
         """Raises StartError where it cannot: lock held, root missing, output not writable."""
         sizing.raise_file_limit()
+        allocator.tune()
         self.lock.acquire()
         try:
             wiring.check_folders(self.config.watches)
@@ -162,8 +167,9 @@ class Engine:
         self.health.hooks = tuple(hook.name for hook in self.config.hooks) if self.live else ()
 
     def _retry(self, connection: sqlite3.Connection) -> None:
-        """What another decoder, or another configuration, may be able to show is tried again."""
+        """What another decoder, more memory or another configuration may be able to show is tried again."""
         wiring.retry_decoders(connection)
+        wiring.retry_too_large(connection)
         if self.config.limits.truncated == "allow":
             wiring.retry_truncated(connection)
 
@@ -244,6 +250,7 @@ class Engine:
 
     def check(self) -> None:
         """Part of the beat: states that follow from time or from several parts."""
+        self.balance.beat()
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
                 watcher.mounts_changed()
@@ -262,14 +269,6 @@ class Engine:
         if since.made:
             self._noted = counts
             self.index.write(lambda c: history.note(c, since.seconds, since.bytes_in))
-
-    def adjust_pool(self, cpu_share: float, memory_share: float) -> None:
-        """Grow or shrink between the bounds, by what waits and what is used."""
-        waiting = self.queue.busy() - self.pool.busy
-        goal = sizing.target(self.pool.size, self.low, self.high, waiting, cpu_share, memory_share)
-        if goal != self.pool.size:
-            log.debug("pool_resized", workers=goal, was=self.pool.size, waiting=waiting, cpu=cpu_share)
-            self.pool.resize(goal)
 
     def apply(self, config: Config) -> None:
         """Go on with another configuration. Raises StartError, with the old one still at work, where it cannot."""

@@ -33,6 +33,7 @@ EXTRAS = ("heif", "raw", "jxl")
 CAMERAS = ("phone", "action", "camera", "unknown")
 VERDICTS = ("sharp", "blurred", "blank")
 LANES = ("fresh", "backlog")
+RESIZES = ("cpu_idle", "cpu_short", "memory_short")
 
 log = logs.get("metrics")
 
@@ -41,11 +42,8 @@ class Metrics:
     """Attributes are the metrics; names, units and labels are fixed by the contract."""
 
     def __init__(self, version: str, jpeg: str = "pillow") -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, with names of their own
-        self.registry = r = CollectorRegistry()
-        ProcessCollector(registry=r)
-        PlatformCollector(registry=r)
-        r.register(GC_COLLECTOR)
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series
+        self.registry = r = _of_the_process()
         prefix = "hotfolder_"
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -77,6 +75,8 @@ class Metrics:
         self.queue_capacity = gauge("queue_capacity", "Jobs that one lane of the queue can hold.")
         self.paused = gauge("paused", "1 while a lane is paused.", "lane")
         self.workers = gauge("workers", "Worker threads by what they do.", "state")
+        self.workers_bound = gauge("workers_bound", "Between how many workers the pool grows and shrinks.", "bound")
+        self.pool_resizes = counter("pool_resizes_total", "Times that the pool was given another size.", "reason")
         self.jobs = counter("jobs_total", "Jobs ended, by result.", "watch", "result")
         self.stages = Histogram(
             prefix + "stage_duration_seconds", "Time of one image in each stage.", ("stage",),
@@ -99,8 +99,10 @@ class Metrics:
         self.cache_requests = counter("cache_requests_total", "Whether renditions were found current.", "result")
         self.quarantined = gauge("quarantined_sources", "Sources in quarantine.", "reason")
         self.skipped = gauge("skipped_sources", "Sources whose decoder is an extra that is not installed.", "extra")
-        self.memory_reserved = gauge("memory_reserved_bytes", "Memory that jobs in work have reserved.")
-        self.memory_limit = gauge("memory_limit_bytes", "Memory that jobs may reserve together.")
+        self.memory_reserved = gauge(
+            "memory_reserved_bytes", "Memory that jobs in work have reserved, and the process itself."
+        )
+        self.memory_limit = gauge("memory_limit_bytes", "Memory that all of it may reserve together.")
         self.output_free = gauge("output_free_bytes", "Free space where renditions go.", "watch")
         self.hook_deliveries = counter("hook_deliveries_total", "Hook deliveries, by result.", "hook", "result")
         self.http_requests = counter("http_requests_total", "HTTP requests answered.", "route", "code")
@@ -131,6 +133,10 @@ class Metrics:
                 gauge.labels(lane)
         for state in ("busy", "idle", "stuck"):
             self.workers.labels(state)
+        for bound in ("low", "high"):
+            self.workers_bound.labels(bound)
+        for why in RESIZES:
+            self.pool_resizes.labels(why)
 
     def know_watch(self, watch: str) -> None:
         """Begin all series of this watch at 0."""
@@ -176,6 +182,15 @@ class Metrics:
         """The text for a scrape and its content type; OpenMetrics where the scraper asks for it."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type
+
+
+def _of_the_process() -> CollectorRegistry:
+    """A registry with what any Python process has to tell."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    registry.register(GC_COLLECTOR)
+    return registry
 
 
 def asked(gauge: Gauge, read: Callable[[], float]) -> None:

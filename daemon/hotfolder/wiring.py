@@ -106,3 +106,10 @@ def retry_truncated(connection: sqlite3.Connection) -> None:
     wanted = (Reason.TRUNCATED, Reason.DAMAGED, f"%{imaging.LENIENT}")
     for (source_id,) in connection.execute(query, wanted).fetchall():
         sources.retry(connection, source_id, 0.0, 0)
+
+
+def retry_too_large(connection: sqlite3.Connection) -> None:
+    """What did not fit into the memory that there was: there may be more now. Only its header is read again."""
+    query = "SELECT source_id FROM failure WHERE reason = ?"
+    for (source_id,) in connection.execute(query, (Reason.TOO_MUCH_MEMORY,)).fetchall():
+        sources.retry(connection, source_id, 0.0, 0)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.imaging import Limits, Plan, open_image
-from hotfolder.presets import OPTIMIZED, OptimizeSpec
+from hotfolder.imaging import Limits, open_image
+from hotfolder.presets import OptimizeSpec
 from tests.unit.imaging import corner, encoded, noise, rendered, thumb
 
 FORMATS = {
@@ -175,11 +175,3 @@ def test_too_many_pixels_are_refused_by_the_header_alone(data: bytes, tmp_path: 
 
 def test_too_many_bytes_are_refused(tmp_path: Path) -> None:
     assert failure(SMALL["png"], tmp_path, limits=Limits(max_bytes=99)).reason is Reason.TOO_MANY_BYTES
-
-
-def test_memory_is_an_upper_bound_that_costs_nothing() -> None:
-    image = noise(600, 400)
-    thumbs, full = Plan(()), Plan((), OptimizeSpec())
-    plain, progressive = (open_image(encoded(image, "JPEG", progressive=p), Limits()) for p in (False, True))
-    assert progressive.memory(thumbs, ()) - plain.memory(thumbs, ()) >= 600 * 400 * 2 * 1.5
-    assert plain.memory(full, [OPTIMIZED]) >= plain.memory(full, ()) + 600 * 400 * 4

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, Plan, formats, headers, open_image
+from hotfolder.imaging import Limits, Plan, formats, headers, open_image, peak
 from hotfolder.imaging.profiles import display_p3
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 from tests.unit.imaging import THUMB, corner, encoded, noise, rendered, thumb
@@ -207,7 +207,7 @@ def test_a_raw_is_opened_without_developing_it() -> None:
     need("raw")
     opened = open_image(dng(width=2000, height=1500), Limits(), b"x.dng")
     assert opened.size == (2000, 1500)
-    assert opened.memory(Plan((THUMB,)), ()) > 2000 * 1500 * 12
+    assert peak(opened, Plan((THUMB,)), ()) > 2000 * 1500 * 12
 
 
 def test_what_is_no_raw_is_damaged(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import typer
 
 from hotfolder import logs
 from hotfolder.cli.common import ConfigOption, Control, loaded, local_engine, say_warnings, show_size
+from hotfolder.cli.importing import importing
 from hotfolder.config import Config
 from hotfolder.errors import Exit, UsageError
 
@@ -81,7 +82,8 @@ def _say_held(status: dict[str, Any]) -> None:
 
 def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """In this process. SIGINT and SIGTERM end it: what was made is kept."""
-    from hotfolder.serving.requests import Requests
+    with importing():
+        from hotfolder.serving.requests import Requests
 
     stop = threading.Event()
     caught: list[int] = []
@@ -97,7 +99,12 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
         job_id = requests.rescan(
             body["watch"], body["paths"], verify=body["verify"], confirm=body["confirm_deletes"], adopt=body["adopt"]
         )
-        job = _follow(lambda: requests.job(job_id) or {}, stop)
+
+        def ask() -> dict[str, Any]:
+            engine.balance.beat()
+            return requests.job(job_id) or {}
+
+        job = _follow(ask, stop)
         quarantined = len(requests.failures())
         if not caught:
             engine.couriers.deliver_now(stop)

@@ -4,10 +4,12 @@ from hotfolder.imaging import native
 from hotfolder.imaging.analyze import analyze_bytes
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import LENIENT, decoders, installed_extras, is_hollow, sniff
+from hotfolder.imaging.memory import peak
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.record import Record
 from hotfolder.imaging.render import Output, Part, Rendered, narrowed, render, render_parts, sizes, small_jpeg
+from hotfolder.imaging.resize import has_simd
 
 __all__ = [
     "LENIENT",
@@ -20,11 +22,13 @@ __all__ = [
     "Rendered",
     "analyze_bytes",
     "decoders",
+    "has_simd",
     "installed_extras",
     "is_hollow",
     "narrowed",
     "native",
     "open_image",
+    "peak",
     "read_all",
     "render",
     "render_parts",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -17,7 +17,6 @@ from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging import deep, formats, headers
 from hotfolder.imaging.opening import find
 from hotfolder.imaging.plan import Plan
-from hotfolder.presets import ANALYSIS, OPTIMIZED
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
 Image.MAX_IMAGE_PIXELS = None
@@ -45,15 +44,6 @@ class _Lenient:
 
 _lenient = _Lenient()
 ImageFile.LOAD_TRUNCATED_IMAGES = cast("bool", _lenient)
-
-FIXED_MEMORY = 4_000_000
-"""Bytes that any job needs beside its pixels: tables of codecs, buffers of files."""
-ANALYSIS_MEMORY = 10_000_000
-"""Bytes that the analysis of any picture takes: some copies of at most 512×512 pixels in floating point."""
-DECODER_BYTES = {"avif": 8, "heif": 12, "jxl": 16, "webp": 8, "png": 5, "tiff": 8, "raw": 12}
-"""Bytes a pixel that a decoder holds beside the picture itself; 1 where it decodes line by line."""
-DEEP_BYTES = 64
-"""The same for what deep.py reads: copies in floating point; 51 were measured, more for floats of 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +79,6 @@ class Opened:
     @property
     def size(self) -> tuple[int, int]:
         return (self.width, self.height)
-
-    def memory(self, plan: Plan, wanted: Collection[str]) -> int:
-        """Bytes that decoding and encoding will need at most beside the source's own."""
-        pixels = self.width * self.height
-        scale = plan.scale(self.size) if self.format == "jpeg" else 1
-        base = -(-pixels // (scale * scale)) * 4
-        need = 2 * base + base // 2 + DECODER_BYTES.get(self.format, 0) * pixels
-        if self.format == "jpeg" and self.image.info.get("progressive"):
-            need += 6 * pixels  # all coefficients, 2 bytes a sample, at any scale
-        if self.pixels is not None:
-            need += DEEP_BYTES * pixels
-        if plan.optimize is not None and OPTIMIZED in wanted:
-            goal = self.format if plan.optimize.format == "keep" else plan.optimize.format
-            encoded = {"avif": 24, "webp": 12}.get(goal, 7)
-            need += encoded * pixels
-        return need + FIXED_MEMORY + (ANALYSIS_MEMORY if ANALYSIS in wanted else 0)
 
 
 def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:

@@ -166,16 +166,23 @@ def _jpeg(data: bytes) -> Iterator[int]:
         at += 2 + length
 
 
+def png_exif(data: bytes) -> bytes:
+    """The EXIF of a PNG, which may stand behind its picture; empty where there is none."""
+    return next((data[at + 8 : at + 8 + length] for kind, at, length in _chunks(data) if kind == b"eXIf"), b"")
+
+
 def _png(data: bytes) -> Iterator[int]:
     """All chunks but those of the picture."""
+    picture = (b"IDAT", b"fdAT", b"fcTL")
+    return (min(length, len(data) - at) for kind, at, length in _chunks(data) if kind not in picture)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, place and length of each chunk of a PNG before its end."""
     at = 8
-    while at + 8 <= len(data):
+    while at + 8 <= len(data) and (kind := data[at + 4 : at + 8]) != b"IEND":
         length = int.from_bytes(data[at : at + 4], "big")
-        kind = data[at + 4 : at + 8]
-        if kind == b"IEND":
-            return
-        if kind not in (b"IDAT", b"fdAT", b"fcTL"):
-            yield min(length, len(data) - at)
+        yield kind, at, length
         at += 12 + length
 
 

@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging.decode import Limits, Opened, open_image
+from hotfolder.imaging.memory import peak
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.render import Part, narrowed, render_parts, sizes
@@ -89,7 +90,7 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
         limits = Limits(**question["limits"])
         parts = [(Plan.from_json(plan), tuple(presets)) for plan, presets in question["parts"]]
         opened = open_image(read_all(files[0], question["size"]), limits, name)
-        need = max(opened.memory(plan, presets) for plan, presets in parts)
+        need = max(peak(opened, plan, presets) for plan, presets in parts)
         facts = (opened.decoder, opened.format, opened.width, opened.height)
         send(connection, {"need": need, "sizes": sizes(opened, parts[0][0]), "facts": facts})
         going, targets = receive(connection, FILES_MAX)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageChops, UnidentifiedImageError
 
-from hotfolder.imaging import deep, formats, tiff
+from hotfolder.imaging import deep, formats, headers, tiff
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -39,7 +39,7 @@ def find(kind: str, data: bytes) -> Found:
     _register(kind)
     image = _open(data, formats.PILLOW[kind])
     turned = kind in TURNED_BY_DECODER and not getattr(image, "jpeg", False)
-    return _with_colour(kind, data, image, UPRIGHT if turned else _orientation(image))
+    return _with_colour(kind, data, image, UPRIGHT if turned else _orientation(kind, image, data))
 
 
 def _open(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
@@ -103,9 +103,12 @@ def _raw(data: bytes) -> Found:
     return Found(Image.new("RGB", (1, 1)), shot.size, UPRIGHT, lambda: raw.develop(data))
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(kind: str, image: Image.Image, data: bytes) -> int:
     try:
-        value = image.getexif().get(ORIENTATION, UPRIGHT)
+        if kind == "png" and "exif" not in image.info and (late := headers.png_exif(data)):
+            image.info["exif"] = late
+        # Not the PNG plugin's own: that decodes the picture to see what stands behind it.
+        value = Image.Image.getexif(image).get(ORIENTATION, UPRIGHT)
     except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse the picture: it is then shown as it lies
         return UPRIGHT
     return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT

@@ -24,7 +24,14 @@ _local = threading.local()
 
 REDUCING_GAP = 1.5
 """Pictures far larger than needed are first averaged by whole numbers down to this many times the goal."""
+KEPT_PIXELS = 4_000_000
+"""A resizer holds its buffers, with alpha a whole copy of the picture: after a larger one they are given back."""
 SALIENCE_SIDE = 96
+
+
+def has_simd() -> bool:
+    """Whether the resizer of the extra `fast` is used."""
+    return simd is not None
 
 
 def apply(step: Step, parent: Pixels) -> Pixels:
@@ -63,6 +70,8 @@ def _by_simd(image: Image.Image, size: Size, box: Box) -> Image.Image:
     )
     result = Image.new(image.mode, size)
     _local.resizer.resize_pil(image, result, options)
+    if image.width * image.height > KEPT_PIXELS:
+        del _local.resizer
     return result
 
 

@@ -83,7 +83,7 @@ class _Here:
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._opened = imaging.open_image(asked.data, asked.limits, asked.name)
-        self.need = max(self._opened.memory(plan, presets) for plan, presets in asked.parts)
+        self.need = max(imaging.peak(self._opened, plan, presets) for plan, presets in asked.parts)
         self.sizes = imaging.sizes(self._opened, asked.parts[0][0])
         opened = self._opened
         self.facts = Facts(opened.decoder, opened.format, opened.width, opened.height)

@@ -1,6 +1,7 @@
 """A job reserves the memory that it will need before it decodes, so that any mix of images stays under the limit.
 
-First come, first served: a large one is not starved by small ones behind it.
+First come, first served: a large one is not starved by small ones behind it. One that would not even fit alone is
+refused: decoded at another scale it would give other bytes, and a rendition's bytes must not depend on the machine.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ class Closed(Exception):
 
 
 class Reservation:
-    """Bytes to share out; `limit` can be changed at any time."""
+    """Bytes to share out, `own` of them taken by the process itself for good."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, own: int = 0) -> None:
         self.limit = limit
+        self._own = min(own, limit // 2)
+        self._withheld = 0
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
         self._reserved = 0
@@ -29,7 +32,19 @@ class Reservation:
 
     @property
     def reserved(self) -> int:
-        return self._reserved
+        """What jobs hold, with the process's own."""
+        return self._own + self._reserved
+
+    @property
+    def largest(self) -> int:
+        """What one job can hold at most."""
+        return self.limit - self._own
+
+    def withhold(self, amount: int) -> None:
+        """Leave so many bytes unused until told otherwise: the machine is short of them."""
+        with self._changed:
+            self._withheld = max(0, amount)
+            self._changed.notify_all()
 
     @contextmanager
     def hold(self, amount: int) -> Iterator[Held]:
@@ -37,11 +52,11 @@ class Reservation:
 
         Raises SourceError(TOO_MUCH_MEMORY) for more than there ever is, Closed when the program ends meanwhile.
         """
-        if amount > self.limit:
+        if amount > self.largest:
             raise SourceError(
                 Reason.TOO_MUCH_MEMORY,
-                f"it needs about {amount // 1_000_000} MB of memory, more than the limit of "
-                f"{self.limit // 1_000_000} MB; raise pool.memory_limit",
+                f"it needs about {amount // 1_000_000} MB of memory; of pool.memory_limit = "
+                f"{self.limit // 1_000_000} MB the program leaves {self.largest // 1_000_000} MB; raise it",
             )
         ticket = object()
         with self._changed:
@@ -63,13 +78,13 @@ class Reservation:
                 self._changed.notify_all()
 
     def _fits(self, amount: int) -> bool:
-        # After the limit has shrunk, one that was admitted before still gets its turn, alone.
-        return self._reserved + amount <= self.limit or self._reserved == 0
+        # Where memory is short, one after the other still gets its turn, alone.
+        return self._reserved + amount <= self.largest - self._withheld or self._reserved == 0
 
     def grow(self, held: Held, amount: int) -> bool:
         with self._changed:
             more = amount - held.amount
-            if more > 0 and (self._line or self._reserved + more > self.limit):
+            if more > 0 and (self._line or self._reserved + more > self.largest - self._withheld):
                 return False
             self._reserved += max(0, more)
             held.amount = max(held.amount, amount)

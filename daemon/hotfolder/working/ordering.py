@@ -22,7 +22,7 @@ from hotfolder.working import following, looking, making, ordered
 from hotfolder.working.desk import Desk, Entry
 from hotfolder.working.isolation import Asked, Isolation
 from hotfolder.working.making import Finding, Maker, Subject
-from hotfolder.working.memory import Reservation
+from hotfolder.working.memory import Held, Reservation
 from hotfolder.working.ordered import Spec
 from hotfolder.working.oversight import Phase
 from hotfolder.working.site import Site
@@ -113,29 +113,38 @@ class Ordering:
         self, entry: Entry, site: Site, row: Row, version: Version, fd: int, wanted: dict[str, str]
     ) -> Finding:  # fmt: skip
         """As the processor does for the watch's own: read, reserve, render, publish."""
-        task = entry.task
         need = version.size
         while True:
             with self._memory.hold(need) as held:
-                task.enter(Phase.LOOK)
-                reading = time.monotonic()
-                data = imaging.read_all(fd, version.size, task.step)
-                hashed = version.hashed(xxhash.xxh3_128_digest(data))
-                if hashed.hash != row.version.hash or not looking.version_of(fd).same_moment(version):
-                    return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
-                self._stage("read", time.monotonic() - reading)
-                task.enter(Phase.WAIT)
-                subject = Subject(site, entry.job, task, entry.slot, row, hashed, fd)
-                suspect = (site.id, entry.job.path) in self._suspects
-                isolated = self._isolation.applies(data, subject.name, suspect=suspect)
-                if isolated:
-                    self._desk.harmless(subject.slot)
-                else:
-                    task.enter(Phase.DECODE)
-                asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits)
-                with self._isolation.opened(asked, isolated=isolated) as work:
-                    total = version.size + work.need
-                    if total <= need or held.try_grow(total):
-                        draw = self._maker.rendering(subject, work, wanted, isolated=isolated)
-                        return self._maker.make(subject, wanted, draw)
-            need = total
+                found = self._read(entry, site, row, version, fd, wanted, held)
+            if isinstance(found, Finding):
+                return found
+            need = found
+
+    def _read(
+        self, entry: Entry, site: Site, row: Row, version: Version, fd: int, wanted: dict[str, str], held: Held
+    ) -> Finding | int:
+        """The finding, or how many bytes of memory it takes where they are not free; nothing is kept meanwhile."""
+        task = entry.task
+        task.enter(Phase.LOOK)
+        reading = time.monotonic()
+        data = imaging.read_all(fd, version.size, task.step)
+        hashed = version.hashed(xxhash.xxh3_128_digest(data))
+        if hashed.hash != row.version.hash or not looking.version_of(fd).same_moment(version):
+            return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
+        self._stage("read", time.monotonic() - reading)
+        task.enter(Phase.WAIT)
+        subject = Subject(site, entry.job, task, entry.slot, row, hashed, fd)
+        suspect = (site.id, entry.job.path) in self._suspects
+        isolated = self._isolation.applies(data, subject.name, suspect=suspect)
+        if isolated:
+            self._desk.harmless(subject.slot)
+        else:
+            task.enter(Phase.DECODE)
+        asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits)
+        with self._isolation.opened(asked, isolated=isolated) as work:
+            total = version.size + work.need
+            if total > held.amount and not held.try_grow(total):
+                return total
+            draw = self._maker.rendering(subject, work, wanted, isolated=isolated)
+            return self._maker.make(subject, wanted, draw)

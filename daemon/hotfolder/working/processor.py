@@ -27,7 +27,7 @@ from hotfolder.working.children import Died
 from hotfolder.working.desk import Desk, Entry
 from hotfolder.working.isolation import Asked, Isolation, Work
 from hotfolder.working.making import Drawn, Finding, Maker, Subject
-from hotfolder.working.memory import Closed, Reservation
+from hotfolder.working.memory import Closed, Held, Reservation
 from hotfolder.working.ordering import Ordering
 from hotfolder.working.oversight import GivenUp, Phase
 from hotfolder.working.renames import Renames
@@ -133,37 +133,48 @@ class Processor:
         need = version.size
         while True:
             with self._memory.hold(need) as held:
-                task.enter(Phase.LOOK)
-                reading = time.monotonic()
-                data = imaging.read_all(fd, version.size, task.step)
-                hashed = version.hashed(xxhash.xxh3_128_digest(data))
-                if len(data) != version.size or not looking.version_of(fd).same_moment(version):
-                    return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
-                self._metrics.stage("read", time.monotonic() - reading)
-                task.enter(Phase.WAIT)
-                if found := self._same_bytes(site, job, row, hashed, root_fd):
-                    return found
-                if self._is_young(job, row) and self._retries.waits_for_more(row) and imaging.is_hollow(data):
-                    text = "its end is still empty: it is being filled"
-                    raise SourceError(Reason.TRUNCATED, text, version=hashed)
-                making.check_output(site, self._min_free)
-                subject = Subject(site, job, task, entry.slot, row, hashed, fd)
-                if _is_new(row) and (copied := self._copied(subject)):
-                    return copied
-                try:
-                    wanted = self._wanted(site, row, hashed)
-                    isolated = self._is_isolated(site, job, subject, data)
-                    asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits_for(job, row))
-                    if not isolated:
-                        task.enter(Phase.DECODE)
-                    with self._isolation.opened(asked, isolated=isolated) as work:
-                        total = version.size + work.need
-                        if total <= need or held.try_grow(total):
-                            return self._render(subject, work, wanted, isolated=isolated)
-                except (SourceError, MissingExtra) as error:
-                    error.version = hashed
-                    raise
-            need = total  # no room to grow into: let go, wait in line for all of it, and read again
+                found = self._read(entry, row, root_fd, fd, version, held)
+            if isinstance(found, Finding):
+                return found
+            need = found
+
+    def _read(
+        self, entry: Entry, row: Row | None, root_fd: int, fd: int, version: Version, held: Held
+    ) -> Finding | int:
+        """Read the source and do what its bytes ask for; or, where that takes more memory than is free, say how much:
+        the caller lets go, waits in line for all of it, and has it read again. Nothing is kept meanwhile."""
+        site, job, task = entry.site, entry.job, entry.task
+        task.enter(Phase.LOOK)
+        reading = time.monotonic()
+        data = imaging.read_all(fd, version.size, task.step)
+        hashed = version.hashed(xxhash.xxh3_128_digest(data))
+        if len(data) != version.size or not looking.version_of(fd).same_moment(version):
+            return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
+        self._metrics.stage("read", time.monotonic() - reading)
+        task.enter(Phase.WAIT)
+        if found := self._same_bytes(site, job, row, hashed, root_fd):
+            return found
+        if self._is_young(job, row) and self._retries.waits_for_more(row) and imaging.is_hollow(data):
+            text = "its end is still empty: it is being filled"
+            raise SourceError(Reason.TRUNCATED, text, version=hashed)
+        making.check_output(site, self._min_free)
+        subject = Subject(site, job, task, entry.slot, row, hashed, fd)
+        if _is_new(row) and (copied := self._copied(subject)):
+            return copied
+        try:
+            wanted = self._wanted(site, row, hashed)
+            isolated = self._is_isolated(site, job, subject, data)
+            asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits_for(job, row))
+            if not isolated:
+                task.enter(Phase.DECODE)
+            with self._isolation.opened(asked, isolated=isolated) as work:
+                total = version.size + work.need
+                if total > held.amount and not held.try_grow(total):
+                    return total
+                return self._render(subject, work, wanted, isolated=isolated)
+        except (SourceError, MissingExtra) as error:
+            error.version = hashed
+            raise
 
     def _limits_for(self, job: Job, row: Row | None) -> imaging.Limits:
         """A young file that ends too early may still be growing: it is not shown as it is before its tries are used."""

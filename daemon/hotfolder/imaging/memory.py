@@ -1,0 +1,80 @@
+"""How much memory a picture takes at its peak, told from its header: what a job reserves before it decodes.
+
+The figures are bytes a pixel of the full size, measured by benchmarks/memory.py, which fails where a peak is above
+them; tests/faults/test_memory.py does the same with a few kinds. Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hotfolder.imaging.decode import Opened
+from hotfolder.imaging.opening import UPRIGHT
+from hotfolder.imaging.plan import Plan
+from hotfolder.presets import ANALYSIS, OPTIMIZED
+
+FIXED = 10_000_000
+"""Bytes that any picture takes: tables of codecs, buffers of files, thumbnails."""
+ANALYSIS_FIXED = 10_000_000
+"""The analysis of any picture: some copies of at most 512×512 pixels in floating point."""
+MARGIN = 1.08
+"""What allocators lose between pictures."""
+STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Bytes of a pixel in Pillow, by mode; 4 in all others."""
+DECODING = {"avif": 7, "heif": 12, "jxl": 16, "webp": 16, "png": 1, "tiff": 5, "raw": 12, "gif": 5, "ppm": 10}
+"""What a decoder holds beside the picture; the others work line by line."""
+DEEP = 64
+"""Pictures in floating point, RAW and HDR, decoded by others than Pillow (deep.py, raw.py): some copies as floats."""
+SIXTEEN_BITS = 18
+"""Converting one channel of 16 or 32 bits to 8."""
+RESIZING = 0.5
+"""Of the bytes of the decoded picture, for the first step; colours weighed by alpha are a whole copy more."""
+ENCODING = {"jpeg": 6.0, "png": 1.0, "webp": 9.0, "avif": 50.0}
+"""The encoder of a full-size copy. Progressive JPEG keeps all coefficients; AVIF takes half for a photo."""
+ENCODING_ALPHA = {"webp": 46.0, "avif": 60.0}
+ENCODING_CMYK = 13.0
+
+
+def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
+    """Bytes beside the source's own: those of decoding, of the thumbnails or of the copy, whichever takes the most."""
+    image = opened.image
+    pixels = opened.width * opened.height
+    scale = plan.scale(opened.size) if opened.format == "jpeg" else 1
+    stored = STORED.get(image.mode, 4) * -(-pixels // (scale * scale))
+    base = stored if image.mode in ("L", "RGB", "RGBA", "CMYK") else 4 * pixels
+    copies = (base if base != stored else 0) + (base if opened.orientation != UPRIGHT else 0)
+    if opened.pixels is not None:
+        copies += DEEP * pixels
+    elif image.mode.startswith("I") or image.mode == "F":
+        copies += SIXTEEN_BITS * pixels
+    held = stored + copies
+    decoding = held + DECODING.get(opened.format, 0) * pixels + _coefficients(opened)
+    alpha = "A" in image.mode or "transparency" in image.info
+    resizing = held + RESIZING * base + (base if alpha else 0)
+    encoding = held + _encoding(opened, plan, wanted, alpha=alpha) * pixels
+    fixed = FIXED + (ANALYSIS_FIXED if ANALYSIS in wanted else 0)
+    return round(MARGIN * max(decoding, resizing, encoding)) + fixed
+
+
+def _coefficients(opened: Opened) -> int:
+    """A progressive JPEG is kept as coefficients, 2 bytes a sample of the full size, at whatever scale it is decoded
+    (libjpeg.txt, "Buffered-image mode")."""
+    if opened.format != "jpeg" or not opened.image.info.get("progressive"):
+        return 0
+    factors = [(layer[1], layer[2]) for layer in getattr(opened.image, "layer", ())]
+    full = max(h for h, _ in factors) * max(v for _, v in factors) if factors else 1
+    samples = sum(h * v for h, v in factors) / full if factors else 3
+    return round(2 * samples * opened.width * opened.height)
+
+
+def _encoding(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: bool) -> float:
+    """Bytes a pixel for the full-size copy; 0 where there is none."""
+    if plan.optimize is None or OPTIMIZED not in wanted:
+        return 0.0
+    goal = opened.format if plan.optimize.format == "keep" else plan.optimize.format
+    if opened.image.mode == "CMYK" and goal == "jpeg":
+        return ENCODING_CMYK
+    if alpha and goal in ENCODING_ALPHA:
+        return ENCODING_ALPHA[goal]
+    converted = alpha if goal == "jpeg" else opened.image.mode in ("L", "CMYK") and goal != "png"
+    return ENCODING.get(goal, 0.0) + (4.0 if converted else 0.0)

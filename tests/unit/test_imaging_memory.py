@@ -1,0 +1,68 @@
+"""What a picture will take is told from its header alone, before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from PIL import Image, ImageFile
+
+from hotfolder.imaging import Limits, Opened, Plan, open_image, peak
+from hotfolder.presets import BUILT_IN, OPTIMIZED, OptimizeSpec
+from tests.unit.imaging import encoded, noise
+
+MEGAPIXELS = 0.24
+THUMBS, FULL = Plan(()), Plan((), OptimizeSpec())
+
+
+def opened(format_name: str, mode: str = "RGB", **options: Any) -> Opened:
+    return open_image(encoded(noise(600, 400).convert(mode), format_name, **options), Limits())
+
+
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM", "TGA"])
+def test_opening_decodes_nothing(format_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = encoded(noise(600, 400), format_name)
+
+    def load(image: ImageFile.ImageFile) -> None:
+        raise AssertionError("decoded before anything was reserved for it")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    name = b"a." + format_name.lower().encode()
+    found = open_image(data, Limits(), name)
+    assert found.size == (600, 400)
+    assert peak(found, THUMBS, ()) > 0
+
+
+def test_exif_behind_the_picture_of_a_png_turns_it() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(noise(60, 40), "PNG", exif=exif)
+    at = data.index(b"eXIf") - 4
+    chunk = data[at : at + 12 + int.from_bytes(data[at : at + 4], "big")]
+    end = len(data) - 12
+    late = data[:at] + data[at + len(chunk) : end] + chunk + data[end:]
+    assert Image.open(io.BytesIO(late)).info.get("exif") is None
+    assert open_image(late, Limits()).size == (40, 60)
+
+
+def test_a_progressive_jpeg_is_kept_as_coefficients_at_any_scale() -> None:
+    plan = Plan((BUILT_IN["small"],))
+    plain = peak(opened("JPEG", subsampling=0), plan, plan.names())
+    for subsampling, samples in ((0, 3), (2, 1.5)):
+        more = peak(opened("JPEG", progressive=True, subsampling=subsampling), plan, plan.names()) - plain
+        assert more >= 2 * samples * MEGAPIXELS * 1e6 * 0.9
+        assert more <= 2 * samples * MEGAPIXELS * 1e6 * 1.2
+
+
+def test_what_costs_more_reserves_more() -> None:
+    photo = opened("JPEG")
+    assert peak(photo, FULL, [OPTIMIZED]) > peak(photo, FULL, ())
+    avif = Plan((), OptimizeSpec(format="avif"))
+    assert peak(photo, avif, [OPTIMIZED]) > 3 * peak(photo, FULL, [OPTIMIZED]) - 30_000_000
+    alpha = opened("PNG", "RGBA")
+    webp = Plan((), OptimizeSpec(format="webp"))
+    assert peak(alpha, webp, [OPTIMIZED]) > peak(opened("PNG"), webp, [OPTIMIZED])
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    assert peak(opened("JPEG", exif=turned), FULL, [OPTIMIZED]) > peak(photo, FULL, [OPTIMIZED])
