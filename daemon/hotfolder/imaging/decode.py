@@ -48,6 +48,10 @@ ImageFile.LOAD_TRUNCATED_IMAGES = cast("bool", _lenient)
 
 FIXED_MEMORY = 4_000_000
 """Bytes that any job needs beside its pixels: tables of codecs, buffers of files."""
+OXIPNG_BYTES = 13
+"""Bytes a pixel that storing a PNG anew takes: its lines, filtered in several ways, and what comes of that."""
+SEARCH_MEMORY = 45_000_000
+"""Bytes that scoring a picture takes in mode `auto`, of whatever size: at most 0.45 MP in floating point."""
 ANALYSIS_MEMORY = 10_000_000
 """Bytes that the analysis of any picture takes: some copies of at most 512×512 pixels in floating point."""
 DECODER_BYTES = {"avif": 8, "heif": 12, "jxl": 16, "webp": 8, "png": 5, "tiff": 8, "raw": 12}
@@ -103,7 +107,9 @@ class Opened:
         if plan.optimize is not None and OPTIMIZED in wanted:
             goal = self.format if plan.optimize.format == "keep" else plan.optimize.format
             encoded = {"avif": 24, "webp": 12}.get(goal, 7)
-            need += encoded * pixels
+            if plan.optimize.mode != "lossy" and goal == "png":
+                encoded = OXIPNG_BYTES
+            need += encoded * pixels + (SEARCH_MEMORY if plan.optimize.mode == "auto" else 0)
         return need + FIXED_MEMORY + (ANALYSIS_MEMORY if ANALYSIS in wanted else 0)
 
 

@@ -5,7 +5,6 @@ Needs the extra `optimize` for JPEG and PNG. Metadata stays as it is: what may n
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import os
 import re
@@ -13,16 +12,9 @@ import struct
 
 from PIL import Image
 
-EXTRA = "optimize"
-_MODULES = ("mozjpeg_lossless_optimization", "oxipng")
 _EFFORT = ((20_000_000, 2), (80_000_000, 1))
 """Pixels up to which oxipng tries this hard; at 0 it costs about what zlib does. So 100 MP stay within a minute."""
 _END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-
-
-def missing() -> bool:
-    """Whether the extra is not, or not wholly, installed."""
-    return any(importlib.util.find_spec(name) is None for name in _MODULES)
 
 
 def smaller(data: bytes, format_name: str, pixels: int) -> bytes:
@@ -36,7 +28,7 @@ def smaller(data: bytes, format_name: str, pixels: int) -> bytes:
             found = _webp(data)
         else:
             return data
-    except ImportError:  # without the extra: said at the start and by `hotfolder doctor`
+    except ImportError:  # without the extra: said at the start
         return data
     return found if len(found) < len(data) else data
 
