@@ -141,6 +141,24 @@ def test_lossless_gives_back_what_it_cannot_read(data: bytes, kind: str) -> None
     assert lossless.smaller(data, kind, 1) == data
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        "sys.exit(1)",
+        "os.abort()",
+        "os.kill(os.getpid(), 9)",
+        "sys.stdout.buffer.write(sys.stdin.buffer.read()[:200])",
+        "time.sleep(60)",
+    ],
+)
+def test_what_ends_the_transcoder_ends_nothing_else(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coefficients out of range, which decoders pass over, make libjpeg call exit()."""
+    monkeypatch.setattr(lossless, "_TRANSCODE", f"import os, sys, time\n{end}")
+    monkeypatch.setattr(lossless, "_PATIENCE", 1)
+    data = encoded(photo(64, 48), "JPEG")
+    assert lossless.smaller(data, "jpeg", 64 * 48) == data
+
+
 @pytest.mark.parametrize("quality", range(1, 101, 3))
 def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality: int) -> None:
     found = tables_of(encoded(photo(32, 32), "JPEG", quality=quality))

@@ -5,13 +5,23 @@ Needs the extra `optimize` for JPEG and PNG. Metadata stays as it is: what may n
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import re
 import struct
+import subprocess
+import sys
 
 from PIL import Image
 
+_MOZJPEG = "mozjpeg_lossless_optimization"
+_TRANSCODE = f"""
+import sys, {_MOZJPEG} as mozjpeg
+sys.stdout.buffer.write(mozjpeg.optimize(sys.stdin.buffer.read(), copy=mozjpeg.COPY_MARKERS.ALL))
+"""
+_PATIENCE = 300
+"""Seconds for one JPEG; 250 megapixels take about ten on an idle machine."""
 _EFFORT = ((20_000_000, 2), (80_000_000, 1))
 """Pixels up to which oxipng tries this hard; at 0 it costs about what zlib does. So 100 MP stay within a minute."""
 _END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
@@ -34,14 +44,18 @@ def smaller(data: bytes, format_name: str, pixels: int) -> bytes:
 
 
 def _jpeg(data: bytes) -> bytes:
-    import mozjpeg_lossless_optimization as mozjpeg
-
-    if _length(data) != len(data):  # something lies behind the picture (a gain map, a video) that is to stay
-        return data
+    """In a process of its own: libjpeg's way with a damaged file is there to end the process that called it."""
+    if importlib.util.find_spec(_MOZJPEG) is None or _length(data) != len(data):
+        return data  # in the second case something lies behind the picture (a gain map, a video) that is to stay
+    command = [sys.executable, "-P", "-c", _TRANSCODE]
     try:
-        return bytes(mozjpeg.optimize(data, copy=mozjpeg.COPY_MARKERS.ALL))
-    except ValueError:  # it cannot code it (arithmetic coding, damage); nothing is lost but the gain
+        done = subprocess.run(  # noqa: S603 - our own interpreter and words
+            command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
         return data
+    whole = done.returncode == 0 and done.stdout.startswith(b"\xff\xd8") and done.stdout.endswith(b"\xff\xd9")
+    return done.stdout if whole else data
 
 
 def _length(data: bytes) -> int:
