@@ -135,7 +135,9 @@ def test_what_lies_behind_a_picture_stays_with_it() -> None:
     assert lossless.smaller(data, "jpeg", 480 * 360) == data
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\x02\xff", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8\xff\xe0\0\x02\xff", b"\x89PNG\r\n\x1a\n", b"RIFF....WEBPVP8L" + b"x" * 20]
+)
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
 def test_lossless_gives_back_what_it_cannot_read(data: bytes, kind: str) -> None:
     assert lossless.smaller(data, kind, 1) == data

@@ -94,8 +94,10 @@ def _webp(data: bytes) -> bytes:
     """Lossless WebP only: the coefficients of a lossy one cannot be coded anew."""
     if b"VP8L" not in data[12:16] or len(data) < 30:
         return data  # lossy, animated, or with metadata around it
-    with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
-        image.load()
-        file = io.BytesIO()
-        image.save(file, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    file = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            image.save(file, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    except OSError:
+        return data
     return file.getvalue()
