@@ -54,6 +54,19 @@ def test_why(place: Place, run: Run, living: bool) -> None:
     assert {each["preset"] for each in found["renditions"]} >= {"small", "banner", "optimized"}
 
 
+@pytest.mark.parametrize("mode", ["lossless", "lossy", "auto"])
+def test_what_copies_save_is_told_of_each_and_of_all(place: Place, mode: str) -> None:
+    place.configure(watch=f"    optimize: {{mode: {mode}}}")
+    sources = [place.put(f"{seed}.jpg", jpeg(500, 400, seed)) for seed in (1, 2)]
+    assert place.scan().returncode == 0
+    saved = sum(each.stat().st_size - (place.out / "optimized" / each.name).stat().st_size for each in sources)
+    assert saved > 0
+    found = json.loads(place.cli("cache", "stats", "--json").stdout)
+    assert found["by_preset"]["optimized"]["saved_bytes"] == saved
+    assert "less than their sources" in place.cli("cache", "stats").stdout
+    assert "% saved)" in place.cli("why", str(sources[0])).stdout
+
+
 def test_status_once_json_and_its_exit(place: Place, run: Run) -> None:
     assert place.cli("status").returncode == 3
     daemon = run(place)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotfolder.config import load, units
+from hotfolder.config import checks, load, units
 from hotfolder.errors import ConfigError
 from tests.helpers import Place
 
@@ -93,6 +93,17 @@ def test_paths_are_relative_to_the_file_and_idle_keys_are_told(tmp_path: Path) -
     assert found.config.state == str(tmp_path / ".hotfolder")
     assert len(found.warnings) == 1
     assert "optimize.auto_enhance: no effect yet" in found.warnings[0]
+
+
+def test_a_missing_extra_of_a_mode_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(GOOD.rstrip() + "\n    optimize: {mode: lossless}\n")
+    assert load(str(file), {}).warnings == ()
+    monkeypatch.setattr(checks, "LOSSLESS_MODULES", ("no_such_module",))
+    (told,) = load(str(file), {}).warnings
+    assert told.startswith(f"{file}:")
+    assert "watches[0].optimize.mode" in told
+    assert "hotfolder[optimize]" in told
 
 
 def test_sample_loads_and_says_the_defaults(tmp_path: Path) -> None:

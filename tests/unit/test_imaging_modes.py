@@ -135,10 +135,30 @@ def test_what_lies_behind_a_picture_stays_with_it() -> None:
     assert lossless.smaller(data, "jpeg", 480 * 360) == data
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\x02\xff", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xd8\xff\xe0\0\x02\xff", b"\x89PNG\r\n\x1a\n", b"RIFF....WEBPVP8L" + b"x" * 20]
+)
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
 def test_lossless_gives_back_what_it_cannot_read(data: bytes, kind: str) -> None:
     assert lossless.smaller(data, kind, 1) == data
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "sys.exit(1)",
+        "os.abort()",
+        "os.kill(os.getpid(), 9)",
+        "sys.stdout.buffer.write(sys.stdin.buffer.read()[:200])",
+        "time.sleep(60)",
+    ],
+)
+def test_what_ends_the_transcoder_ends_nothing_else(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coefficients out of range, which decoders pass over, make libjpeg call exit()."""
+    monkeypatch.setattr(lossless, "_TRANSCODE", f"import os, sys, time\n{end}")
+    monkeypatch.setattr(lossless, "_PATIENCE", 1)
+    data = encoded(photo(64, 48), "JPEG")
+    assert lossless.smaller(data, "jpeg", 64 * 48) == data
 
 
 @pytest.mark.parametrize("quality", range(1, 101, 3))

@@ -33,14 +33,15 @@ def _ask(settings: Config, method: str, path: str, name: str) -> Any:
 
 @app.command()
 def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """How many renditions there are, and how large."""
+    """How many renditions there are, how large, and what optimized copies save."""
     found = _ask(loaded(config).config, "GET", "/api/image-processing/cache/stats", "stats")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
     typer.echo(f"{found['entries']} renditions of {found['sources']} sources, {show_size(found['bytes'])}")
     for name, each in found["by_preset"].items():
-        typer.echo(f"  {name}: {each['entries']}, {show_size(each['bytes'])}")
+        saved = f", {show_size(each['saved_bytes'])} less than their sources" if each.get("saved_bytes") else ""
+        typer.echo(f"  {name}: {each['entries']}, {show_size(each['bytes'])}{saved}")
 
 
 @app.command()

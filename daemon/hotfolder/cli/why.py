@@ -11,6 +11,7 @@ import typer
 
 from hotfolder import logs
 from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine, show_size
+from hotfolder.presets import OPTIMIZED
 
 
 def why(
@@ -56,6 +57,8 @@ def _say(found: dict[str, Any]) -> None:
             continue
         lost = "" if each["present"] else ", is missing"
         size = f"{each['width']}×{each['height']}, {show_size(each['bytes'])}"
+        if each["preset"] == OPTIMIZED and found["bytes"]:
+            size += f" ({1 - each['bytes'] / found['bytes']:.0%} saved)"
         typer.echo(f"  {each['preset']:<10} {size}{lost}: {each['path']}")
     if found["next"] != "nothing":
         typer.echo(f"  do         {found['next']}")

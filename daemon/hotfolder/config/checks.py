@@ -5,6 +5,7 @@ Each problem is a path of keys and a sentence; load.py adds file and line.
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import os
 import re
@@ -22,6 +23,7 @@ NAME = re.compile(r"[a-z0-9-]{1,32}")
 SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
+LOSSLESS_MODULES = ("mozjpeg_lossless_optimization", "oxipng")
 IDLE_OF_WATCH: tuple[Path, ...] = (
     ("optimize", "auto_enhance"),
 )  # fmt: skip
@@ -53,6 +55,14 @@ def idle_keys(data: dict[str, Any]) -> list[Problem]:
     for at, watch in enumerate(data.get("watches") or []):
         found += [("watches", at, *path) for path in IDLE_OF_WATCH if _is_set(watch, path)]
     return [(path, "no effect yet; a later version of hotfolder brings it") for path in found]
+
+
+def lacking(config: Config) -> list[Problem]:
+    """What is asked for that works without its extra, but does less."""
+    without = [name for name in LOSSLESS_MODULES if importlib.util.find_spec(name) is None]
+    asked = [at for at, watch in enumerate(config.watches) if watch.optimize.enabled and watch.optimize.mode != "lossy"]
+    text = "JPEG and PNG are stored in fewer bytes by the extra 'optimize' alone: pip install \"hotfolder[optimize]\""
+    return [(("watches", at, "optimize", "mode"), text) for at in asked if without]
 
 
 def _is_set(data: Any, path: Path) -> bool:

@@ -10,19 +10,21 @@ import io
 import os
 import re
 import struct
+import subprocess
+import sys
 
 from PIL import Image
 
-EXTRA = "optimize"
-_MODULES = ("mozjpeg_lossless_optimization", "oxipng")
+_MOZJPEG = "mozjpeg_lossless_optimization"
+_TRANSCODE = f"""
+import sys, {_MOZJPEG} as mozjpeg
+sys.stdout.buffer.write(mozjpeg.optimize(sys.stdin.buffer.read(), copy=mozjpeg.COPY_MARKERS.ALL))
+"""
+_PATIENCE = 300
+"""Seconds for one JPEG; 250 megapixels take about ten on an idle machine."""
 _EFFORT = ((20_000_000, 2), (80_000_000, 1))
 """Pixels up to which oxipng tries this hard; at 0 it costs about what zlib does. So 100 MP stay within a minute."""
 _END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
-
-
-def missing() -> bool:
-    """Whether the extra is not, or not wholly, installed."""
-    return any(importlib.util.find_spec(name) is None for name in _MODULES)
 
 
 def smaller(data: bytes, format_name: str, pixels: int) -> bytes:
@@ -36,20 +38,24 @@ def smaller(data: bytes, format_name: str, pixels: int) -> bytes:
             found = _webp(data)
         else:
             return data
-    except ImportError:  # without the extra: said at the start and by `hotfolder doctor`
+    except ImportError:  # without the extra: said at the start
         return data
     return found if len(found) < len(data) else data
 
 
 def _jpeg(data: bytes) -> bytes:
-    import mozjpeg_lossless_optimization as mozjpeg
-
-    if _length(data) != len(data):  # something lies behind the picture (a gain map, a video) that is to stay
-        return data
+    """In a process of its own: libjpeg's way with a damaged file is there to end the process that called it."""
+    if importlib.util.find_spec(_MOZJPEG) is None or _length(data) != len(data):
+        return data  # in the second case something lies behind the picture (a gain map, a video) that is to stay
+    command = [sys.executable, "-P", "-c", _TRANSCODE]
     try:
-        return bytes(mozjpeg.optimize(data, copy=mozjpeg.COPY_MARKERS.ALL))
-    except ValueError:  # it cannot code it (arithmetic coding, damage); nothing is lost but the gain
+        done = subprocess.run(  # noqa: S603 - our own interpreter and words
+            command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
         return data
+    whole = done.returncode == 0 and done.stdout.startswith(b"\xff\xd8") and done.stdout.endswith(b"\xff\xd9")
+    return done.stdout if whole else data
 
 
 def _length(data: bytes) -> int:
@@ -88,8 +94,10 @@ def _webp(data: bytes) -> bytes:
     """Lossless WebP only: the coefficients of a lossy one cannot be coded anew."""
     if b"VP8L" not in data[12:16] or len(data) < 30:
         return data  # lossy, animated, or with metadata around it
-    with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
-        image.load()
-        file = io.BytesIO()
-        image.save(file, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    file = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+            image.save(file, "WEBP", lossless=True, quality=100, method=6, exact=True)
+    except OSError:
+        return data
     return file.getvalue()

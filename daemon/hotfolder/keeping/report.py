@@ -17,6 +17,7 @@ from typing import Any
 from hotfolder.keeping import folders, layout
 from hotfolder.keeping.orders import Order
 from hotfolder.model import State, show
+from hotfolder.presets import OPTIMIZED
 
 PAGE = 500
 
@@ -34,11 +35,14 @@ _RENDITIONS = """
     FROM rendition r JOIN area a ON a.id = r.area WHERE r.source_id = ? ORDER BY r.preset"""
 _BY_PRESET = """
     SELECT preset, count(*), total(bytes) FROM rendition WHERE present = 1 AND note <> 'kept' GROUP BY preset"""
+_SAVED = """
+    SELECT total(s.size - r.bytes) FROM rendition r JOIN source s ON s.id = r.source_id
+    WHERE r.preset = ? AND r.present = 1 AND r.note = ''"""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheStats:
-    """Renditions that are there, in number and bytes, by preset."""
+    """Renditions that are there, in number and bytes, by preset; of optimized copies also the bytes saved by them."""
 
     entries: int
     sources: int
@@ -66,6 +70,9 @@ def skipped(connection: sqlite3.Connection) -> dict[str, int]:
 def cache_stats(connection: sqlite3.Connection) -> CacheStats:
     rows = connection.execute(_BY_PRESET).fetchall()
     by_preset = {preset: {"entries": count, "bytes": int(size)} for preset, count, size in rows}
+    if OPTIMIZED in by_preset:
+        (saved,) = connection.execute(_SAVED, (OPTIMIZED,)).fetchone()
+        by_preset[OPTIMIZED]["saved_bytes"] = int(saved)
     (sources,) = connection.execute("SELECT total(n) FROM tally").fetchone()
     entries = sum(each["entries"] for each in by_preset.values())
     return CacheStats(entries, int(sources), sum(each["bytes"] for each in by_preset.values()), by_preset)
