@@ -85,14 +85,13 @@ def test_environment_overrides(tmp_path: Path) -> None:
     assert "$HOTFOLDER_HTTP__PORT" in problem(tmp_path, GOOD, {"HOTFOLDER_HTTP__PORT": "many"})
 
 
-def test_paths_are_relative_to_the_file_and_idle_keys_are_told(tmp_path: Path) -> None:
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
-    file.write_text(GOOD.rstrip() + "\n    optimize: {auto_enhance: true}\n")
+    file.write_text(GOOD)
     found = load(str(file), {})
     assert found.config.watches[0].path == str(tmp_path / "in")
     assert found.config.state == str(tmp_path / ".hotfolder")
-    assert len(found.warnings) == 1
-    assert "optimize.auto_enhance: no effect yet" in found.warnings[0]
+    assert found.warnings == ()
 
 
 def test_a_missing_extra_of_a_mode_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import pathspec
@@ -24,10 +23,6 @@ SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
 Problem = tuple[Path, str]
 
 LOSSLESS_MODULES = ("mozjpeg_lossless_optimization", "oxipng")
-IDLE_OF_WATCH: tuple[Path, ...] = (
-    ("optimize", "auto_enhance"),
-)  # fmt: skip
-"""Keys that a later version brings to life; whoever sets one is told once."""
 
 
 def slug(name: str) -> str:
@@ -49,28 +44,12 @@ def problems(config: Config, *, has_token: bool) -> list[Problem]:
     ]
 
 
-def idle_keys(data: dict[str, Any]) -> list[Problem]:
-    """Keys that are set and have no effect yet."""
-    found: list[Path] = []
-    for at, watch in enumerate(data.get("watches") or []):
-        found += [("watches", at, *path) for path in IDLE_OF_WATCH if _is_set(watch, path)]
-    return [(path, "no effect yet; a later version of hotfolder brings it") for path in found]
-
-
 def lacking(config: Config) -> list[Problem]:
     """What is asked for that works without its extra, but does less."""
     without = [name for name in LOSSLESS_MODULES if importlib.util.find_spec(name) is None]
     asked = [at for at, watch in enumerate(config.watches) if watch.optimize.enabled and watch.optimize.mode != "lossy"]
     text = "JPEG and PNG are stored in fewer bytes by the extra 'optimize' alone: pip install \"hotfolder[optimize]\""
     return [(("watches", at, "optimize", "mode"), text) for at in asked if without]
-
-
-def _is_set(data: Any, path: Path) -> bool:
-    for part in path:
-        if not isinstance(data, dict) or part not in data:
-            return False
-        data = data[part]
-    return data not in (None, [], "auto")
 
 
 def _names(config: Config) -> Iterator[Problem]:

@@ -67,8 +67,7 @@ def load(explicit: str | None, environ: Mapping[str, str]) -> Loaded:
     problems = checks.problems(config, has_token=token is not None)
     if problems:
         raise ConfigError("\n".join(f"{found.place(path)}: {show(path)}: {text}" for path, text in problems))
-    told = [*checks.idle_keys(found.data), *checks.lacking(config)]
-    warnings += [f"{found.place(path)}: {show(path)}: {text}" for path, text in told]
+    warnings += [f"{found.place(path)}: {show(path)}: {text}" for path, text in checks.lacking(config)]
     return Loaded(config, os.path.abspath(file), token, tuple(warnings))
 
 

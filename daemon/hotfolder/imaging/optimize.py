@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import colour, lossless, metadata, resize, tables
+from hotfolder.imaging import colour, enhance, lossless, metadata, resize, tables
 from hotfolder.imaging.base import Base
 from hotfolder.imaging.decode import Opened
 from hotfolder.imaging.encode import encode, encode_planes, fits, flattened
@@ -55,12 +55,11 @@ def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Cop
     same = not opened.partial and format_name == opened.format and pixels == opened.size
     if same and is_ours(opened) and _stands(opened, spec, _rewritten(opened, spec)):
         return Copy(*pixels, _replace(file, opened.data), "")
-    same = same and not _alters(spec)
     job = _Job(opened, base, spec, file, format_name, same)
     size = job.worth_it()
     if size is not None and size <= source * (1 - spec.min_saving):
         return Copy(*pixels, size, "")
-    kept = _kept(opened, spec) if same else None
+    kept = _kept(opened, spec) if job.same else None
     if kept is not None and (size is None or len(kept) <= max(source, size)):
         return Copy(*pixels, _replace(file, kept), "larger" if len(kept) > source else "")
     size = size or job.in_any_case()
@@ -74,10 +73,9 @@ class _Job:
         self, opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO, format_name: Format, same: bool
     ) -> None:
         self._opened, self._spec, self._file, self._format = opened, spec, file, format_name
-        self._same = same
         self._source_tables = getattr(opened.image, "quantization", None) or {}
-        self._base = base
-        self._planes = base.planes if format_name == "jpeg" and not _alters(spec) else None
+        self._base, self._may_keep = base, same
+        self._planes = base.planes if format_name == "jpeg" and not _may_alter(spec) else None
         self._inks = format_name != "jpeg" and base.planes is None and base.image.mode == "CMYK"
         self._carried: dict[str, Any] = {
             "icc": None if self._inks else metadata.icc_of(opened.image),
@@ -88,22 +86,29 @@ class _Job:
         }
 
     @cached_property
-    def _picture(self) -> Image.Image:
+    def _plain_picture(self) -> Image.Image:
         picture = resize.scale(self._base.image, goal_size(self._opened.size, self._spec))
         if self._inks:  # only JPEG carries them
             picture, _, _ = colour.convert(picture, metadata.icc_of(self._opened.image))
-        if self._format == "jpeg":
-            picture = flattened(picture, BACKGROUND)
-        return _enhanced(picture, self._spec)
+        return flattened(picture, BACKGROUND) if self._format == "jpeg" else picture
+
+    @cached_property
+    def _picture(self) -> Image.Image:
+        return _enhanced(self._plain_picture, self._spec)
+
+    @cached_property
+    def same(self) -> bool:
+        """Whether it is to have the source's format, size and pixels, so that those of the source could serve."""
+        return self._may_keep and (not _may_alter(self._spec) or self._picture is self._plain_picture)
 
     def worth_it(self) -> int | None:
         """Bytes written; None where the source's own picture is better kept."""
         mode = self._spec.mode
         if mode == "lossless" or (mode == "auto" and self._format == "png"):
-            return None if self._same else self._plain()
+            return None if self.same else self._plain()
         if mode == "auto":
             return self._searched()
-        return None if self._same and self._as_good_already() else self._plain()
+        return None if self.same and self._as_good_already() else self._plain()
 
     def in_any_case(self) -> int:
         """Bytes written, of a source that cannot be kept: as well as can be where the target is out of reach."""
@@ -123,7 +128,7 @@ class _Job:
 
     def _quality(self) -> int:
         """What the spec asks for, but never more than a JPEG of this size was written with."""
-        known = tables.quality_of(self._source_tables) if self._same else None
+        known = tables.quality_of(self._source_tables) if self.same else None
         return min(self._spec.quality, known or 100)
 
     def _as_good_already(self) -> bool:
@@ -152,7 +157,7 @@ class _Job:
         dial = DIALS[self._format]
         if self._format != "jpeg":
             return dial, lambda setting: {"quality": setting}
-        if self._same and self._source_tables:
+        if self.same and self._source_tables:
             dial = dial.up_to(tables.finest(self._source_tables))
         return dial, lambda setting: {"tables": tables.pair(setting)}
 
@@ -238,11 +243,14 @@ def goal_size(size: tuple[int, int], spec: OptimizeSpec) -> tuple[int, int]:
     return (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
 
 
-def _alters(spec: OptimizeSpec) -> bool:
-    return bool(spec.sharpen or spec.contrast)
+def _may_alter(spec: OptimizeSpec) -> bool:
+    return bool(spec.sharpen or spec.contrast or spec.auto_enhance)
 
 
 def _enhanced(image: Image.Image, spec: OptimizeSpec) -> Image.Image:
+    """The picture as the spec wants it; the very same object where nothing is altered."""
+    if spec.auto_enhance:
+        image = enhance.improved(image)
     if spec.sharpen:
         image = image.filter(ImageFilter.UnsharpMask(radius=1.0, percent=round(100 * spec.sharpen), threshold=2))
     return ImageEnhance.Contrast(image).enhance(1.0 + spec.contrast) if spec.contrast else image
