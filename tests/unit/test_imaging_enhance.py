@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
 from hotfolder.imaging import enhance, measure
-from hotfolder.imaging.enhance import CLIPPED_MOST, MIDDLE
+from hotfolder.imaging.enhance import CLIPPED_MOST, MIDDLE, Change
 from hotfolder.imaging.measure import Pixels
 from tests.unit.imaging import copy, encoded, noise, scene
 
@@ -111,3 +111,10 @@ def test_the_copy_is_improved_only_where_it_was_asked_for(
 def test_a_fine_source_that_cannot_be_saved_on_stays_as_it_is(tmp_path: Path) -> None:
     data = encoded(fine(), "JPEG", quality=40)
     assert copy(data, tmp_path, auto_enhance=True) == copy(data, tmp_path)
+
+
+@pytest.mark.parametrize("harm", [Change(0, 120), Change(90, 255), Change(sharpen=True), Change(gamma=0.99)])
+def test_what_does_not_help_on_trial_is_not_done(harm: Change, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enhance, "chosen", lambda pixels, low, high: harm)
+    picture = noise(400, 300) if harm.sharpen else fine()
+    assert enhance.improved(picture) is picture
