@@ -88,7 +88,7 @@ def test_a_lost_index_is_rebuilt_without_encoding(tmp_path: Path) -> None:
     (place.out / "thumbnails/0_banner.jpg").unlink()
     os.utime(place.out / "thumbnails/1_banner.jpg", (1, 1))  # older than its source
     found = place.scan("--adopt")
-    assert "made 2 " in found.stdout.replace("\n", " ") or "2 made" in found.stdout, found.stdout
+    assert "(2 renditions)" in found.stdout, found.stdout  # the other three are decoded for their analysis alone
     after = {name: (place.out / name).stat().st_mtime_ns for name in place.renditions()}
     assert {name for name in before if after[name] != before[name]} == {
         "thumbnails/0_banner.jpg", "thumbnails/1_banner.jpg"
