@@ -17,10 +17,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--without-native", action="store_true", help="as where the accelerator could not be built")
 
 
-@pytest.fixture(autouse=True)
-def without_native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.config.getoption("--without-native"):
-        monkeypatch.setattr(native, "core", None)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is collected: fixtures of a whole module must not see it either, and its own tests are skipped."""
+    if config.getoption("--without-native"):
+        native.core = None
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ def test_any_subset_gives_the_same_bytes(
     optimize, whole = everything
     wanted &= set(whole)
     _, written = rendered(PHOTO, tmp_path, *MORE, optimize=optimize, wanted=wanted)
-    assert written == {name: whole[name] for name in wanted}
+    assert [name for name in wanted if written[name] != whole[name]] == []  # a diff of bytes would take minutes
+    assert set(written) == wanted
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (40, 30), (1, 3000), (3000, 1), (1, 1)])
