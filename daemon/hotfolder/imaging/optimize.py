@@ -75,7 +75,6 @@ class _Job:
         self._opened, self._spec, self._file, self._format = opened, spec, file, format_name
         self._source_tables = getattr(opened.image, "quantization", None) or {}
         self._base, self._may_keep = base, same
-        self._planes = base.planes if format_name == "jpeg" and not _may_alter(spec) else None
         self._inks = format_name != "jpeg" and base.planes is None and base.image.mode == "CMYK"
         self._carried: dict[str, Any] = {
             "icc": None if self._inks else metadata.icc_of(opened.image),
@@ -97,9 +96,13 @@ class _Job:
         return _enhanced(self._plain_picture, self._spec)
 
     @cached_property
+    def _altered(self) -> bool:
+        return _may_alter(self._spec) and self._picture is not self._plain_picture
+
+    @property
     def same(self) -> bool:
         """Whether it is to have the source's format, size and pixels, so that those of the source could serve."""
-        return self._may_keep and (not _may_alter(self._spec) or self._picture is self._plain_picture)
+        return self._may_keep and not self._altered
 
     def worth_it(self) -> int | None:
         """Bytes written; None where the source's own picture is better kept."""
@@ -118,9 +121,10 @@ class _Job:
         return self._plain()
 
     def _plain(self) -> int:
-        if self._planes is not None:
+        planes = self._base.planes
+        if planes is not None and self._format == "jpeg" and not self._altered:
             self._empty()
-            picture = self._planes.scaled(goal_size(self._opened.size, self._spec))
+            picture = planes.scaled(goal_size(self._opened.size, self._spec))
             return encode_planes(picture, self._file, self._quality(), small=True, **self._carried)
         exact = self._spec.mode == "lossless"
         size = self._write(self._picture, quality=self._quality(), exact=exact)
