@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything is collected: fixtures of a whole module must not see it either, and its own tests are skipped."""
+    """Before anything is collected: fixtures of a module must not see it either, and its tests are skipped."""
     if config.getoption("--without-native"):
         native.core = None
 
