@@ -5,37 +5,42 @@ from __future__ import annotations
 DECODER = """
 import os, signal, threading
 from PIL import ImageFile
+from hotfolder.imaging import native
 
-_load = ImageFile.ImageFile.load
+_load, _decode = ImageFile.ImageFile.load, native.decode
 
-def load(self):
-    what = self.info.get("comment")
+def spoil(image):
+    what = image.info.get("comment")
     if what in (b"segv", b"kill"):
         os.kill(os.getpid(), signal.SIGSEGV if what == b"segv" else signal.SIGKILL)
     elif what == b"exit":
         os._exit(7)
     elif what == b"hang":
         threading.Event().wait()
+
+def load(self):
+    spoil(self)
     return _load(self)
 
-ImageFile.ImageFile.load = load
+def decode(opened, scale):
+    spoil(opened.image)
+    return _decode(opened, scale)
+
+ImageFile.ImageFile.load, native.decode = load, decode
 """
-"""A JPEG whose comment is `segv`, `kill`, `exit` or `hang` does that to whoever decodes it."""
+"""A JPEG whose comment is `segv`, `kill`, `exit` or `hang` does that to whoever decodes it, by Pillow or without."""
 
 BARRIER = """
-import os, threading
 _here = threading.Barrier({parties})
-_load2 = ImageFile.ImageFile.load
+_spoil = spoil
 
-def load2(self):
+def spoil(image):
     if not os.path.exists({flag!r}):
         try:
             _here.wait({seconds})
         except threading.BrokenBarrierError:
             pass
-    return _load2(self)
-
-ImageFile.ImageFile.load = load2
+    _spoil(image)
 """
 """Appended: decoding begins only when so many are at it at once, as long as the flag's file is missing."""
 

@@ -101,11 +101,11 @@ def test_a_decode_that_never_ends(tmp_path: Path, run: Run, isolate: str) -> Non
 
 
 def test_slow_alone_convicts_nobody(tmp_path: Path, run: Run) -> None:
-    """Many more busy workers than CPUs: each takes far longer than its own time."""
+    """Many more busy workers than CPUs: each takes far longer than its own time. Threads that wait for the interpreter
+    look asleep, so a helper may be asked on a crowded machine; it acquits."""
     place = Place(tmp_path, "pool: {workers: 32, job_timeout: 1500ms}")
     for number in range(24):
         place.put(f"{number}.jpg", jpeg(2400, 1600, number))
     daemon = run(place)
     wait_for("all", lambda: len(place.renditions()) == 24 * 7, 120, daemon.text)
     assert failures(place) == {}
-    assert "stuck" not in daemon.text()
