@@ -19,6 +19,7 @@ from hotfolder.model import Lane
 from hotfolder.serving import (
     errors,
     estimate,
+    examples,
     hooks,
     live,
     naming,
@@ -92,6 +93,7 @@ def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastA
     live.add(app, engine.events)
     waiting.add(app, engine)
     estimate.add(app, engine)
+    examples.add(app)
     return app
 
 

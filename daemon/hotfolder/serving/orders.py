@@ -46,11 +46,6 @@ class Images(BaseModel):
         return self
 
 
-def _example(**body: Any) -> ConfigDict:
-    """Unknown fields are 422; `body` is what the OpenAPI document shows."""
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [body]})
-
-
 class Size(BaseModel):
     """One thumbnail of the caller's own."""
 
@@ -65,25 +60,17 @@ class Size(BaseModel):
 
 
 class GenerateBody(Images):
-    model_config = _example(
-        glob="inbox:**/*.jpg", sizes=[{"width": 640, "height": 480, "fit": "cover", "suffix": "_card"}]
-    )
-
     sizes: Annotated[list[Size], Field(min_length=1, max_length=8)]
     output: Output | None = None
 
 
 class GeneratePresetBody(Images):
-    model_config = _example(paths=["inbox:holiday/photo.jpg"], presets=["small", "preview"])
-
     presets: Annotated[list[str], Field(min_length=1, max_length=100)]
     output: Output | None = None
 
 
 class OptimizeBody(Images):
     """What is left out is as the images' watch has it."""
-
-    model_config = _example(paths=["inbox:holiday/photo.jpg"], quality=70, max_dimension=2000)
 
     mode: Literal["lossless", "lossy", "auto"] | None = None
     quality: Quality | None = None
@@ -93,7 +80,7 @@ class OptimizeBody(Images):
 
 
 class AnalyzeBody(Images):
-    model_config = _example(paths=["inbox:holiday/photo.jpg"])
+    """Nothing beside the images."""
 
 
 class Accepted(BaseModel):
