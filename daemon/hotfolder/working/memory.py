@@ -12,6 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hotfolder.errors import Reason, SourceError
+from hotfolder.working import allocator
+
+PRESSING = 0.6
+"""Share of the limit from which the allocator has to give back what ended jobs left in its arenas: below it the limit
+holds anyway, and memory that stays is the fastest to get again."""
+LEFT = 32_000_000
+"""Bytes that have to be given back by jobs until it is worth the milliseconds."""
 
 
 class Closed(Exception):
@@ -29,6 +36,7 @@ class Reservation:
         self._line: deque[object] = deque()
         self._reserved = 0
         self._closed = False
+        self._left = 0
 
     @property
     def reserved(self) -> int:
@@ -69,12 +77,18 @@ class Reservation:
             if self._closed:
                 raise Closed
             self._reserved += amount
+            trim = self._left > LEFT and self.reserved > PRESSING * self.limit
+            if trim:
+                self._left = 0
         held = Held(self, amount)
         try:
+            if trim:
+                allocator.trim()
             yield held
         finally:
             with self._changed:
                 self._reserved -= held.amount
+                self._left += held.amount
                 self._changed.notify_all()
 
     def _fits(self, amount: int) -> bool:
