@@ -21,7 +21,8 @@ from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Version
 from hotfolder.watching.inotify import Kind
 from hotfolder.watching.rules import Rules
-from hotfolder.watching.settle import TWICE_SECONDS, Note, Pace
+from hotfolder.watching.settle import DELETE_SECONDS, TWICE_SECONDS, Note, Pace
+from hotfolder.watching.trails import Trails
 
 NOTES_MAX = 50_000
 FOLDERS_MAX = 1_000
@@ -73,6 +74,7 @@ class Intake:
         self._gone_folders: dict[bytes, float] = {}
         self._moves: list[tuple[bytes, bytes]] = []
         self._closes: OrderedDict[bytes, float] = OrderedDict()
+        self._trails = Trails()
         self._forget = False
         self._lost = False
         self._stopped = False
@@ -138,6 +140,7 @@ class Intake:
             return
         self.changed(new, Kind.MOVED)
         with self._changed:
+            self._trails.note(old, new, self._clock())
             note = self._notes.get(new)
             before = self._notes.get(old)
             if note is not None:
@@ -263,8 +266,13 @@ class Intake:
         while self._heap and self._heap[0][0] <= now:
             due, path = heapq.heappop(self._heap)
             note = self._notes.get(path)
-            if note is not None and note.due <= due:  # otherwise it was put off, and stands in the heap again
-                found.append(self._notes.pop(path))
+            if note is None or note.due > due:
+                continue  # it was put off, and stands in the heap again
+            if note.deleted and (last := self._trails.last(path)) is not None and now < last + DELETE_SECONDS:
+                note.due = last + DELETE_SECONDS
+                heapq.heappush(self._heap, (note.due, path))
+                continue
+            found.append(self._notes.pop(path))
         return found
 
     def _hand_on(self, note: Note) -> None:

@@ -52,6 +52,8 @@ class Pace:
         note.seen_changing = now
         note.look = None
         note.waits = 0
+        if kind in (Kind.CREATED, Kind.MOVED):
+            note.deleted = False  # a file that is closed after its deletion is no new one
         if kind is Kind.DELETED:
             note.deleted = True
             note.due = now + DELETE_SECONDS
