@@ -1,6 +1,6 @@
 """The accelerator under sanitizers, on damaged JPEGs: ``python native/fuzz.py [SECONDS [SEED]]``.
 
-Builds planes.c with those for addresses and undefined behaviour, then decodes, resamples and encodes what seeded
+Builds both files with those for addresses and undefined behaviour, then decodes, resamples and encodes what seeded
 mutations make of small JPEGs of every kind. Ends with 0 where nothing was found; libjpeg itself comes from the system,
 and is not built anew.
 """
@@ -27,10 +27,10 @@ LARGEST = 4_000_000
 
 def build(folder: Path) -> dict[str, str]:
     """Compile into `folder`; gives the environment in which Python can load what was made."""
-    source = Path(__file__).with_name("planes.c")
+    sources = [str(Path(__file__).with_name(name)) for name in ("planes.c", "progressive.c")]
     include = sysconfig.get_paths()["include"]
     command = ["gcc", "-g", "-O1", SANITIZERS, "-fno-sanitize-recover=all", "-shared", "-fPIC", "-std=gnu11"]
-    command += [f"-I{include}", "-o", str(folder / "_planes.so"), str(source), "-ljpeg", "-lm"]
+    command += [f"-I{include}", "-o", str(folder / "_planes.so"), *sources, "-ljpeg", "-lm"]
     subprocess.run(command, check=True)
     names = [f"-print-file-name={name}.so" for name in ("libasan", "libubsan")]
     found = [subprocess.check_output(["gcc", name], text=True).strip() for name in names]

@@ -2,7 +2,7 @@
  *
  * A JPEG holds brightness and two colour differences as planes, the latter often at half size. Here they stay planes
  * from decoding over resampling to encoding: no conversion to RGB and back, no interleaving. libjpeg(-turbo) decodes
- * and encodes; this file gives it rows, resamples between, and asks for scans that cost less than its own ten.
+ * and writes JPEGs of one scan; this file gives it rows and resamples between. progressive.c writes the others.
  *
  * Sources are hostile. Whatever is unusual (inks, other sampling, 12 bits, arithmetic coding) or makes libjpeg warn
  * ends in Declined: Pillow then decodes it and says what is wrong. The caller has checked the size; it is checked again.
@@ -21,6 +21,8 @@
 
 #include <jpeglib.h>
 #include <jerror.h>
+
+#include "progressive.h"
 
 #ifdef __x86_64__
 #include <immintrin.h>
@@ -184,22 +186,25 @@ static int decode(Planes *planes, const uint8_t *data, size_t size, int denomina
 
 /* ---- Encoding ------------------------------------------------------------------------------------------------ */
 
-/* Scans as measured on photographs. Each scan has Huffman codes of its own and two passes over its coefficients:
- * libjpeg's own ten refine most of them twice. BASELINE is the usual single one. FAST has each coefficient in one scan:
- * half of the time and half a percent more bytes than libjpeg's. SMALL refines the brightness once: fewer bytes than
- * libjpeg's in two thirds of the time. With all three a viewer soon shows the whole picture, in colour. */
-enum { BASELINE, FAST, SMALL };
-#define DC {1, {0}, 0, 0, 0, 0}, {1, {2}, 0, 0, 0, 0}, {1, {1}, 0, 0, 0, 0}
-#define COLOUR {1, {2}, 1, 63, 0, 0}, {1, {1}, 1, 63, 0, 0}
-#define LIGHT(first, last, before, after) {1, {0}, first, last, before, after}
-static const jpeg_scan_info FAST_SCANS[] = {DC, LIGHT(1, 5, 0, 0), COLOUR, LIGHT(6, 20, 0, 0), LIGHT(21, 63, 0, 0)};
-static const jpeg_scan_info SMALL_SCANS[] = {DC, LIGHT(1, 9, 0, 1), COLOUR, LIGHT(10, 63, 0, 1), LIGHT(1, 63, 1, 0)};
-static const jpeg_scan_info GREY_SCANS[] = {LIGHT(0, 0, 0, 0), LIGHT(1, 5, 0, 0), LIGHT(6, 20, 0, 0), LIGHT(21, 63, 0, 0)};
-#define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
+static int encode_progressive(const Planes *planes, uint16_t table[2][DCTSIZE2], int scans, unsigned char **out,
+                              unsigned long *size, Errors *errors) {
+    Samples samples[3];
+    size_t written = 0;
+    for (int i = 0; i < planes->count; i++) {
+        const Plane *plane = &planes->plane[i];
+        samples[i] = (Samples){plane->width, plane->height, plane->stride, plane->data};
+    }
+    errors->memory = 1;  /* all that can fail */
+    if (!progressive_write(samples, planes->count, planes->width, planes->height, table, scans, out, &written)) return 0;
+    *size = written;
+    return 1;
+}
 
-/* Writes the planes, the colour at half size, into memory that the caller frees, also after a failure. */
-static int encode(const Planes *planes, int quality, int scans, unsigned char **out, unsigned long *size,
-                  Errors *errors) {
+/* Writes the planes, the colour at half size, into memory that the caller frees, also after a failure. libjpeg writes
+ * what has a single scan, and says what a quality means; `tables`, where given, are taken instead: two of 64 steps, in
+ * natural order. */
+static int encode(const Planes *planes, int quality, const uint8_t *tables, int scans, unsigned char **out,
+                  unsigned long *size, Errors *errors) {
     struct jpeg_compress_struct c;
     c.err = errors_new(errors);
     if (setjmp(errors->back)) {
@@ -214,14 +219,17 @@ static int encode(const Planes *planes, int quality, int scans, unsigned char **
     c.in_color_space = planes->count == 3 ? JCS_YCbCr : JCS_GRAYSCALE;
     jpeg_set_defaults(&c);
     jpeg_set_quality(&c, quality, TRUE);
+    for (int i = 0; tables && i < 2 * DCTSIZE2; i++) c.quant_tbl_ptrs[i / DCTSIZE2]->quantval[i % DCTSIZE2] = tables[i];
+    if (scans != BASELINE) {
+        uint16_t table[2][DCTSIZE2];
+        for (int t = 0; t < 2; t++) memcpy(table[t], c.quant_tbl_ptrs[t]->quantval, sizeof table[t]);
+        jpeg_destroy_compress(&c);
+        return encode_progressive(planes, table, scans, out, size, errors);
+    }
     c.comp_info[0].h_samp_factor = c.comp_info[0].v_samp_factor = planes->count == 3 ? 2 : 1;
     c.raw_data_in = TRUE;
     c.optimize_coding = TRUE;
     c.dct_method = JDCT_ISLOW;
-    if (scans != BASELINE) {
-        c.scan_info = planes->count == 1 ? GREY_SCANS : scans == FAST ? FAST_SCANS : SMALL_SCANS;
-        c.num_scans = planes->count == 1 ? COUNT(GREY_SCANS) : scans == FAST ? COUNT(FAST_SCANS) : COUNT(SMALL_SCANS);
-    }
     jpeg_start_compress(&c, TRUE);
     JSAMPROW rows[3][MOST_ROWS];
     JSAMPARRAY parts[3] = {rows[0], rows[1], rows[2]};
@@ -577,10 +585,16 @@ static PyObject *planes_resized(Planes *self, PyObject *arguments) {
 
 static PyObject *planes_jpeg(Planes *self, PyObject *arguments) {
     int quality, scans, good;
+    const uint8_t *tables = NULL;
+    Py_ssize_t length = 0;
     unsigned char *out = NULL;
     unsigned long size = 0;
     Errors errors;
-    if (!PyArg_ParseTuple(arguments, "ii:jpeg", &quality, &scans)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "ii|y#:jpeg", &quality, &scans, &tables, &length)) return NULL;
+    if (tables && (length != 2 * DCTSIZE2 || memchr(tables, 0, length))) {
+        PyErr_SetString(PyExc_ValueError, "tables are two of 64 steps, each 1 to 255");
+        return NULL;
+    }
     if (scans < BASELINE || scans > SMALL) {
         PyErr_SetString(PyExc_ValueError, "scans is BASELINE, FAST or SMALL");
         return NULL;
@@ -592,7 +606,7 @@ static PyObject *planes_jpeg(Planes *self, PyObject *arguments) {
             return NULL;
         }
     Py_BEGIN_ALLOW_THREADS
-    good = encode(self, quality, scans, &out, &size, &errors);
+    good = encode(self, quality, tables, scans, &out, &size, &errors);
     Py_END_ALLOW_THREADS
     PyObject *result = good ? PyBytes_FromStringAndSize((char *)out, size) : errors_raise(&errors);
     free(out);
@@ -629,7 +643,9 @@ static PyMethodDef methods[] = {
     {"resized", (PyCFunction)planes_resized, METH_VARARGS,
      "resized((width, height), (left, top, right, bottom), orientation, halved) -> Planes\n\n"
      "The box of the upright picture at this size, by Lanczos, upright; halved: its colour at half size (4:2:0)."},
-    {"jpeg", (PyCFunction)planes_jpeg, METH_VARARGS, "jpeg(quality, scans) -> bytes\n\nThe picture as a JPEG; its colour must be halved. Scans: BASELINE, FAST, SMALL."},
+    {"jpeg", (PyCFunction)planes_jpeg, METH_VARARGS, 
+     "jpeg(quality, scans[, tables]) -> bytes\n\nThe picture as a JPEG; its colour must be halved. Scans: BASELINE, FAST, "
+     "SMALL. Tables in place of the quality: 128 bytes, for brightness and for colour, in natural order."},
     {"plane", (PyCFunction)planes_plane, METH_VARARGS,
      "plane(number) -> ((width, height), bytes)\n\nThe samples of Y, Cb or Cr, row by row."},
     {NULL, NULL, 0, NULL},
@@ -661,6 +677,7 @@ PyMODINIT_FUNC PyInit__planes(void) {
     if (!module) return NULL;
     kernel_fill();
     add_rows_choose();
+    progressive_prepare();
     planes_type = PyType_FromSpec(&spec);
     Declined = PyErr_NewException("hotfolder.imaging._planes.Declined", NULL, NULL);
 #ifdef LIBJPEG_TURBO_VERSION

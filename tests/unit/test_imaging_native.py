@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 import random
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +127,107 @@ def test_few_scans_or_one_and_libjpegs_quality() -> None:
         reference = Image.open(io.BytesIO(encoded(scene(64, 48), "JPEG", quality=85)))
         assert ours.quantization == reference.quantization  # type: ignore[attr-defined]
         assert [layer[1:3] for layer in ours.layer] == [(2, 2), (1, 1), (1, 1)]  # type: ignore[attr-defined]
+
+
+PICTURES = st.tuples(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["noise", "edges", "flat", "soft"]),
+)
+
+
+def picture_of(width: int, height: int, seed: int, kind: str) -> Image.Image:
+    dice = np.random.default_rng(seed)
+    if kind == "soft":
+        return scene(width, height)
+    shape = (height, width, 3) if kind != "flat" else (1, 1, 3)
+    values = dice.integers(0, 2, shape) * 255 if kind == "edges" else dice.integers(0, 256, shape)
+    return Image.fromarray(np.broadcast_to(values, (height, width, 3)).astype(np.uint8))
+
+
+def planes_of(picture: Image.Image) -> Any:
+    """Its planes, the colour at half size."""
+    core = native.core
+    assert core is not None
+    data = encoded(picture, "JPEG", quality=100, subsampling="4:4:4")
+    whole = (0.0, 0.0, float(picture.width), float(picture.height))
+    return core.decode(data, *picture.size, 1).resized(picture.size, whole, 1, True)
+
+
+def samples(planes: Any) -> list[Image.Image]:
+    return [Image.frombytes("L", *planes.plane(number)) for number in range(planes.count)]
+
+
+@built
+@settings(deadline=None, max_examples=150)
+@given(PICTURES, st.integers(1, 100), st.booleans(), st.booleans())
+def test_our_encoder_writes_what_libjpegs_would(
+    what: tuple[int, int, int, str], quality: int, small: bool, grey: bool
+) -> None:
+    core = native.core
+    assert core is not None
+    picture = picture_of(*what)
+    planes = planes_of(picture.convert("L") if grey else picture)
+    data = planes.jpeg(quality, core.SMALL if small else core.FAST)
+    ours = Image.open(io.BytesIO(data))
+    ours.load()
+    decoded = samples(core.decode(data, *picture.size, 1))
+    for number, plane in enumerate(samples(planes)):
+        tables = [ours.quantization[min(number, 1)]]  # type: ignore[attr-defined]
+        reference = Image.open(io.BytesIO(encoded(plane, "JPEG", qtables=tables)))
+        assert reference.tobytes() == decoded[number].tobytes()
+
+
+@built
+def test_long_runs_of_nothing_and_codes_of_any_length() -> None:
+    """Runs over 32,767 blocks are cut, and a picture of all there is needs codes that have to be shortened."""
+    core = native.core
+    assert core is not None
+    picture = Image.new("RGB", (2600, 1800), "teal")
+    picture.paste(picture_of(500, 400, 7, "noise"), (900, 1000))
+    picture.paste(picture_of(600, 400, 7, "soft"), (1900, 1300))
+    planes = planes_of(picture)
+    for quality in (30, 85, 100):
+        ours = [planes.jpeg(quality, scans) for scans in (core.BASELINE, core.FAST, core.SMALL)]
+        assert len({Image.open(io.BytesIO(data)).tobytes() for data in ours}) == 1
+        assert len(ours[1]) < len(ours[0])
+
+
+@built
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
+    core = native.core
+    assert core is not None
+    include = sysconfig.get_paths()["include"]
+    sources = [str(ROOT / "native" / name) for name in ("planes.c", "progressive.c")]
+    command = [
+        "gcc",
+        "-O2",
+        "-DPLAIN",
+        "-shared",
+        "-fPIC",
+        "-std=gnu11",
+        f"-I{include}",
+        "-o",
+        str(tmp_path / "_planes.so"),
+    ]
+    subprocess.run([*command, *sources, "-ljpeg", "-lm"], check=True)
+    spec = importlib.util.spec_from_file_location("_planes", tmp_path / "_planes.so")
+    assert spec is not None
+    assert spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    for kind in ("noise", "edges", "flat", "soft"):
+        data = encoded(picture_of(333, 211, 3, kind), "JPEG", quality=100)
+        for quality, scans in ((5, core.FAST), (85, core.SMALL), (100, core.FAST)):
+            made = [
+                each.decode(data, 333, 211, 1)
+                .resized((333, 211), (0.0, 0.0, 333.0, 211.0), 1, True)
+                .jpeg(quality, scans)
+                for each in (core, plain)
+            ]
+            assert made[0] == made[1]
 
 
 @built
