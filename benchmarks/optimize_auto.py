@@ -80,6 +80,10 @@ def _pixels(data: bytes) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))[np.newaxis]
 
 
+def _as_stored(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))[np.newaxis]
+
+
 def _measured(reference: Reference, make: Callable[[], bytes]) -> Result:
     begun = time.process_time()
     encoded = make()
@@ -128,8 +132,8 @@ def _peer(program: str, photos: list[Path]) -> list[Result]:
             subprocess.run([program, "-jobs", "1", "--quiet", str(there)], check=True, stdout=subprocess.DEVNULL)
             ended = resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime
-            encoded = there.read_bytes()
-            score = Reference(_pixels(photo.read_bytes())).score(_pixels(encoded)).value
+            data, encoded = photo.read_bytes(), there.read_bytes()
+            score = Reference(_as_stored(data)).score(_as_stored(encoded)).value  # it drops the tag and does not turn
             found.append(Result(len(encoded), score, cpu))
     return found
 

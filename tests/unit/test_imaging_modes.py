@@ -231,12 +231,12 @@ def test_a_search_ends_within_its_bounds(
         def __init__(self) -> None:
             self.whole, self.image, self.asked = whole, Image.new("L", (9, 9)), 0
 
-        def score(self, data: bytes) -> Score:
+        def score(self, images: list[int]) -> Score:
             self.asked += 1
-            return Score(scores[int(data)], error)
+            return Score(scores[images[0] - dial.lowest], error)
 
     paper = Paper()
-    found = Search(paper, target, dial, lambda _, setting: b"%d" % (setting - dial.lowest)).setting()  # type: ignore[arg-type]
+    found = Search(paper, target, dial, lambda setting: [setting]).setting()  # type: ignore[arg-type, list-item]
     assert 1 <= paper.asked <= search.TRIALS < search.ENCODES
     assert found is None or dial.lowest <= found <= dial.highest
     if whole and found is not None:
@@ -245,11 +245,11 @@ def test_a_search_ends_within_its_bounds(
 
 def test_large_pictures_are_tried_on_parts(tmp_path: Path) -> None:
     original = photo(1600, 1200)
-    sheet = Sheet(original)
+    sheet = Sheet(original.size, original.crop)
     assert not sheet.whole
     assert sheet.image.width * sheet.image.height < original.width * original.height / 4
     for quality in (60, 80, 92):
-        parts = sheet.score(encoded(sheet.image, "JPEG", quality=quality))
+        parts = sheet.score([Image.open(io.BytesIO(encoded(sheet.image, "JPEG", quality=quality)))])
         assert parts.value == pytest.approx(score(original, encoded(original, "JPEG", quality=quality)), abs=1.5)
     result, _ = copy(encoded(original, "JPEG", quality=98), tmp_path, mode="auto")
     assert score(Image.open(io.BytesIO(encoded(original, "JPEG", quality=98))), result) >= 85

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from PIL import Image
@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.metadata import PNG_XMP
-from hotfolder.imaging.native import Picture
+from hotfolder.imaging.native import Picture, Tables
 from hotfolder.presets import Format
 
 PNG_LEVEL = 6
@@ -30,7 +30,7 @@ LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_536}
 def encode(
     image: Image.Image, file: BinaryIO, format_name: Format, quality: int, *, progressive: bool = True,
     background: str = "#ffffff", exif: bytes = b"", icc: bytes | None = None, xmp: bytes | None = None,
-    comment: bytes = b"", iptc: bytes = b"", tables: Sequence[Sequence[int]] | None = None, exact: bool = False,
+    comment: bytes = b"", iptc: bytes = b"", tables: Tables | None = None, exact: bool = False,
 ) -> int:  # fmt: skip
     """Write the picture; gives the bytes written. `quality` is 1–100; PNG ignores it.
 
@@ -73,13 +73,14 @@ def encode(
 
 def encode_planes(
     picture: Picture, file: BinaryIO, quality: int, *, progressive: bool = True, small: bool = False,
+    tables: Tables | None = None,
     exif: bytes = b"", icc: bytes | None = None, xmp: bytes | None = None, comment: bytes = b"", iptc: bytes = b"",
 ) -> int:  # fmt: skip
     """What `encode` does for JPEG, for a scaled picture that stayed planes. Raises OSError (disk full …).
 
     `small`: fewer bytes, more time.
     """
-    encoded = memoryview(picture.jpeg(quality, progressive=progressive, small=small))
+    encoded = memoryview(picture.jpeg(quality, progressive=progressive, small=small, tables=tables))
     file.write(encoded[:_JFIF])
     for marker, body in _segments(exif, icc, xmp, comment, iptc):
         file.write(b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body)

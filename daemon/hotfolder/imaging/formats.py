@@ -6,7 +6,6 @@ Only the decoders in `PILLOW` are ever asked: none that runs a program or opens 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,6 +147,8 @@ def _not_ours(head: bytes) -> SourceError:
 def decoder(format_name: str) -> str:
     """Name and version of what decodes this format, such as ``pillow 13.0.0``; kept with a failure."""
     distribution = DISTRIBUTIONS.get(format_name, "pillow")
+    import importlib.metadata  # here, since it costs every start 15 ms
+
     return f"{distribution} {importlib.metadata.version(distribution)}"
 
 

@@ -6,18 +6,22 @@ find their quality is told in docs/optimization.md.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import colour, enhance, lossless, metadata, resize, tables
+from hotfolder.imaging import colour, enhance, lossless, metadata, native, resize, tables
 from hotfolder.imaging.base import Base
 from hotfolder.imaging.decode import Opened
 from hotfolder.imaging.encode import encode, encode_planes, fits, flattened
 from hotfolder.presets import Format, OptimizeSpec
+
+if TYPE_CHECKING:
+    from hotfolder.imaging.search import Sheet, Try
 
 WRITABLE = ("jpeg", "png", "webp", "avif")
 MARKS = {"webp": b"hotf\x04\0\0\0auto", "avif": b"\0\0\0\x0cfreehotf"}
@@ -117,18 +121,27 @@ class _Job:
         """Bytes written, of a source that cannot be kept: as well as can be where the target is out of reach."""
         if self._spec.mode == "auto" and self._format != "png":
             dial, turn = self._dial()
-            return self._marked(self._write(self._picture, **turn(dial.highest)))
+            return self._best(**turn(dial.highest))
         return self._plain()
 
     def _plain(self) -> int:
-        planes = self._base.planes
-        if planes is not None and self._format == "jpeg" and not self._altered:
-            self._empty()
-            picture = planes.scaled(goal_size(self._opened.size, self._spec))
-            return encode_planes(picture, self._file, self._quality(), small=True, **self._carried)
-        exact = self._spec.mode == "lossless"
-        size = self._write(self._picture, quality=self._quality(), exact=exact)
-        return size if exact else self._marked(size)
+        if self._spec.mode == "lossless" and self._format != "jpeg":
+            return self._write(self._picture, quality=self._quality(), exact=True)
+        return self._best(quality=self._quality())
+
+    @cached_property
+    def _planes(self) -> native.Picture | None:
+        """The picture as it is to be encoded, where it can stay planes."""
+        if self._base.planes is None or self._format != "jpeg" or self._altered:
+            return None
+        return self._base.planes.scaled(goal_size(self._opened.size, self._spec))
+
+    def _best(self, *, quality: int = 0, **options: Any) -> int:
+        """The copy as it is to stay."""
+        if self._planes is None:
+            return self._marked(self._write(self._picture, quality=quality, **options))
+        self._empty()
+        return encode_planes(self._planes, self._file, quality, small=True, **options, **self._carried)
 
     def _quality(self) -> int:
         """What the spec asks for, but never more than a JPEG of this size was written with."""
@@ -142,17 +155,39 @@ class _Job:
         return progressive and known is not None and known <= self._spec.quality
 
     def _searched(self) -> int | None:
-        from hotfolder.imaging.search import Search, Sheet  # brings numpy and OpenCV
+        from hotfolder.imaging.search import Search  # brings numpy and OpenCV
 
         dial, turn = self._dial()
+        sheet, attempt = self._trials(turn)
+        setting = Search(sheet, self._spec.target, dial, attempt).setting()
+        return None if setting is None else self._best(**turn(setting))
 
-        def trial(picture: Image.Image, setting: int) -> bytes:
-            self._write(picture, progressive=False, **turn(setting))
-            self._file.seek(0)
-            return self._file.read()
+    def _trials(self, turn: Callable[[int], dict[str, Any]]) -> tuple[Sheet, Try]:
+        """Parts of the picture, and how they are encoded: as the whole would be, or their score says nothing of it."""
+        from hotfolder.imaging.search import Sheet
 
-        setting = Search(Sheet(self._picture), self._spec.target, dial, trial).setting()
-        return None if setting is None else self._marked(self._write(self._picture, **turn(setting)))
+        if self._planes is None:
+            sheet = Sheet(self._picture.size, self._picture.crop)
+
+            def whole(setting: int) -> list[Image.Image]:
+                self._write(sheet.image, progressive=False, **turn(setting))
+                self._file.seek(0)
+                return [Image.open(io.BytesIO(self._file.read()))]
+
+            return sheet, whole
+        sheet = Sheet(self._planes.size, self._cut)
+        parts = [self._planes.scaled((right - left, bottom - top), (left, top, right, bottom))
+                 for left, top, right, bottom in sheet.boxes]  # fmt: skip
+        return sheet, lambda setting: [part.after(turn(setting)["tables"]) for part in parts]
+
+    def _cut(self, box: tuple[int, int, int, int]) -> Image.Image:
+        """What the copy should look like there: its colour in full."""
+        assert self._base.planes is not None
+        size = goal_size(self._opened.size, self._spec)
+        across, down = (whole / part for whole, part in zip(self._opened.size, size, strict=True))
+        left, top, right, bottom = box
+        source = (left * across, top * down, right * across, bottom * down)
+        return self._base.planes.scaled((right - left, bottom - top), source, halved=False).image()
 
     def _dial(self) -> tuple[Any, Callable[[int], dict[str, Any]]]:
         """What is searched in this format, and the options of `encode` that a setting stands for."""

@@ -6,9 +6,8 @@ the picture itself is encoded once. How sure the parts are is told by how much t
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,38 +55,45 @@ DIALS = {
 }
 """The tables' steps, and qualities; what starts them is the middle of what photos needed."""
 
-Encode = Callable[[Image.Image, int], bytes]
+Box = tuple[int, int, int, int]
+Try = Callable[[int], Sequence[Image.Image]]
+"""A setting → what becomes of the sheet by it, or of each of its parts."""
 
 
 class Sheet:
-    """Parts of a picture side by side, and their scores; a small picture is taken whole."""
+    """Parts of a picture side by side, and their scores; a small picture is taken whole.
 
-    def __init__(self, picture: Image.Image) -> None:
-        sheet = (ACROSS * SIDE, ACROSS * SIDE)
-        self.whole = picture.width * picture.height <= sheet[0] * sheet[1] or min(picture.size) < SIDE
-        self.image = picture if self.whole else Image.new(picture.mode, sheet)
-        for number, box in enumerate([] if self.whole else _boxes(picture.size)):
-            self.image.paste(picture.crop(box), (number % ACROSS * SIDE, number // ACROSS * SIDE))
-        self._reference = Reference(self._parts(self.image))
+    `cut` gives a box of the picture, of `size` pixels; `boxes` are those that were cut, in their order.
+    """
 
-    def score(self, data: bytes) -> Score:
-        """Of the encoded sheet."""
-        with Image.open(io.BytesIO(data)) as encoded:
-            return self._reference.score(self._parts(encoded))
+    def __init__(self, size: tuple[int, int], cut: Callable[[Box], Image.Image]) -> None:
+        side = ACROSS * SIDE
+        self.whole = size[0] * size[1] <= side * side or min(size) < SIDE
+        self.boxes: list[Box] = [(0, 0, *size)] if self.whole else list(_boxes(size))
+        parts = [cut(box) for box in self.boxes]
+        self.image = parts[0] if self.whole else Image.new(parts[0].mode, (side, side))
+        for number, part in enumerate([] if self.whole else parts):
+            self.image.paste(part, (number % ACROSS * SIDE, number // ACROSS * SIDE))
+        self._reference = Reference(self._parts([self.image]))
 
-    def _parts(self, image: Image.Image) -> Pixels:
-        pixels = np.asarray(_seen(image))
+    def score(self, images: Sequence[Image.Image]) -> Score:
+        """Of what became of the sheet, or of its parts one by one."""
+        return self._reference.score(self._parts(images))
+
+    def _parts(self, images: Sequence[Image.Image]) -> Pixels:
+        pixels = np.stack([np.asarray(_seen(image)) for image in images])
         if self.whole:
-            return pixels[np.newaxis]
-        parts = pixels.reshape(ACROSS, SIDE, ACROSS, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
-        return np.ascontiguousarray(parts[:, RIM:-RIM, RIM:-RIM])
+            return pixels
+        if len(images) == 1:
+            pixels = pixels.reshape(ACROSS, SIDE, ACROSS, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
+        return np.ascontiguousarray(pixels[:, RIM:-RIM, RIM:-RIM])
 
 
 class Search:
     """One search; `tried` tells each setting's score above what is asked for, its margin taken off."""
 
-    def __init__(self, sheet: Sheet, target: float, dial: Dial, encode: Encode) -> None:
-        self._sheet, self._target, self._dial, self._encode = sheet, target, dial, encode
+    def __init__(self, sheet: Sheet, target: float, dial: Dial, attempt: Try) -> None:
+        self._sheet, self._target, self._dial, self._attempt = sheet, target, dial, attempt
         self.tried: dict[int, float] = {}
 
     def setting(self) -> int | None:
@@ -106,7 +112,7 @@ class Search:
         return min(promising, default=None)
 
     def _try(self, at: int) -> None:
-        found = self._sheet.score(self._encode(self._sheet.image, at))
+        found = self._sheet.score(self._attempt(at))
         margin = 0.0 if self._sheet.whole else LEAST_MARGIN + ERRORS * found.error
         self.tried[at] = found.value - margin - self._target
 
@@ -129,7 +135,7 @@ class Search:
         return self.tried[nearest] + (at - nearest) * self._gain() + 1e-6
 
 
-def _boxes(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+def _boxes(size: tuple[int, int]) -> Iterator[Box]:
     """Where the parts lie: one in each cell of a grid, at multiples of the blocks of the encoders.
 
     Within its cell each lies elsewhere (by the plastic number, whose multiples fill a square evenly): what runs through
