@@ -7,6 +7,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -256,3 +257,23 @@ def test_results_come_in_pages_and_too_many_open_orders_wait(place: Place, run: 
     call(place, "POST", "/api/resume", {"lane": "all"})
     for _, accepted in answers[:100]:
         assert ended(place, accepted["status_url"])["done"] == 1
+
+
+def test_a_small_machine_takes_all_that_is_asked_for_at_once(tmp_path: Path, run: Run) -> None:
+    place = Place(
+        tmp_path,
+        watch="    presets: [small]\n    optimize: {enabled: false}\n    analyze: false",
+        extra="pool: {workers: 2}",
+    )
+    names = [f"{number}.jpg" for number in range(75)]
+    started(place, run, *names, size=(300, 200))
+    call(place, "POST", "/api/pause", {"lane": "all"})
+    asked = [("thumbnails/generate-preset", names, {"presets": ["large", "banner"]}),
+             ("images/optimize", names[:50], {}), ("images/analyze", names[:60], {})]  # fmt: skip
+    answers = [call(place, "POST", f"{BASE}/{what}", {"paths": paths, **more}) for what, paths, more in asked]
+    assert [status for status, _ in answers] == [202] * 3
+    waiting = [call(place, "GET", accepted["status_url"])[1] for _, accepted in answers]
+    assert [(job["total"], job["done"], job["failed"]) for job in waiting] == [(75, 0, 0), (50, 0, 0), (60, 0, 0)]
+    call(place, "POST", "/api/resume", {"lane": "all"})
+    jobs = [ended(place, accepted["status_url"]) for _, accepted in answers]
+    assert [(job["done"], job["failed"]) for job in jobs] == [(75, 0), (50, 0), (60, 0)]
