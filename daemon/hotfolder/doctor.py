@@ -90,6 +90,13 @@ def _codecs() -> Iterator[Finding]:
             remedy = f"pip install 'hotfolder[{name}]', if you have such images"
             yield Finding(f"codec {name}", Level.ADVICE, f"{what} cannot be read: those images are skipped", remedy)
     yield Finding("codecs", Level.OK, ", ".join(imaging.decoders()))
+    if library := imaging.native.library():
+        yield Finding("jpeg core", Level.OK, f"the compiled core is there, by {library}")
+    else:
+        remedy = (
+            "apt install gcc libjpeg-dev python3-dev, and install hotfolder again: JPEGs take half of the time then"
+        )
+        yield Finding("jpeg core", Level.ADVICE, "the compiled core was not built: Pillow alone makes JPEGs", remedy)
 
 
 def _memory(config: Config) -> Finding:

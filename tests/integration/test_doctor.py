@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hotfolder.imaging import native
 from tests.faults.hooks import BLOCK
 from tests.helpers import Place, jpeg
 
@@ -29,6 +30,7 @@ def test_all_is_well(place: Place) -> None:
     status, found = examined(place)
     assert status == 0
     assert {"memory", "state", "watch inbox", "output of inbox", "codecs", "codec heif"} <= set(found)
+    assert found["jpeg core"][0]["level"] == ("advice" if native.core is None else "ok")
     assert "problem" not in {each["level"] for findings in found.values() for each in findings}
     assert sorted(place.base.rglob("*")) == before  # nothing was made
     assert "inbox" in place.cli("doctor").stdout
