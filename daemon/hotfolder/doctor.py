@@ -93,9 +93,7 @@ def _codecs() -> Iterator[Finding]:
     if library := imaging.native.library():
         yield Finding("jpeg core", Level.OK, f"the compiled core is there, by {library}")
     else:
-        remedy = (
-            "apt install gcc libjpeg-dev python3-dev, and install hotfolder again: JPEGs take half of the time then"
-        )
+        remedy = "apt install gcc libjpeg-dev python3-dev, and install hotfolder again: JPEGs take half of the time"
         yield Finding("jpeg core", Level.ADVICE, "the compiled core was not built: Pillow alone makes JPEGs", remedy)
 
 

@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
@@ -19,9 +19,6 @@ from hotfolder.imaging.base import Base
 from hotfolder.imaging.decode import Opened
 from hotfolder.imaging.encode import encode, encode_planes, fits, flattened
 from hotfolder.presets import Format, OptimizeSpec
-
-if TYPE_CHECKING:
-    from hotfolder.imaging.search import Sheet, Try
 
 WRITABLE = ("jpeg", "png", "webp", "avif")
 MARKS = {"webp": b"hotf\x04\0\0\0auto", "avif": b"\0\0\0\x0cfreehotf"}
@@ -155,39 +152,22 @@ class _Job:
         return progressive and known is not None and known <= self._spec.quality
 
     def _searched(self) -> int | None:
-        from hotfolder.imaging.search import Search  # brings numpy and OpenCV
+        from hotfolder.imaging import search  # brings numpy and OpenCV
 
         dial, turn = self._dial()
-        sheet, attempt = self._trials(turn)
-        setting = Search(sheet, self._spec.target, dial, attempt).setting()
-        return None if setting is None else self._best(**turn(setting))
+        if self._planes is not None:
+            assert self._base.planes is not None
+            sheet, attempt = search.of_planes(self._base.planes, self._opened.size, self._planes, tables.pair)
+        else:
+            sheet = search.Sheet(self._picture.size, self._picture.crop)
 
-    def _trials(self, turn: Callable[[int], dict[str, Any]]) -> tuple[Sheet, Try]:
-        """Parts of the picture, and how they are encoded: as the whole would be, or their score says nothing of it."""
-        from hotfolder.imaging.search import Sheet
-
-        if self._planes is None:
-            sheet = Sheet(self._picture.size, self._picture.crop)
-
-            def whole(setting: int) -> list[Image.Image]:
+            def attempt(setting: int) -> list[Image.Image]:
                 self._write(sheet.image, progressive=False, **turn(setting))
                 self._file.seek(0)
                 return [Image.open(io.BytesIO(self._file.read()))]
 
-            return sheet, whole
-        sheet = Sheet(self._planes.size, self._cut)
-        parts = [self._planes.scaled((right - left, bottom - top), (left, top, right, bottom))
-                 for left, top, right, bottom in sheet.boxes]  # fmt: skip
-        return sheet, lambda setting: [part.after(turn(setting)["tables"]) for part in parts]
-
-    def _cut(self, box: tuple[int, int, int, int]) -> Image.Image:
-        """What the copy should look like there: its colour in full."""
-        assert self._base.planes is not None
-        size = goal_size(self._opened.size, self._spec)
-        across, down = (whole / part for whole, part in zip(self._opened.size, size, strict=True))
-        left, top, right, bottom = box
-        source = (left * across, top * down, right * across, bottom * down)
-        return self._base.planes.scaled((right - left, bottom - top), source, halved=False).image()
+        setting = search.Search(sheet, self._spec.target, dial, attempt).setting()
+        return None if setting is None else self._best(**turn(setting))
 
     def _dial(self) -> tuple[Any, Callable[[int], dict[str, Any]]]:
         """What is searched in this format, and the options of `encode` that a setting stands for."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from hotfolder.imaging.native import Picture, Tables
+from hotfolder.imaging.plan import Size
 from hotfolder.imaging.quality import SMALLEST, Pixels, Reference, Score
 from hotfolder.imaging.tables import STEPS
 
@@ -87,6 +89,23 @@ class Sheet:
         if len(images) == 1:
             pixels = pixels.reshape(ACROSS, SIDE, ACROSS, SIDE, 3).swapaxes(1, 2).reshape(-1, SIDE, SIDE, 3)
         return np.ascontiguousarray(pixels[:, RIM:-RIM, RIM:-RIM])
+
+
+def of_planes(source: Picture, size: Size, picture: Picture, pair: Callable[[int], Tables]) -> tuple[Sheet, Try]:
+    """The sheet of a `picture` that stays planes, and its trials by the tables of a setting.
+
+    What it should look like is cut from its `source` of this size, the colour in full.
+    """
+    across, down = (whole / part for whole, part in zip(size, picture.size, strict=True))
+
+    def cut(box: Box) -> Image.Image:
+        left, top, right, bottom = box
+        there = (left * across, top * down, right * across, bottom * down)
+        return source.scaled((right - left, bottom - top), there, halved=False).image()
+
+    sheet = Sheet(picture.size, cut)
+    parts = [picture.scaled((box[2] - box[0], box[3] - box[1]), box) for box in sheet.boxes]
+    return sheet, lambda setting: [part.after(pair(setting)) for part in parts]
 
 
 class Search:
