@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,9 +44,17 @@ def _follow(control: Control, console: Console, now: dict[str, Any]) -> dict[str
     """Until Ctrl-C, or until the daemon ends; gives what was seen last."""
     from rich.live import Live
 
-    pause = threading.Event()
+    pause, ended = threading.Event(), False
+
+    def end(*_: object) -> None:
+        # Raised within a destructor the exception would be lost, and Ctrl-C with it.
+        nonlocal ended
+        ended = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, end)
     with contextlib.suppress(KeyboardInterrupt), Live(_picture(now), console=console, auto_refresh=False) as live:
-        while True:
+        while not ended:
             pause.wait(REFRESH_SECONDS)
             before, now = now, control.call("GET", "/api/status")
             live.update(_picture(now, before), refresh=True)
