@@ -19,19 +19,20 @@ export function encode(query) {
 }
 
 async function ask(method, path, body, signal) {
-  let answer;
+  let answer, text;
   try {
     answer = await fetch(path, {
       method, signal, cache: "no-store",
       ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
     });
+    text = await answer.text(); // the daemon may end between the head and the body
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "the daemon does not answer");
   }
   if (answer.status === 401 && path !== "api/session") location.reload(); // the session ended: `/` asks for the token
-  if (!answer.ok) throw problemOf(answer.status, await answer.text());
-  return answer.status === 204 ? null : answer.json();
+  if (!answer.ok) throw problemOf(answer.status, text);
+  return answer.status === 204 ? null : JSON.parse(text);
 }
 
 /** What the daemon says of a refusal, in the shape of RFC 9457. */
