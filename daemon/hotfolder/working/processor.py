@@ -251,8 +251,6 @@ class Processor:
             wanted |= {} if known else {ANALYSIS: site.plan_spec}
         return wanted
 
-    # -- ends ------------------------------------------------------------------------------------------------------
-
     def _back(self, row: Row) -> Finding:
         return Finding(Outcome(Result.REUSED), lambda c: sources.unmark_gone(c, row.id))
 
