@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from hotfolder.errors import StartError
-from hotfolder.keeping import folders, report, sources
+from hotfolder.keeping import folders, renditions, report, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
-from hotfolder.keeping.sources import Facts, Made
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Facts
 from hotfolder.model import State, Version
 
 VERSION = Version(10, 20, 30, 40, b"h" * 16)
@@ -38,7 +39,7 @@ def put(index: Database, path: bytes, state: State = State.DONE) -> int:
         sources.settle(connection, source_id, VERSION, state, "want", Facts(), time.time())
         made = Made("small", "s", "{}", b"thumbnails", name + b"_s", 1, 1, 5, 6, True, "")
         place = folders.place(connection, folder_id)
-        sources.put_rendition(connection, source_id, place, made.name, made, 0)
+        renditions.put(connection, source_id, place, made.name, made, 0)
         return source_id
 
     return index.write(change).result()
@@ -61,13 +62,13 @@ def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: D
     second = put(index, b"y.jpg")
     stolen = Made("large", "s", "{}", b"thumbnails", b"x.jpg_s", 1, 1, 5, 6, True, "")
     place = folders.place(index.read(), folders.find(index.read(), 1, b"") or 0)
-    conflict = index.write(lambda c: sources.put_rendition(c, second, place, stolen.name, stolen, 0))
-    fine = index.write(lambda c: sources.drop_rendition(c, second, "small"))
+    conflict = index.write(lambda c: renditions.put(c, second, place, stolen.name, stolen, 0))
+    fine = index.write(lambda c: renditions.drop(c, second, "small"))
     assert fine.result() is None
     with pytest.raises(sqlite3.IntegrityError):
         conflict.result()
-    assert sources.owner(index.read(), place, b"thumbnails", b"x.jpg_s", second) == first
-    assert sources.owner(index.read(), place, b"thumbnails", b"x.jpg_s", first) is None
+    assert renditions.owner(index.read(), place, b"thumbnails", b"x.jpg_s", second) == first
+    assert renditions.owner(index.read(), place, b"thumbnails", b"x.jpg_s", first) is None
 
 
 def test_counts_follow_states(index: Database) -> None:

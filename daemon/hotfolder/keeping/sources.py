@@ -1,4 +1,4 @@
-"""Source rows and what hangs on them: versions, states, renditions, failures.
+"""Source rows and what hangs on them: versions, states, analyses, failures. Renditions have a module of their own.
 
 All functions take a connection: those that change something must run inside `Database.write`. Nothing here touches
 a file; that renditions lie where the rows say is for working/ to see to.
@@ -44,21 +44,6 @@ _SETTLED = """
         done_at = ?
     WHERE id = ?"""
 _REKEY = "UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, gone = 0 WHERE id = ?"
-_RENDITIONS = """
-    SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
-           r.ordered
-    FROM rendition r JOIN plan p ON p.id = r.plan_id JOIN area a ON a.id = r.area WHERE r.source_id = ?"""
-# No REPLACE: it would drop the row of another source that owns the path, where this has to fail.
-_PUT_RENDITION = """
-    INSERT INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
-    ON CONFLICT (source_id, preset) DO UPDATE SET signature = excluded.signature, plan_id = excluded.plan_id,
-        area = excluded.area, place = excluded.place, name = excluded.name, name_key = excluded.name_key,
-        width = excluded.width, height = excluded.height, bytes = excluded.bytes, mtime_ns = excluded.mtime_ns,
-        present = 1, epoch = excluded.epoch, note = excluded.note, ordered = excluded.ordered"""
-_TAKEN = """
-    SELECT source_id FROM rendition
-    WHERE place = ? AND area = (SELECT id FROM area WHERE path = ?) AND name_key = ? AND note <> 'kept'
-    AND source_id <> ?"""
 _PUT_FAILURE = """
     INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET reason = excluded.reason, message = excluded.message, decoder = excluded.decoder,
@@ -93,27 +78,6 @@ class Row:
     def complete(self, want: str) -> bool:
         """All renditions of `want` were made of `version`."""
         return self.state is State.DONE and self.made == want
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """One rendition as the index knows it; `area` is the folder below the output in which its tree lies.
-
-    `ordered`: made because a caller asked for it, not because the watch wants it.
-    """
-
-    preset: str
-    signature: str
-    plan: str
-    area: bytes
-    name: bytes
-    width: int
-    height: int
-    bytes: int
-    mtime_ns: int
-    present: bool
-    note: str
-    ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,20 +166,6 @@ def next_retry(connection: sqlite3.Connection, watch_id: int, now: float) -> flo
     return moment
 
 
-def renditions(connection: sqlite3.Connection, source_id: int) -> list[Made]:
-    rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
-    return [
-        Made(preset, signature, plan, area, name, width, height, size, mtime_ns, bool(present), note, bool(ordered))
-        for preset, signature, plan, area, name, width, height, size, mtime_ns, present, note, ordered in rows
-    ]
-
-
-def owner(connection: sqlite3.Connection, place: int, area: bytes, key: bytes, but: int) -> int | None:
-    """The other source to which the index gives this rendition path, or None."""
-    row = connection.execute(_TAKEN, (place, area, key, but)).fetchone()
-    return None if row is None else int(row[0])
-
-
 def is_analyzed(connection: sqlite3.Connection, source_id: int, signature: str) -> bool:
     """Whether there is a record, made for this signature."""
     return bool(connection.execute(_IS_ANALYZED, (source_id, signature)).fetchone()[0])
@@ -274,57 +224,12 @@ def release(connection: sqlite3.Connection, watch_id: int) -> None:
     connection.execute("UPDATE source SET retry_at = 0 WHERE state = 0 AND watch_id = ? AND retry_at > 0", (watch_id,))
 
 
-def put_rendition(
-    connection: sqlite3.Connection, source_id: int, place: int, key: bytes, made: Made, epoch: int
-) -> None:
-    """Raises sqlite3.IntegrityError where the path belongs to another source."""
-    plan_id = plan(connection, made.plan)
-    where = (area_id(connection, made.area), place, made.name, key)
-    values = (*where, made.width, made.height, made.bytes, made.mtime_ns, epoch, made.note, int(made.ordered))
-    connection.execute(_PUT_RENDITION, (source_id, made.preset, made.signature, plan_id, *values))
-
-
-def drop_rendition(connection: sqlite3.Connection, source_id: int, preset: str) -> None:
-    connection.execute("DELETE FROM rendition WHERE source_id = ? AND preset = ?", (source_id, preset))
-
-
 def put_analysis(connection: sqlite3.Connection, source_id: int, signature: str, record: Record) -> None:
     connection.execute(_PUT_ANALYSIS, (source_id, signature, record.to_json()))
 
 
 def drop_analysis(connection: sqlite3.Connection, source_id: int) -> None:
     connection.execute("DELETE FROM analysis WHERE source_id = ?", (source_id,))
-
-
-def miss_renditions(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]) -> None:
-    """These files are not there any more as they were made; the source is no longer complete.
-
-    What was made for an order is forgotten: nobody but its caller would want it again.
-    """
-    for preset in presets:
-        which = (source_id, preset)
-        connection.execute("DELETE FROM rendition WHERE source_id = ? AND preset = ? AND ordered = 1", which)
-        connection.execute("UPDATE rendition SET present = 0 WHERE source_id = ? AND preset = ?", which)
-    connection.execute("UPDATE source SET made = '' WHERE id = ?", (source_id,))
-
-
-def plan(connection: sqlite3.Connection, spec: str) -> int:
-    row = connection.execute("SELECT id FROM plan WHERE spec = ?", (spec,)).fetchone()
-    if row is None:
-        row = (connection.execute("INSERT INTO plan (spec) VALUES (?)", (spec,)).lastrowid,)
-    return int(row[0] or 0)
-
-
-def area_id(connection: sqlite3.Connection, path: bytes) -> int:
-    row = connection.execute("SELECT id FROM area WHERE path = ?", (path,)).fetchone()
-    if row is None:
-        row = (connection.execute("INSERT INTO area (path) VALUES (?)", (path,)).lastrowid,)
-    return int(row[0])
-
-
-def areas(connection: sqlite3.Connection) -> list[bytes]:
-    """All folders below outputs in which renditions lie, or may soon."""
-    return [row[0] for row in connection.execute("SELECT path FROM area ORDER BY id").fetchall()]
 
 
 def move(connection: sqlite3.Connection, source_id: int, folder_id: int, name: bytes) -> None:

@@ -13,9 +13,9 @@ from typing import BinaryIO
 from hotfolder import imaging
 from hotfolder.engine import Engine
 from hotfolder.errors import SourceError
-from hotfolder.keeping import atomic, listing, sources
+from hotfolder.keeping import atomic, listing, renditions
 from hotfolder.keeping.listing import Listed
-from hotfolder.keeping.sources import Made
+from hotfolder.keeping.renditions import Made
 from hotfolder.model import Job, Lane, Result, State
 from hotfolder.serving.files import in_thread
 from hotfolder.serving.problems import Problem
@@ -107,7 +107,7 @@ class Fetching:
                 await asyncio.sleep(CHANGED_SECONDS)
 
     def _miss(self, source_id: int, preset: str) -> None:
-        self._engine.index.write(lambda c: sources.miss_renditions(c, source_id, [preset])).result()
+        self._engine.index.write(lambda c: renditions.miss(c, source_id, [preset])).result()
 
     # -- in threads ----------------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ class Fetching:
         watcher = None if listed is None else self._engine.watcher_of(listed.watch_id)
         if listed is None or watcher is None:
             raise Problem(404, "no such source")
-        made = next((each for each in sources.renditions(connection, source_id) if each.preset == preset), None)
+        made = next((each for each in renditions.of(connection, source_id) if each.preset == preset), None)
         wanted = watcher.site.signatures.get(preset)
         if made is None and wanted is None:
             raise Problem(404, "its watch makes no such rendition")

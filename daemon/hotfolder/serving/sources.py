@@ -12,8 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
 from hotfolder.engine import Engine
-from hotfolder.keeping import listing, report
-from hotfolder.keeping import sources as rows
+from hotfolder.keeping import listing, renditions, report
 from hotfolder.keeping.listing import Filter, Listed, Position
 from hotfolder.model import State
 from hotfolder.serving import files
@@ -131,12 +130,12 @@ def _detail(engine: Engine, connection: sqlite3.Connection, found: Listed) -> di
             "tries": failure.tries, "first_at": report.rfc3339(failure.first_at),
             "last_at": report.rfc3339(failure.last_at),
         },
-        "renditions": [_rendition(found, each) for each in rows.renditions(connection, found.id)],
+        "renditions": [_rendition(found, each) for each in renditions.of(connection, found.id)],
         "analysis": listing.record(connection, found.id),
     }  # fmt: skip
 
 
-def _rendition(found: Listed, made: rows.Made) -> dict[str, Any]:
+def _rendition(found: Listed, made: renditions.Made) -> dict[str, Any]:
     """`path` is relative to the output; `saved` the bytes that it is smaller than its source."""
     place = rendition_path(found.path.rpartition(b"/")[0], made.area, made.name)
     kept = made.note == "kept"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hotfolder.engine import Engine
-from hotfolder.keeping import report, sources
+from hotfolder.keeping import renditions, report, sources
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version, show
 from hotfolder.watching.watcher import Watcher
@@ -56,7 +56,7 @@ def explain(engine: Engine, watcher: Watcher, path: bytes) -> dict[str, Any]:
 
 def _renditions(watcher: Watcher, path: bytes, connection: Any, row: Row) -> Iterator[dict[str, Any]]:
     folder = path.rpartition(b"/")[0]
-    for made in sources.renditions(connection, row.id):
+    for made in renditions.of(connection, row.id):
         place = rendition_path(folder, made.area, made.name)
         yield {
             "preset": made.preset, "path": None if made.note == "kept" else show(place), "width": made.width,

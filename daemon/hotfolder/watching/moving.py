@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from hotfolder import logs
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import atomic, folders, renditions
 from hotfolder.keeping.database import Database
 from hotfolder.working import announcing, following, making
 from hotfolder.working.site import Site
@@ -32,7 +32,7 @@ def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: byte
         if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
             return False
         with making.output_root(site) as output_fd:
-            if not following.rename_folder(site, output_fd, old, new, sources.areas(connection)):
+            if not following.rename_folder(site, output_fd, old, new, renditions.areas(connection)):
                 return False
             moved = folders.move(connection, site.id, old, new)
         if moved:

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from hotfolder import logs
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version
@@ -264,11 +264,11 @@ class Reconcile:
         return not self._verify or self._renditions_are_there(folder, row)
 
     def _renditions_are_there(self, folder: bytes, row: Row) -> bool:
-        made = sources.renditions(self._index.read(), row.id)
+        made = renditions.of(self._index.read(), row.id)
         with making.output_root(self._site) as output_fd:
             missing = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
         if missing and not self._dry:
-            self._add(lambda c: sources.miss_renditions(c, row.id, missing))
+            self._add(lambda c: renditions.miss(c, row.id, missing))
         return not missing
 
     def _wait(self, connection: sqlite3.Connection, folder: bytes, name: bytes, young: bool) -> None:

@@ -9,9 +9,9 @@ import sqlite3
 import time
 from typing import Any
 
-from hotfolder.keeping import outbox, sources
+from hotfolder.keeping import outbox, renditions, sources
+from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.report import named_path
-from hotfolder.keeping.sources import Made
 from hotfolder.model import State
 from hotfolder.working.site import Site, rendition_path
 
@@ -39,7 +39,7 @@ def removed(connection: sqlite3.Connection, site: Site, source_id: int, path: by
     """The source is gone. Called before its rows go; `now`: it was renamed to this."""
     if site.hooks:
         folder = path.rpartition(b"/")[0]
-        gone = [_rendition(site, folder, each) for each in sources.renditions(connection, source_id)]
+        gone = [_rendition(site, folder, each) for each in renditions.of(connection, source_id)]
         facts = _place(site, path) | {"renditions": gone, "kept": site.keep_deleted and now is None}
         if now is not None:
             facts["now"] = named_path(site.root, now)["path"]
@@ -76,7 +76,7 @@ def described(connection: sqlite3.Connection, site: Site, source_id: int, path: 
             "id": source_id, "bytes": size, "mtime_ns": str(mtime_ns), "hash": digest.hex() if digest else None,
             "format": kind, "width": width, "height": height,
         },
-        "renditions": [_rendition(site, folder, each) for each in sources.renditions(connection, source_id)],
+        "renditions": [_rendition(site, folder, each) for each in renditions.of(connection, source_id)],
     }  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Made
+from hotfolder.keeping.renditions import Made
 from hotfolder.model import State
 from hotfolder.working import following
 from hotfolder.working.making import output_root
@@ -29,12 +29,12 @@ def verify(index: Database, site: Site) -> dict[str, int]:
             after = rows[-1][0]
             for source_id, folder_id in rows:
                 folder = folders.path_of(index.read(), folder_id)
-                made = [each for each in sources.renditions(index.read(), source_id) if each.note != "kept"]
+                made = [each for each in renditions.of(index.read(), source_id) if each.note != "kept"]
                 missing = [m.preset for m in made if not (m.present and following.is_as_made(output_fd, folder, m))]
                 found["checked"] += len(made)
                 found["missing"] += len(missing)
                 if missing:
-                    index.write(lambda c, i=source_id, m=missing: sources.miss_renditions(c, i, m))  # type: ignore[misc]
+                    index.write(lambda c, i=source_id, m=missing: renditions.miss(c, i, m))  # type: ignore[misc]
     index.flush()
     return found
 
@@ -50,14 +50,14 @@ def clear(index: Database, site: Site, preset: str | None = None) -> dict[str, i
                 folder = folders.path_of(index.read(), folder_id)
                 made = [
                     each
-                    for each in sources.renditions(index.read(), source_id)
+                    for each in renditions.of(index.read(), source_id)
                     if each.present and each.note != "kept" and preset in (None, each.preset)
                 ]
                 gone = following.remove(site, output_fd, folder, made)
                 _count(found, made, gone)
                 names = [each.preset for each in gone]
                 if names:
-                    index.write(lambda c, i=source_id, n=names: sources.miss_renditions(c, i, n))  # type: ignore[misc]
+                    index.write(lambda c, i=source_id, n=names: renditions.miss(c, i, n))  # type: ignore[misc]
     index.flush()
     return found
 
@@ -92,7 +92,7 @@ def _remove_all(index: Database, watch_id: int, output: str, found: dict[str, in
         while rows := index.read().execute(_IDS, (watch_id, after, PAGE)).fetchall():
             after = rows[-1][0]
             for source_id, folder_id in rows:
-                made = [each for each in sources.renditions(index.read(), source_id) if each.note != "kept"]
+                made = [each for each in renditions.of(index.read(), source_id) if each.note != "kept"]
                 folder = folders.path_of(index.read(), folder_id)
                 _count(found, made, following.remove(site, output_fd, folder, made))
     finally:

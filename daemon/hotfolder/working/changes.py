@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Record
-from hotfolder.keeping import folders, sources
-from hotfolder.keeping.sources import Facts, Made, Row
+from hotfolder.keeping import folders, renditions, sources
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Facts, Row
 from hotfolder.model import State, Version
 from hotfolder.working import announcing
 from hotfolder.working.site import Site, place_key
@@ -106,9 +107,9 @@ class Done:
         known = connection.execute("SELECT hash FROM source WHERE id = ?", (source_id,)).fetchone()[0]
         _keep_analysis(connection, self.site, source_id, self.record)
         for preset in self.stale:
-            sources.drop_rendition(connection, source_id, preset)
+            renditions.drop(connection, source_id, preset)
         for made in self.made:
-            sources.put_rendition(connection, source_id, place, place_key(self.site, made.name), made, self.epoch)
+            renditions.put(connection, source_id, place, place_key(self.site, made.name), made, self.epoch)
         sources.settle(connection, source_id, self.version, State.DONE, self.site.want, self.facts, time.time())
         if self.made or known != self.version.hash:  # a record that is made anew is no news
             announcing.ready(connection, self.site, source_id, self.path)
@@ -124,9 +125,9 @@ class Ordered(Done):
             raise RuntimeError("the source has changed while an order was done")  # nobody else has the path in work
         place = folders.place(connection, row.folder_id)
         for preset in self.stale:
-            sources.drop_rendition(connection, row.id, preset)
+            renditions.drop(connection, row.id, preset)
         for made in self.made:
-            sources.put_rendition(connection, row.id, place, place_key(self.site, made.name), made, self.epoch)
+            renditions.put(connection, row.id, place, place_key(self.site, made.name), made, self.epoch)
         if self.site.analyze is not None and self.record is not None:
             sources.put_analysis(connection, row.id, self.site.analyze.signature, self.record)
         return row.id
@@ -144,7 +145,7 @@ class Kept:
     def __call__(self, connection: sqlite3.Connection) -> int:
         _keep_analysis(connection, self.site, self.source_id, None)
         for preset in self.stale:
-            sources.drop_rendition(connection, self.source_id, preset)
+            renditions.drop(connection, self.source_id, preset)
         turned_done(connection, self.source_id, self.version, self.site.want)
         return self.source_id
 
@@ -170,7 +171,7 @@ class Moved:
         sources.move(connection, self.source_id, folder_id, name)
         connection.execute("DELETE FROM rendition WHERE source_id = ?", (self.source_id,))
         for made in self.followed:
-            sources.put_rendition(connection, self.source_id, place, place_key(self.site, made.name), made, self.epoch)
+            renditions.put(connection, self.source_id, place, place_key(self.site, made.name), made, self.epoch)
         whole = self.complete and {made.preset for made in self.followed} >= self.site.signatures.keys()
         turned_done(connection, self.source_id, self.version, self.site.want if whole else "")
         if whole:

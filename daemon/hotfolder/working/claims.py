@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.keeping import folders, layout, sources
+from hotfolder.keeping import folders, layout, renditions
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.layout import Target
 from hotfolder.model import show
@@ -58,7 +58,7 @@ def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Ta
         return  # on an output that folds names a twin is met by the index's unique key when the row is written
     place = folders.place(connection, folder_id)
     for target in targets:
-        other = sources.owner(connection, place, target.area, place_key(site, target.name), source_id)
+        other = renditions.owner(connection, place, target.area, place_key(site, target.name), source_id)
         if other is not None:
             raise SourceError(
                 Reason.NAME_TAKEN,

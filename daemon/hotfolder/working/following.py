@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hotfolder import logs
 from hotfolder.keeping import atomic
-from hotfolder.keeping.sources import Made
+from hotfolder.keeping.renditions import Made
 from hotfolder.working import ordered
 from hotfolder.working.site import Site, rendition_path
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from hotfolder import imaging
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.plan import Plan
-from hotfolder.keeping import atomic, sources
+from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.atomic import Staging
 from hotfolder.keeping.database import Change, Database
 from hotfolder.keeping.inflight import InFlight
-from hotfolder.keeping.sources import Made, Row
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, Version
 from hotfolder.working import changes, following, isolation, looking
 from hotfolder.working.claims import Claim, Claims, check_names
@@ -111,7 +112,7 @@ class Maker:
         """Make `wanted` (preset, or ANALYSIS → plan as JSON). Raises SourceError, GivenUp."""
         site, row = subject.site, subject.row
         targets = site.targets(subject.name)
-        former = sources.renditions(self._index.read(), row.id) if row else []
+        former = renditions.of(self._index.read(), row.id) if row else []
         claim = self._claims.take(site, subject.folder, targets.values())
         if claim is None:
             raise SourceError(Reason.BUSY, "another source is being written under the same rendition name")
@@ -149,8 +150,8 @@ class Maker:
         gone = frozenset(m.preset for m in stale)
         kind = changes.Ordered if site.ordered else changes.Done
         change = kind(site, subject.job.path, subject.version, made, gone, drawn.facts, epoch, drawn.record)
-        renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
-        outcome = Outcome(result, renditions, subject.version.size, notes=drawn.notes, record=drawn.record)
+        shown = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
+        outcome = Outcome(result, shown, subject.version.size, notes=drawn.notes, record=drawn.record)
         return Finding(outcome, change)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from hotfolder.imaging.plan import Plan
 from hotfolder.keeping import layout
 from hotfolder.keeping.layout import Target
-from hotfolder.keeping.sources import Made
+from hotfolder.keeping.renditions import Made
 from hotfolder.presets import OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
 from hotfolder.working.site import Site
 

@@ -13,9 +13,10 @@ import xxhash
 
 from hotfolder import imaging
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.keeping import sources
+from hotfolder.keeping import renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Made, Row
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Row
 from hotfolder.model import Outcome, Result, Version
 from hotfolder.presets import ANALYSIS
 from hotfolder.working import following, looking, making, ordered
@@ -78,10 +79,10 @@ class Ordering:
 
     def _make(self, entry: Entry, row: Row, version: Version, fd: int, spec: Spec) -> Finding | None:
         site = ordered.site_of(entry.site, spec)
-        made = {each.preset: each for each in sources.renditions(self._index.read(), row.id)}
+        made = {each.preset: each for each in renditions.of(self._index.read(), row.id)}
         if lost := self._lost(entry, spec, made):
             return Finding(
-                Outcome(Result.CHANGED), lambda c: sources.miss_renditions(c, row.id, [each.preset for each in lost])
+                Outcome(Result.CHANGED), lambda c: renditions.miss(c, row.id, [each.preset for each in lost])
             )
         wanted = {}
         for preset, signature in site.signatures.items():

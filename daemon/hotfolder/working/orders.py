@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from hotfolder import logs
 from hotfolder.errors import Reason, SourceError
-from hotfolder.keeping import orders, sources
+from hotfolder.keeping import orders, renditions
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.orders import Item, Kind, New, Order
 from hotfolder.model import Job, Lane, Outcome
@@ -98,7 +98,7 @@ class Orders:
         def change(connection: sqlite3.Connection) -> int:
             # The area stands before the first file: after a crash it is looked into.
             for name in ("thumbnails", "optimized") if spec.output else ():
-                sources.area_id(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
+                renditions.area_id(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
             return orders.add(connection, key, kind, spec.to_json(), items, time.time())
 
         self._index.write(change).result()

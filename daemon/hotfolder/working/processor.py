@@ -16,9 +16,10 @@ import xxhash
 
 from hotfolder import imaging, logs
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.keeping import atomic, sources
+from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Made, Row
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Row
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result, State, Version
 from hotfolder.presets import ANALYSIS
@@ -226,7 +227,7 @@ class Processor:
             return None
         if row.state in (State.DONE, State.FAILED, State.SKIPPED) and row.made == site.want:
             return Finding(Outcome(Result.REUSED), lambda c: sources.rekey(c, row.id, version))
-        made = sources.renditions(self._index.read(), row.id)
+        made = renditions.of(self._index.read(), row.id)
         if self._wanted(site, row, version):
             return None
         stale = [each for each in made if each.preset not in site.signatures and not each.ordered]
@@ -237,7 +238,7 @@ class Processor:
     def _wanted(self, site: Site, row: Row | None, version: Version) -> dict[str, str]:
         """What has to be made: preset, or ANALYSIS → the plan to make it by."""
         same = row is not None and row.version.hash == version.hash
-        made = {m.preset: m for m in sources.renditions(self._index.read(), row.id)} if row and same else {}
+        made = {m.preset: m for m in renditions.of(self._index.read(), row.id)} if row and same else {}
         wanted = {}
         for preset, signature in site.signatures.items():
             former = made.get(preset)
@@ -269,7 +270,7 @@ class Processor:
 
     def _clear(self, site: Site, job: Job, row: Row) -> SourceError | None:
         """Remove all renditions of a row; gives what stood in the way."""
-        return self._remove(site, job, sources.renditions(self._index.read(), row.id))
+        return self._remove(site, job, renditions.of(self._index.read(), row.id))
 
     def _remove(self, site: Site, job: Job, made: list[Made]) -> SourceError | None:
         if not made:
@@ -302,7 +303,7 @@ class Processor:
             delay = 1.0
         if delay is not None:
             return Finding(outcome, changes.Retry(site, job.path, time.time() + delay, tries, young))
-        made: list[Made] = sources.renditions(self._index.read(), row.id) if row else []
+        made: list[Made] = renditions.of(self._index.read(), row.id) if row else []
         if row is not None and made and error.version is not None:
             self._clear(site, job, row)
         failed = changes.Failed(site, job.path, error, tries)

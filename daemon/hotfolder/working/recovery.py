@@ -10,10 +10,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
-from hotfolder.keeping import atomic, folders, orders, sources
+from hotfolder.keeping import atomic, folders, orders, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.layout import Target
-from hotfolder.keeping.sources import Made
+from hotfolder.keeping.renditions import Made
 from hotfolder.working import following, ordered
 from hotfolder.working.ordered import Spec
 from hotfolder.working.site import Site, place_key, rendition_path
@@ -24,11 +24,11 @@ def recover(index: Database, site: Site, path: bytes) -> int:
     folder = path.rpartition(b"/")[0]
     connection = index.read()
     row = sources.find(connection, site.id, path)
-    made = {each.preset: each for each in sources.renditions(connection, row.id)} if row is not None else {}
+    made = {each.preset: each for each in renditions.of(connection, row.id)} if row is not None else {}
     folder_id = folders.find(connection, site.id, folder)
     output_fd = atomic.open_root(site.output)
     try:
-        areas = sources.areas(connection)
+        areas = renditions.areas(connection)
         count = atomic.remove_leftovers(output_fd, folder, areas)
         unknown = []
         for preset, target in _targets(connection, site, path):
@@ -38,7 +38,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
             if folder_id is not None:
                 place = folders.place(connection, folder_id)
                 key = place_key(site, target.name)
-                if sources.owner(connection, place, target.area, key, row.id if row is not None else 0) is not None:
+                if renditions.owner(connection, place, target.area, key, row.id if row is not None else 0) is not None:
                     continue
             count += _remove(output_fd, rendition_path(folder, target.area, target.name))
             unknown.append(preset)
@@ -47,7 +47,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
     finally:
         os.close(output_fd)
     if row is not None and (missing := _known(made, unknown)):
-        index.write(lambda c: sources.miss_renditions(c, row.id, missing)).result()
+        index.write(lambda c: renditions.miss(c, row.id, missing)).result()
     return count
 
 
@@ -67,7 +67,7 @@ def compare(index: Database, site: Site, source_id: int) -> int:
     folder = folders.path_of(connection, connection.execute(query, (source_id,)).fetchone()[0])
     output_fd = atomic.open_root(site.output)
     try:
-        made = sources.renditions(connection, source_id)
+        made = renditions.of(connection, source_id)
         lost = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
     finally:
         os.close(output_fd)
@@ -77,7 +77,7 @@ def compare(index: Database, site: Site, source_id: int) -> int:
 
 
 def _make_again(connection: sqlite3.Connection, source_id: int, presets: list[str]) -> None:
-    sources.miss_renditions(connection, source_id, presets)
+    renditions.miss(connection, source_id, presets)
     sources.retry(connection, source_id, 0.0, 0)
 
 

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hotfolder.errors import SourceError
-from hotfolder.keeping import atomic, sources
+from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Made, Row
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
 from hotfolder.working import changes, following, making, ordered
 from hotfolder.working.claims import Claims, check_names
@@ -59,7 +60,7 @@ class Renames:
     def _move(self, site: Site, job: Job, former: Row, old: bytes, version: Version) -> Outcome | None:
         folder, _, name = job.path.rpartition(b"/")
         targets = site.targets(name).values()
-        made = sources.renditions(self._index.read(), former.id)
+        made = renditions.of(self._index.read(), former.id)
         claim = self._claims.take(site, folder, targets)
         if claim is None:
             return None
@@ -77,8 +78,8 @@ class Renames:
             change = changes.Moved(site, former.id, old, job.path, version, tuple(followed), whole, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.
             self._index.write(change).result()
-        renditions = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)
-        return Outcome(Result.REUSED, renditions, old_path=old, source_id=former.id)
+        shown = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)
+        return Outcome(Result.REUSED, shown, old_path=old, source_id=former.id)
 
     def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
         """Whether what an order made cannot follow, since another source has its new name."""

@@ -12,10 +12,11 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.atomic import Staging
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Facts, Made, Row
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Facts, Row
 from hotfolder.model import State
 from hotfolder.working.making import Draw, Drawn, Subject
 from hotfolder.working.site import rendition_path
@@ -34,7 +35,7 @@ def find(index: Database, subject: Subject) -> tuple[dict[str, str], Draw] | Non
         folder = folders.path_of(index.read(), row.folder_id)
         if row.name == subject.name and folder == subject.folder:
             continue
-        made = [each for each in sources.renditions(index.read(), row.id) if not each.ordered]
+        made = [each for each in renditions.of(index.read(), row.id) if not each.ordered]
         if all(each.present for each in made) and {each.preset for each in made} == site.signatures.keys():
             return {each.preset: each.plan for each in made}, _copying(index, subject, row, folder, made)
     return None

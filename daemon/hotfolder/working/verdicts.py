@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.keeping import listing, orders, report, sources
+from hotfolder.keeping import listing, orders, renditions, report, sources
 from hotfolder.keeping.orders import Item, Order
-from hotfolder.keeping.sources import Made, Row
+from hotfolder.keeping.renditions import Made
+from hotfolder.keeping.sources import Row
 from hotfolder.model import Outcome, Result, State
 from hotfolder.presets import OPTIMIZED
 from hotfolder.working import ordered
@@ -58,7 +59,7 @@ def judge(connection: sqlite3.Connection, site: Site | None, out: Out, outcome: 
     if row.state is not State.DONE:
         out.error = _failure(connection, row)
         return end(connection, site, out, None, None)
-    made = {each.preset: each for each in sources.renditions(connection, row.id)}
+    made = {each.preset: each for each in renditions.of(connection, row.id)}
     record = listing.record(connection, row.id) if out.spec.analyze else None
     if _is_complete(site, out.spec, made, record):
         return end(connection, site, out, row, made, record)
