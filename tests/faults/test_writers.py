@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.faults import hooks
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
@@ -106,6 +107,47 @@ def test_a_copy_that_sets_an_old_time_after_the_close(tmp_path: Path, run: Run) 
     daemon.wait_renditions({SMALL})
     wait_for("its row", lambda: [row["mtime_ns"] for row in place.export()] == ["1000000000000000000"], 20, daemon.text)
     assert daemon.decoded() == 1
+
+
+@pytest.mark.parametrize("change", ["time", "owner and mode", "bytes", "bytes with the old time", "deleted"])
+def test_what_happens_while_it_is_decoded(tmp_path: Path, run: Run, change: str) -> None:
+    """Only other bytes cost another decode: a copy sets the time of its original after it has closed the file."""
+    place = Place(tmp_path, watch=WATCH)
+    gate, begun = tmp_path / "gate", tmp_path / "begun"
+    place.hook(hooks.DECODER + hooks.GATE.format(gate=str(gate), begun=str(begun)))
+    gate.touch()
+    daemon = run(place)
+    first, second = jpeg(300, 200, 1), jpeg(200, 300, 2)
+    size = max(len(first), len(second))
+    path = place.put("a.jpg", first.ljust(size, b"\0"))
+    before = path.stat()
+    wait_for("the decode", begun.exists, context=daemon.text)
+    if change == "time":
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    elif change == "owner and mode":
+        os.chown(path, 1, 1) if os.geteuid() == 0 else path.chmod(0o640)
+        path.chmod(0o644)
+    elif change == "deleted":
+        path.unlink()
+    else:
+        path.write_bytes(second.ljust(size, b"\0"))
+        if "old time" in change:
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    gate.unlink()
+    if change == "deleted":
+        wait_for("its end", lambda: daemon.decoded() == 1, context=daemon.text)
+        place.put("b.jpg", second)
+        daemon.wait_log(" ready ")
+        assert [line for line in daemon.text().splitlines() if " ready " in line and "a.jpg" in line] == []
+        daemon.wait_renditions({SMALL.replace("a_", "b_")})
+        return
+    daemon.wait_renditions({SMALL})
+    now = path.stat()
+    wait_for("its row", lambda: [row["mtime_ns"] for row in place.export()] == [str(now.st_mtime_ns)], 20, daemon.text)
+    wait_for("no work", lambda: daemon.metric("hotfolder_sources_pending", watch="inbox") == 0, context=daemon.text)
+    assert daemon.decoded() == (2 if "bytes" in change else 1)
+    assert shown(place) == ((100, 150) if "bytes" in change else (150, 100))
+    assert daemon.text().count(" ready ") == 1  # what has changed meanwhile is not shown
 
 
 def test_rsync(tmp_path: Path, run: Run) -> None:

@@ -9,14 +9,17 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+
+import xxhash
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import atomic
 from hotfolder.model import Job, Version
 
+CHUNK = 1 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _AWAY = frozenset(
@@ -84,6 +87,27 @@ def opened(root_fd: int, path: bytes) -> Iterator[int]:
 
 def version_of(fd: int) -> Version:
     return Version.of(os.fstat(fd))
+
+
+def still(fd: int, version: Version, step: Callable[[], None]) -> Version | None:
+    """The version now, where its bytes are those of `version` still: a new time or owner changes no picture.
+    None where they are others, somebody writes, or it has been deleted. `step` is told of each part that was read."""
+    now = version_of(fd)
+    if now.same_moment(version):
+        return version
+    if now.size != version.size or not os.fstat(fd).st_nlink or writers(fd) is Writers.SOME:
+        return None
+    hashed = now.hashed(_digest(fd, step))
+    return hashed if hashed.hash == version.hash and version_of(fd).same_moment(now) else None
+
+
+def _digest(fd: int, step: Callable[[], None]) -> bytes:
+    found, done = xxhash.xxh3_128(), 0
+    while part := os.pread(fd, CHUNK, done):
+        found.update(part)
+        done += len(part)
+        step()
+    return found.digest()
 
 
 def passing(error: OSError, what: str, reason: Reason = Reason.IO_ERROR) -> SourceError:

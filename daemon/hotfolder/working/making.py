@@ -138,8 +138,9 @@ class Maker:
         with output_root(site) as output_fd:
             with staging_for(site, output_fd, subject.folder, fsync=self._fsync) as staging:
                 drawn = draw(staging)
-                if not looking.version_of(subject.fd).same_moment(subject.version):
+                if (version := _still(subject)) is None:
                     return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd)))
+                subject = replace(subject, version=version)
                 storing = time.monotonic()
                 epoch = self._epoch()
                 made = published(site, subject, wanted, drawn, staging)
@@ -153,6 +154,16 @@ class Maker:
         shown = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
         outcome = Outcome(result, shown, subject.version.size, notes=drawn.notes, record=drawn.record)
         return Finding(outcome, change)
+
+
+def _still(subject: Subject) -> Version | None:
+    """Its version after drawing; None where it has other bytes now. A copy that sets the time of its original after it
+    has closed the file changes nothing that was drawn. Raises GivenUp where its root hangs meanwhile."""
+    subject.task.enter(Phase.LOOK)
+    version = looking.still(subject.fd, subject.version, subject.task.step)
+    if not subject.task.keep():
+        raise GivenUp
+    return version
 
 
 def _is_stale(made: Made, subject: Subject, wanted: Mapping[str, str]) -> bool:
