@@ -6,8 +6,8 @@ setup(
     ext_modules=[
         Extension(
             "hotfolder.imaging._planes",
-            ["native/planes.c", "native/progressive.c"],
-            depends=["native/progressive.h"],
+            ["native/planes.c", "native/baseline.c", "native/progressive.c"],
+            depends=["native/baseline.h", "native/modern.h", "native/progressive.h"],
             libraries=["jpeg"],
             extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-Wall", "-Wextra"],
             py_limited_api=True,

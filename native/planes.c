@@ -22,6 +22,7 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include "baseline.h"
 #include "progressive.h"
 
 #ifdef __x86_64__
@@ -51,6 +52,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     int width, height, count;  /* of the picture in pixels; 1 (grey) or 3 planes */
+    int direct;                /* decoded by baseline.c */
     Plane plane[3];
     PyObject *owner[3];        /* whose memory plane[i].data is; NULL: ours */
 } Planes;
@@ -133,6 +135,52 @@ static const char *unusual(const struct jpeg_decompress_struct *c) {
     return NULL;
 }
 
+/* Room for what libjpeg, whose header has been read, will write: whole blocks, in whole rows of them; then the size that is
+ * meant. 0 where there is not enough memory. */
+static int planes_room(Planes *planes, const struct jpeg_decompress_struct *c) {
+    planes->count = c->num_components;
+    for (int i = 0; i < planes->count; i++) {
+        const jpeg_component_info *part = &c->comp_info[i];
+        Plane *plane = &planes->plane[i];
+        size_t wide = up(part->width_in_blocks, part->h_samp_factor) * DCT_SIZE(part);
+        if (!plane_new(plane, (int)wide, (int)((size_t)part->v_samp_factor * DCT_SIZE(part) * c->total_iMCU_rows))) return 0;
+        plane->width = part->downsampled_width;
+        plane->height = part->downsampled_height;
+        plane->across = (double)part->h_samp_factor * DCT_SIZE(part) / (c->max_h_samp_factor * DCTSIZE);
+        plane->down = (double)part->v_samp_factor * DCT_SIZE(part) / (c->max_v_samp_factor * DCTSIZE);
+    }
+    return 1;
+}
+
+/* Lets baseline.c read the scan, where it is one for it. 0: libjpeg must, from where it is; it has not been moved. */
+static int decode_baseline(Planes *planes, const struct jpeg_decompress_struct *c) {
+    if (c->progressive_mode || c->comps_in_scan != c->num_components || c->Ss || c->Se != DCTSIZE2 - 1 || c->Ah || c->Al)
+        return 0;
+    const int single = c->num_components == 1;  /* then a unit is a block, whatever the sampling (T.81, A.2.2) */
+    const jpeg_component_info *first = &c->comp_info[0];
+    Baseline what = {
+        .count = c->num_components, .restart = c->restart_interval,
+        .units_across = (int)(single ? first->width_in_blocks : up(first->width_in_blocks, first->h_samp_factor) / first->h_samp_factor),
+        .units_down = (int)(single ? first->height_in_blocks : c->total_iMCU_rows),
+        .data = c->src->next_input_byte, .size = c->src->bytes_in_buffer,
+    };
+    for (int i = 0; i < what.count; i++) {
+        const jpeg_component_info *part = &c->comp_info[i];
+        if (c->cur_comp_info[i] != part || part->dc_tbl_no >= NUM_HUFF_TBLS || part->ac_tbl_no >= NUM_HUFF_TBLS ||
+            part->dc_tbl_no < 0 || part->ac_tbl_no < 0 || part->quant_tbl_no < 0 || part->quant_tbl_no >= NUM_QUANT_TBLS)
+            return 0;
+        const JHUFF_TBL *mean = c->dc_huff_tbl_ptrs[part->dc_tbl_no], *waves = c->ac_huff_tbl_ptrs[part->ac_tbl_no];
+        const JQUANT_TBL *steps = c->quant_tbl_ptrs[part->quant_tbl_no];
+        int size = DCT_SIZE(part);
+        if (!mean || !waves || !steps || (size != 8 && size != 4 && size != 2 && size != 1)) return 0;
+        what.part[i] = (BaselinePart){
+            single ? 1 : part->h_samp_factor, single ? 1 : part->v_samp_factor, size, planes->plane[i].stride, planes->plane[i].data, steps->quantval,
+            {mean->bits, mean->huffval}, {waves->bits, waves->huffval},
+        };
+    }
+    return baseline_read(&what);
+}
+
 /* Fills `planes` from the JPEG at 1/denominator. 0: `errors` says why not. */
 static int decode(Planes *planes, const uint8_t *data, size_t size, int denominator, Errors *errors) {
     struct jpeg_decompress_struct c;
@@ -155,21 +203,16 @@ static int decode(Planes *planes, const uint8_t *data, size_t size, int denomina
     c.out_color_space = c.jpeg_color_space;
     c.raw_data_out = TRUE;
     c.dct_method = JDCT_ISLOW;
-    jpeg_start_decompress(&c);
-    planes->count = c.num_components;
-    size_t step[3];
-    for (int i = 0; i < planes->count; i++) {
-        const jpeg_component_info *part = &c.comp_info[i];
-        Plane *plane = &planes->plane[i];
-        /* libjpeg writes whole blocks, in whole rows of them: room for all that, then the size that is meant. */
-        step[i] = (size_t)part->v_samp_factor * DCT_SIZE(part);
-        size_t wide = up(part->width_in_blocks, part->h_samp_factor) * DCT_SIZE(part);
-        if (!plane_new(plane, (int)wide, (int)(step[i] * c.total_iMCU_rows))) ERREXIT1(&c, JERR_OUT_OF_MEMORY, 0);
-        plane->width = part->downsampled_width;
-        plane->height = part->downsampled_height;
-        plane->across = (double)part->h_samp_factor * DCT_SIZE(part) / (c.max_h_samp_factor * DCTSIZE);
-        plane->down = (double)part->v_samp_factor * DCT_SIZE(part) / (c.max_v_samp_factor * DCTSIZE);
+    jpeg_calc_output_dimensions(&c);
+    if (!planes_room(planes, &c)) ERREXIT1(&c, JERR_OUT_OF_MEMORY, 0);
+    if ((planes->direct = decode_baseline(planes, &c))) {
+        jpeg_destroy_decompress(&c);
+        for (int i = 0; i < planes->count; i++) plane_pad(&planes->plane[i]);
+        return 1;
     }
+    jpeg_start_decompress(&c);
+    size_t step[3];
+    for (int i = 0; i < planes->count; i++) step[i] = (size_t)c.comp_info[i].v_samp_factor * DCT_SIZE(&c.comp_info[i]);
     JSAMPROW rows[3][MOST_ROWS];
     JSAMPARRAY parts[3] = {rows[0], rows[1], rows[2]};
     for (size_t band = 0; c.output_scanline < c.output_height; band++) {
@@ -639,6 +682,11 @@ static PyObject *planes_count(Planes *self, void *unused) {
     return PyLong_FromLong(self->count);
 }
 
+static PyObject *planes_direct(Planes *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(self->direct);
+}
+
 static PyMethodDef methods[] = {
     {"resized", (PyCFunction)planes_resized, METH_VARARGS,
      "resized((width, height), (left, top, right, bottom), orientation, halved) -> Planes\n\n"
@@ -653,6 +701,7 @@ static PyMethodDef methods[] = {
 static PyGetSetDef attributes[] = {
     {"size", (getter)planes_size, NULL, "Width and height of the picture in pixels, as it is stored.", NULL},
     {"count", (getter)planes_count, NULL, "1 (grey) or 3 (Y, Cb, Cr).", NULL},
+    {"direct", (getter)planes_direct, NULL, "Whether it was decoded here, and not by libjpeg.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 static PyType_Slot slots[] = {
@@ -677,6 +726,7 @@ PyMODINIT_FUNC PyInit__planes(void) {
     if (!module) return NULL;
     kernel_fill();
     add_rows_choose();
+    baseline_prepare();
     progressive_prepare();
     planes_type = PyType_FromSpec(&spec);
     Declined = PyErr_NewException("hotfolder.imaging._planes.Declined", NULL, NULL);

@@ -11,10 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && !defined(PLAIN)  /* PLAIN: for tests */
-#define MODERN __attribute__((target("avx2,bmi,lzcnt,popcnt")))
-#include <immintrin.h>
-#endif
+#include "modern.h"
 
 enum { BLOCK_SIZE = 64, SYMBOLS = 256, LONGEST_CODE = 16, LONGEST_RUN = 0x7FFF, MOST_PENDING = 937, ROOM = 8192 };
 
@@ -46,7 +43,6 @@ typedef int32_t Eight __attribute__((vector_size(32)));
 typedef float Eighths __attribute__((vector_size(32)));
 typedef int16_t EightShorts __attribute__((vector_size(16)));
 
-#define INLINE static inline __attribute__((always_inline))
 #define PICK(a, b, ...) __builtin_shuffle(a, b, (Eight){__VA_ARGS__})
 
 /* Rows become columns. */
@@ -121,43 +117,6 @@ static void quantize_plain(const uint8_t *from, size_t stride, const Divisor *di
 
 #ifdef MODERN
 /* The same for the processors of today, by products of 16-bit pairs: a third of the time. */
-#define MODERN_INLINE MODERN INLINE
-
-/* Rows become columns, in both halves. */
-MODERN_INLINE void turn_both(__m256i v[8]) {
-    __m256i a[8], b[8];
-    for (int i = 0; i < 8; i += 2) {
-        a[i] = _mm256_unpacklo_epi16(v[i], v[i + 1]);
-        a[i + 1] = _mm256_unpackhi_epi16(v[i], v[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4)
-        for (int j = 0; j < 2; j++) {
-            b[i + 2 * j] = _mm256_unpacklo_epi32(a[i + j], a[i + j + 2]);
-            b[i + 2 * j + 1] = _mm256_unpackhi_epi32(a[i + j], a[i + j + 2]);
-        }
-    for (int i = 0; i < 4; i++) {
-        v[2 * i] = _mm256_unpacklo_epi64(b[i], b[i + 4]);
-        v[2 * i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 4]);
-    }
-}
-
-/* a * p + b * q, of 16 values each, as 32 bits in two halves. */
-typedef struct {
-    __m256i low, high;
-} Sums;
-
-MODERN_INLINE Sums sums(__m256i a, __m256i b, int p, int q) {
-    __m256i by = _mm256_set1_epi32((int)((uint32_t)q << 16 | (p & 0xFFFF)));
-    return (Sums){_mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), by), _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), by)};
-}
-
-MODERN_INLINE __m256i rounded(Sums a, Sums b, const int down) {
-    __m256i half = _mm256_set1_epi32(1 << (down - 1));
-    __m256i low = _mm256_add_epi32(_mm256_add_epi32(a.low, b.low), half);
-    __m256i high = _mm256_add_epi32(_mm256_add_epi32(a.high, b.high), half);
-    return _mm256_packs_epi32(_mm256_srai_epi32(low, down), _mm256_srai_epi32(high, down));
-}
-
 /* As `transform`, the products of each sum gathered: p * (a + b) + q * a is (p + q) * a + p * b. */
 MODERN_INLINE void transform_both(__m256i v[8], const int second) {
     const int down = second ? 15 : 11;
@@ -544,9 +503,7 @@ MODERN static int count_modern(Writer *w, const Part *part, const Scan *scan) { 
 MODERN static int write_modern(Writer *w, const Part *part, const Scan *scan) { return code_scan(w, part, scan, 1); }
 
 void progressive_prepare(void) {
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi") || !__builtin_cpu_supports("lzcnt") ||
-        !__builtin_cpu_supports("popcnt"))
-        return;
+    if (!is_modern()) return;
     fill = fill_modern;
     count_scan = count_modern;
     write_scan = write_modern;

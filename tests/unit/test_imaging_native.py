@@ -146,6 +146,66 @@ def picture_of(width: int, height: int, seed: int, kind: str) -> Image.Image:
     return Image.fromarray(np.broadcast_to(values, (height, width, 3)).astype(np.uint8))
 
 
+def by_libjpeg(data: bytes) -> bytes:
+    """The same JPEG with a filling byte before its end: libjpeg passes it, our own decoder gives such a file back."""
+    assert data.endswith(b"\xff\xd9")
+    return data[:-2] + b"\xff\xff\xd9"
+
+
+OPTIONS = st.fixed_dictionaries(
+    {"quality": st.integers(1, 100), "subsampling": st.sampled_from(["4:4:4", "4:2:2", "4:2:0"])},
+    optional={"restart_marker_blocks": st.integers(1, 40), "optimize": st.just(True)},
+)
+
+
+@built
+@settings(deadline=None, max_examples=200)
+@given(PICTURES, OPTIONS, st.booleans(), st.sampled_from([1, 2, 4, 8]))
+def test_our_decoder_reads_what_libjpeg_would(
+    what: tuple[int, int, int, str], options: dict[str, Any], grey: bool, scale: int
+) -> None:
+    core = native.core
+    assert core is not None
+    width, height, seed, kind = what
+    picture = picture_of(4 * width, 2 * height, seed, kind)
+    data = encoded(picture.convert("L") if grey else picture, "JPEG", **options)
+    ours, reference = (core.decode(each, *picture.size, scale) for each in (data, by_libjpeg(data)))
+    assert (ours.direct, reference.direct) == (True, False)
+    assert [ours.plane(i) for i in range(ours.count)] == [reference.plane(i) for i in range(reference.count)]
+
+
+@built
+def test_coefficients_as_large_as_they_come() -> None:
+    """Steps of 255 take a small error of the wave far out of the range of samples; both clip it alike."""
+    core = native.core
+    assert core is not None
+    for steps in (255, 128, 1):
+        data = encoded(noise(200, 200), "JPEG", qtables=[[steps] * 64] * 2, subsampling="4:2:0")
+        for scale in (1, 2, 4, 8):
+            ours, reference = (core.decode(each, 200, 200, scale) for each in (data, by_libjpeg(data)))
+            assert ours.direct
+            assert [ours.plane(i) for i in range(3)] == [reference.plane(i) for i in range(3)]
+
+
+@built
+def test_what_our_decoder_gives_back_to_libjpeg() -> None:
+    core = native.core
+    assert core is not None
+    picture = noise(120, 90)
+    data = encoded(picture, "JPEG", restart_marker_blocks=2)
+    assert core.decode(data, 120, 90, 1).direct
+    assert core.decode(data + b"more", 120, 90, 1).direct  # behind the end: previews, gain maps
+    for other in (encoded(picture, "JPEG", progressive=True), data[:-2] + b"abc\xff\xd9"):  # read by libjpeg in silence
+        assert not core.decode(other, 120, 90, 1).direct
+    at = data.index(b"\xff\xd3")
+    for damaged in (
+        data[:at] + b"\xff\xd5" + data[at + 2 :], data[:at] + data[at + 2 :], data[:at] + b"abc" + data[at:],
+        data[: at - 3] + data[at:], data[:-2], data[:-2] + data[-40:],
+    ):  # fmt: skip
+        with pytest.raises(core.Declined):
+            core.decode(damaged, 120, 90, 1)
+
+
 def planes_of(picture: Image.Image) -> Any:
     """Its planes, the colour at half size."""
     core = native.core
@@ -200,7 +260,7 @@ def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
     core = native.core
     assert core is not None
     include = sysconfig.get_paths()["include"]
-    sources = [str(ROOT / "native" / name) for name in ("planes.c", "progressive.c")]
+    sources = [str(ROOT / "native" / name) for name in ("planes.c", "baseline.c", "progressive.c")]
     command = [
         "gcc",
         "-O2",
@@ -220,6 +280,10 @@ def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
     spec.loader.exec_module(plain)
     for kind in ("noise", "edges", "flat", "soft"):
         data = encoded(picture_of(333, 211, 3, kind), "JPEG", quality=100)
+        for scale in (1, 2, 4, 8):
+            one, other = (each.decode(data, 333, 211, scale) for each in (core, plain))
+            assert [one.plane(i) for i in range(3)] == [other.plane(i) for i in range(3)]
+            assert other.direct
         for quality, scans in ((5, core.FAST), (85, core.SMALL), (100, core.FAST)):
             made = [
                 each.decode(data, 333, 211, 1)

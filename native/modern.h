@@ -1,0 +1,58 @@
+/* What processors of today are asked for, and the steps of a transform of two blocks at once, one in each half of a
+ * vector. PLAIN leaves it out, for tests. */
+#ifndef MODERN_H
+#define MODERN_H
+
+#include <stdint.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__x86_64__) && !defined(PLAIN)
+#include <immintrin.h>
+
+#define MODERN __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
+#define MODERN_INLINE MODERN INLINE
+
+static inline int is_modern(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt");
+}
+
+/* Rows become columns, in both halves. */
+MODERN_INLINE void turn_both(__m256i v[8]) {
+    __m256i a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_unpacklo_epi16(v[i], v[i + 1]);
+        a[i + 1] = _mm256_unpackhi_epi16(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 2; j++) {
+            b[i + 2 * j] = _mm256_unpacklo_epi32(a[i + j], a[i + j + 2]);
+            b[i + 2 * j + 1] = _mm256_unpackhi_epi32(a[i + j], a[i + j + 2]);
+        }
+    for (int i = 0; i < 4; i++) {
+        v[2 * i] = _mm256_unpacklo_epi64(b[i], b[i + 4]);
+        v[2 * i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 4]);
+    }
+}
+
+/* a * p + b * q, of 16 values each, as 32 bits in two halves. */
+typedef struct {
+    __m256i low, high;
+} Sums;
+
+MODERN_INLINE Sums sums(__m256i a, __m256i b, int p, int q) {
+    __m256i by = _mm256_set1_epi32((int)((uint32_t)q << 16 | (p & 0xFFFF)));
+    return (Sums){_mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), by), _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), by)};
+}
+
+MODERN_INLINE __m256i rounded(Sums a, Sums b, const int down) {
+    __m256i half = _mm256_set1_epi32(1 << (down - 1));
+    __m256i low = _mm256_add_epi32(_mm256_add_epi32(a.low, b.low), half);
+    __m256i high = _mm256_add_epi32(_mm256_add_epi32(a.high, b.high), half);
+    return _mm256_packs_epi32(_mm256_srai_epi32(low, down), _mm256_srai_epi32(high, down));
+}
+#endif
+
+#endif
