@@ -43,7 +43,9 @@ def corpus(dice: random.Random) -> list[bytes]:
     made = []
     for size in ((1, 1), (2, 3), (7, 9), (16, 16), (17, 33), (64, 48), (131, 77), (200, 3), (3, 200)):
         image = Image.frombytes("RGB", size, dice.randbytes(size[0] * size[1] * 3))
-        kinds = [{"subsampling": s, "progressive": p} for s in ("4:4:4", "4:2:2", "4:2:0") for p in (False, True)]
+        kinds: list[dict[str, Any]] = [
+            {"subsampling": s, "progressive": p} for s in ("4:4:4", "4:2:2", "4:2:0") for p in (False, True)
+        ]
         kinds.append({"restart_marker_blocks": 1})
         made += [_jpeg(image, quality=dice.choice((5, 50, 95)), **options) for options in kinds]
         made += [_jpeg(image.convert("L"), progressive=True), _jpeg(image.convert("L")), _jpeg(image.convert("CMYK"))]

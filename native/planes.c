@@ -1,8 +1,9 @@
 /* JPEG as planes: the optional accelerator behind hotfolder/imaging/native.py.
  *
  * A JPEG holds brightness and two colour differences as planes, the latter often at half size. Here they stay planes
- * from decoding over resampling to encoding: no conversion to RGB and back, no interleaving. libjpeg(-turbo) decodes
- * and writes JPEGs of one scan; this file gives it rows and resamples between. progressive.c writes the others.
+ * from decoding over resampling to encoding: no conversion to RGB and back, no interleaving. baseline.c reads what
+ * cameras write, progressive.c writes what viewers get; libjpeg(-turbo) reads headers and all other files, and writes those
+ * of one scan. This file gives it rows and resamples between.
  *
  * Sources are hostile. Whatever is unusual (inks, other sampling, 12 bits, arithmetic coding) or makes libjpeg warn
  * ends in Declined: Pillow then decodes it and says what is wrong. The caller has checked the size; it is checked again.
@@ -507,6 +508,7 @@ static int resample(const Plane *from, const Axis *horizontal, const Axis *verti
 
 typedef struct {
     int width, height, orientation, halved;  /* halved: the colour gets half the size */
+    int average;                              /* in place of Lanczos */
     double left, top, right, bottom;
 } Wish;
 
@@ -521,7 +523,7 @@ static int axes_new(const Planes *from, int i, const Wish *wish, Axis *along_x, 
     if (o == 2 || o == 3 || o == 6 || o == 7) x = upright_wide - x, dx = -dx;
     if (o == 3 || o == 4 || o == 7 || o == 8) y = upright_high - y, dy = -dy;
     double across = turned ? plane->down : plane->across, down = turned ? plane->across : plane->down;
-    int average = fabs(dx) == 1.0 && fabs(dy) == 1.0;  /* no other size: colour is halved as libjpeg would, at most */
+    int same = fabs(dx) == 1.0 && fabs(dy) == 1.0, average = same || wish->average;  /* same: colour is halved as by libjpeg */
     return axis_new(along_x, wish->width, group, x * across, dx * across, turned ? plane->height : plane->width, average) &&
            axis_new(along_y, wish->height, group, y * down, dy * down, turned ? plane->width : plane->height, average);
 }
@@ -600,9 +602,9 @@ static PyObject *planes_decode(PyObject *module, PyObject *arguments) {
 }
 
 static PyObject *planes_resized(Planes *self, PyObject *arguments) {
-    Wish wish;
-    if (!PyArg_ParseTuple(arguments, "(ii)(dddd)ip:resized", &wish.width, &wish.height, &wish.left, &wish.top,
-                          &wish.right, &wish.bottom, &wish.orientation, &wish.halved))
+    Wish wish = {0};
+    if (!PyArg_ParseTuple(arguments, "(ii)(dddd)ip|p:resized", &wish.width, &wish.height, &wish.left,
+                          &wish.top, &wish.right, &wish.bottom, &wish.orientation, &wish.halved, &wish.average))
         return NULL;
     int turned = wish.orientation >= 5, wide = turned ? self->height : self->width;
     int high = turned ? self->width : self->height;
@@ -689,8 +691,8 @@ static PyObject *planes_direct(Planes *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"resized", (PyCFunction)planes_resized, METH_VARARGS,
-     "resized((width, height), (left, top, right, bottom), orientation, halved) -> Planes\n\n"
-     "The box of the upright picture at this size, by Lanczos, upright; halved: its colour at half size (4:2:0)."},
+     "resized((width, height), (left, top, right, bottom), orientation, halved[, average]) -> Planes\n\n"
+     "The box of the upright picture at this size, upright, by Lanczos or by averages; halved: its colour at half size (4:2:0)."},
     {"jpeg", (PyCFunction)planes_jpeg, METH_VARARGS, 
      "jpeg(quality, scans[, tables]) -> bytes\n\nThe picture as a JPEG; its colour must be halved. Scans: BASELINE, FAST, "
      "SMALL. Tables in place of the quality: 128 bytes, for brightness and for colour, in natural order."},

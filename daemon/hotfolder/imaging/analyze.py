@@ -39,9 +39,10 @@ def analyze(opened: Opened, mode: str, base: Image.Image, spec: AnalyzeSpec) -> 
 
         picture = colour.convert(measure.small(base), metadata.icc_of(opened.image))[0]
         plain = flattened(picture, BACKGROUND).convert("RGB")
-        found |= asdict(measure.measure(plain)) if spec.pixels else {}
-        found |= {"phash": measure.phash(plain)} if spec.phash else {}
-        found |= {"placeholder": measure.placeholder(picture)} if spec.placeholder else {}
+        few = measure.tiny(plain)
+        found |= asdict(measure.measure(plain, few)) if spec.pixels else {}
+        found |= {"phash": measure.phash(few)} if spec.phash else {}
+        found |= {"placeholder": measure.placeholder(few if picture is plain else picture)} if spec.placeholder else {}
     return Record(
         format=opened.format, mode=mode, width=opened.width, height=opened.height,
         megapixels=round(opened.width * opened.height / 1e6, 3), orientation=opened.orientation,

@@ -29,8 +29,8 @@ class Base:
         return self.small((-(-self._opened.width // scale), -(-self._opened.height // scale)))
 
     def small(self, size: Size) -> Image.Image:
-        """All of it at this size; where that costs more than it saves, larger."""
-        return self.image if self.planes is None else self.planes.scaled(size, halved=False).image()
+        """All of it at this size, averaged; where that costs more than it saves, larger."""
+        return self.image if self.planes is None else self.planes.averaged(size).image()
 
     def step(self, step: Step) -> Image.Image:
         """The picture of one step, whose parent is the base."""

@@ -78,22 +78,23 @@ def small(base: Image.Image) -> Image.Image:
 
 
 def tiny(picture: Image.Image) -> Image.Image:
-    """Averaged further, to some TINY_SIDE pixels: enough for colours, the hash and the placeholder."""
+    """Averaged further, to some TINY_SIDE pixels: enough for colours, hash and placeholder. Of such a one: itself."""
     factor = max(picture.size) // TINY_SIDE
     return picture.reduce(factor) if factor > 1 else picture
 
 
-def measure(picture: Image.Image) -> Pixels:
-    """Measure a small RGB picture."""
+def measure(picture: Image.Image, few: Image.Image | None = None) -> Pixels:
+    """Measure a small RGB picture; `few` is what `tiny` makes of it, where that is known."""
     cv2 = _cv()
     grey = np.asarray(picture.convert("L"))
-    colours = np.asarray(tiny(picture))
+    colours = np.asarray(few or tiny(picture))
     mean, deviation = (float(value[0][0]) for value in cv2.meanStdDev(grey))
     histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]) / grey.size
     precise = grey.astype(np.float32)
-    laplacian = _laplacian(precise)
+    calm = _calmed(precise, FINE)
+    laplacian = _laplacian(calm)
     return Pixels(
-        sharpness=round(sharp(precise), 4),
+        sharpness=round(_sharpness(calm, _calmed(precise, COARSE)), 4),
         blur=round(LAPLACIAN_HALF / (LAPLACIAN_HALF + laplacian), 4),
         laplacian=round(laplacian, 2),
         noise=round(_noise(precise), 2),
@@ -107,17 +108,25 @@ def measure(picture: Image.Image) -> Pixels:
 
 
 def sharp(grey: Grey) -> float:
-    """Sharpness, 0–1.
+    """Sharpness, 0–1, of a picture's brightness (0–255)."""
+    return _sharpness(_calmed(grey, FINE), _calmed(grey, COARSE))
+
+
+def _calmed(grey: Grey, radius: float) -> Grey:
+    return cast("Grey", _cv().GaussianBlur(grey, (0, 0), radius))
+
+
+def _sharpness(calm: Grey, calmer: Grey) -> float:
+    """Sharpness of what two Gaussians have left.
 
     At an edge blurred by σ the gradient behind a Gaussian of radius s falls with √(σ² + s²); comparing two such
     gradients tells σ whatever the contrast of the edge (Zhuo & Sim, Defocus map estimation from a single image,
     Pattern Recognition 44(9), 2011). Here the energies of the gradients are compared in blocks, each less that of the
     calmest blocks, which is noise; the value is that of the sharpest tenth of the blocks that show an edge at all.
     """
-    blocks = (max(1, grey.shape[1] // BLOCK), max(1, grey.shape[0] // BLOCK))
-    fine, coarse = _edges(grey, FINE, blocks), _edges(grey, COARSE, blocks)
-    calm = fine <= np.percentile(fine, CALMEST)
-    fine_noise, coarse_noise = float(fine[calm].mean()) * CALM_BIAS, float(coarse[calm].mean()) * CALM_BIAS
+    fine, coarse = _edges(calm), _edges(calmer)
+    calmest = fine <= np.percentile(fine, CALMEST)
+    fine_noise, coarse_noise = float(fine[calmest].mean()) * CALM_BIAS, float(coarse[calmest].mean()) * CALM_BIAS
     telling = coarse - coarse_noise > max(fine_noise / 2, coarse_noise) + FAINTEST
     if not telling.any():
         return 0.0
@@ -126,21 +135,31 @@ def sharp(grey: Grey) -> float:
     return float(np.percentile(values, SHARPEST))
 
 
-def _laplacian(grey: Grey) -> float:
+def _laplacian(calm: Grey) -> float:
     """Variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000), behind
     a small Gaussian: the steps between whole numbers of brightness would hide a strong blur."""
     cv2 = _cv()
-    found = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), FINE), cv2.CV_32F)
+    found = cv2.Laplacian(calm, cv2.CV_32F)
     return float(cv2.meanStdDev(found)[1][0][0]) ** 2
 
 
-def _edges(grey: Grey, radius: float, blocks: tuple[int, int]) -> Grey:
-    """The mean squared gradient of each block, behind a Gaussian."""
+def _of_blocks(values: Grey) -> Grey:
+    """The means of blocks of some BLOCK by BLOCK pixels, all of one size; what is over at the edges is left out."""
+    high, wide = values.shape
+    down, across = max(1, high // BLOCK), max(1, wide // BLOCK)
+    values = values[: high // down * down, : wide // across * across]  # parts of pixels would take five times as long
+    return cast("Grey", _cv().resize(values, (across, down), interpolation=_cv().INTER_AREA))
+
+
+def _edges(calm: Grey) -> Grey:
+    """The mean squared gradient of each block."""
     cv2 = _cv()
-    calm = cv2.GaussianBlur(grey, (0, 0), radius)
     across = cv2.Scharr(calm, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(calm, cv2.CV_32F, 0, 1, scale=1 / 32)
-    return cast("Grey", cv2.resize(across * across + down * down, blocks, interpolation=cv2.INTER_AREA))
+    across *= across  # in place: memory that is new has to be cleared first
+    down *= down
+    across += down
+    return _of_blocks(across)
 
 
 def _noise(grey: Grey) -> float:
@@ -148,9 +167,9 @@ def _noise(grey: Grey) -> float:
     blocks, so that detail does not count."""
     cv2 = _cv()
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    found = np.abs(cv2.filter2D(grey, cv2.CV_32F, mask))
-    blocks = (max(1, grey.shape[1] // BLOCK), max(1, grey.shape[0] // BLOCK))
-    calm = np.percentile(cv2.resize(found, blocks, interpolation=cv2.INTER_AREA), CALMEST)
+    found = cv2.filter2D(grey, cv2.CV_32F, mask)
+    np.abs(found, out=found)
+    calm = np.percentile(_of_blocks(found), CALMEST)
     return float(calm) * float(np.sqrt(np.pi / 2)) / 6
 
 

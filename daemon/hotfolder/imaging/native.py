@@ -52,6 +52,11 @@ class Picture:
         whole = (0.0, 0.0, float(self.size[0]), float(self.size[1]))
         return Picture(self.planes.resized(size, box or whole, self.orientation, halved))
 
+    def averaged(self, size: Size) -> Picture:
+        """All of it at this size, no larger, by averages: a quarter of the work of Lanczos. It has an `image`."""
+        whole = (0.0, 0.0, float(self.size[0]), float(self.size[1]))
+        return Picture(self.planes.resized(size, whole, self.orientation, False, True))
+
     def jpeg(
         self, quality: int, *, progressive: bool = True, small: bool = False, tables: Tables | None = None
     ) -> bytes:
