@@ -7,6 +7,7 @@ sources waiting. The last rendition is seen by inotify, not by looking again and
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import statistics
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from daemons import Place, place, running
+from PIL import Image
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD, WatchCallback
 
 IN_MOVED_TO = 0x80
@@ -90,6 +92,14 @@ def measure(at: Place, data: bytes, drops: int) -> tuple[list[float], list[float
     return ready, alone
 
 
+def shrunk(data: bytes) -> bytes:
+    """What waits is small, so that a disk has room for it; it counts how many wait, not how large they are."""
+    image, file = Image.open(io.BytesIO(data)), io.BytesIO()
+    image.thumbnail((640, 640))
+    image.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photo", type=Path)
@@ -106,10 +116,11 @@ def main() -> None:
         say("more than imaging alone (its median)", ready, middle)
     if arguments.waiting:
         with place(THUMBNAILS) as at:
+            waiting = shrunk(data)
             for number in range(arguments.waiting):  # noise of the file system is not measured: written before
                 folder = at.root / f"{number // 500}"
                 folder.mkdir(exist_ok=True)
-                (folder / f"{number}.jpg").write_bytes(data + number.to_bytes(4, "little"))
+                (folder / f"{number}.jpg").write_bytes(waiting + number.to_bytes(4, "little"))
             with running(at) as daemon:
                 while daemon.metric("hotfolder_sources_pending") < arguments.waiting / 2:
                     time.sleep(0.5)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 Fit = Literal["contain", "cover", "stretch", "pad"]
@@ -99,6 +100,7 @@ class AnalyzeSpec:
         return asdict(self)
 
 
+@lru_cache(256)  # a few specifications, asked for with every image
 def _signature(spec: Preset | OptimizeSpec | AnalyzeSpec) -> str:
     """32 hex digits over the fields in alphabetical order; a preset's name is no field of what it makes."""
     fields = {key: value for key, value in asdict(spec).items() if key != "name"}

@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from hotfolder import logs
@@ -46,7 +46,7 @@ class Counts:
         return Counts(**{f.name: getattr(self, f.name) - getattr(before, f.name) for f in fields(self)})
 
     def copy(self) -> Counts:
-        return Counts(**asdict(self))
+        return replace(self)
 
 
 class Teller:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -50,14 +48,20 @@ class Control:
 
     def call(self, method: str, path: str, body: Any = None, *, timeout: float | None = 60) -> Any:
         """The JSON answer. Raises NotRunning where no daemon answers, HotfolderError with what it refused."""
-        connection = _UnixConnection(self._path, timeout)
+        silent = NotRunning(f"no daemon runs on the state folder {self._state} (start one: hotfolder run)")
+        if not os.path.exists(self._path):
+            raise silent
+        with importing():
+            from hotfolder.cli.unix import UnixConnection
+
+        connection = UnixConnection(self._path, timeout)
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {"Content-Type": "application/json"})
             answer = connection.getresponse()
             text = answer.read()
         except OSError as error:
-            raise NotRunning(f"no daemon runs on the state folder {self._state} (start one: hotfolder run)") from error
+            raise silent from error
         finally:
             connection.close()
         found = json.loads(text) if text else None
@@ -65,17 +69,6 @@ class Control:
             detail = found.get("detail", found) if isinstance(found, dict) else found
             raise HotfolderError(str(detail))
         return found
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 
 BLURRED_BELOW = 0.15
@@ -103,7 +103,8 @@ class Record:
 
     def to_json(self) -> str:
         """Compact, and the same text for the same record."""
-        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False)
+        found = {name: getattr(self, name) for name in _names()}
+        return json.dumps(found, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Record:
@@ -119,5 +120,5 @@ class Record:
 
 
 @cache
-def _names() -> frozenset[str]:
-    return frozenset(field.name for field in fields(Record))
+def _names() -> tuple[str, ...]:
+    return tuple(field.name for field in fields(Record))

@@ -146,6 +146,6 @@ def parts(wanted: Mapping[str, imaging.Plan]) -> tuple[imaging.Part, ...]:
     by_plan: dict[str, list[str]] = {}
     plans: dict[str, imaging.Plan] = {}
     for preset, plan in wanted.items():
-        plans[plan.to_json()] = plan
-        by_plan.setdefault(plan.to_json(), []).append(preset)
-    return tuple((plans[spec], tuple(by_plan[spec])) for spec in sorted(by_plan))
+        plans[plan.signature] = plan
+        by_plan.setdefault(plan.signature, []).append(preset)
+    return tuple((plans[signature], tuple(by_plan[signature])) for signature in sorted(by_plan))
