@@ -1,4 +1,4 @@
-"""The accelerator under sanitizers, on damaged JPEGs: ``python native/fuzz.py [SECONDS [SEED]]``.
+"""The accelerator under sanitizers, on damaged JPEGs: ``python native/fuzz.py [SECONDS [SEED]] [--corpus FOLDER]``.
 
 Builds it with those for addresses and undefined behaviour, then decodes, resamples and encodes what seeded
 mutations make of small JPEGs of every kind. Ends with 0 where nothing was found; libjpeg itself comes from the system,
@@ -7,6 +7,7 @@ and is not built anew.
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import random
@@ -121,30 +122,40 @@ def attack(core: Any, data: bytes, dice: random.Random) -> bool:
             picture = Image.open(io.BytesIO(each.jpeg(dice.randrange(1, 101), dice.randrange(3))))
             picture.load()
             assert picture.size == each.size
-        full = planes.resized(goal, box, orientation, False)
-        assert all(full.plane(number)[0] == goal for number in range(full.count))
+        for average in (False, True):
+            full = planes.resized(goal, box, orientation, False, average)
+            assert all(full.plane(number)[0] == goal for number in range(full.count))
     whole = planes.resized((wide, high), (0.0, 0.0, float(wide), float(high)), orientation, True)
     whole.jpeg(85, 1)
     return True
 
 
 def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seconds", type=float, nargs="?", default=60.0)
+    parser.add_argument("seed", type=int, nargs="?", default=int(time.time()))
+    parser.add_argument("--corpus", type=Path, help="every file below is tried as it is, then damaged")
+    arguments = parser.parse_args()
     if "_planes" not in os.environ.get("FUZZED", ""):
         with tempfile.TemporaryDirectory() as folder:
             environment = {**build(Path(folder)), "FUZZED": "_planes"}
-            command = [sys.executable, "-W", "ignore", __file__, str(seconds), *sys.argv[2:]]
+            command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:]]
             sys.exit(subprocess.run(command, env=environment, check=False).returncode)
     import _planes  # type: ignore[import-not-found]
 
-    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
-    dice = random.Random(seed)
+    dice = random.Random(arguments.seed)
     sources = corpus(dice)
-    end, tried, decoded = time.monotonic() + seconds, 0, 0
+    tried, decoded = 0, 0
+    for path in sorted(arguments.corpus.rglob("*")) if arguments.corpus else ():
+        if path.is_file() and path.stat().st_size:
+            sources.append(path.read_bytes())
+            decoded += attack(_planes, sources[-1], dice)
+            tried += 1
+    end = time.monotonic() + arguments.seconds
     while time.monotonic() < end:
         decoded += attack(_planes, damaged(dice.choice(sources), dice), dice)
         tried += 1
-    print(f"seed {seed}: {tried} files, {decoded} decoded, nothing found")
+    print(f"seed {arguments.seed}: {tried} files, {decoded} decoded, nothing found")
     assert decoded
 
 

@@ -28,7 +28,8 @@ ACROSS, SIDE, RIM = 7, 96, 8
 sheet shine in. Encoders' blocks start at multiples of 16, so a part is encoded as it is in the whole."""
 BLOCK = 16
 LEAST_MARGIN, ERRORS = 0.2, 2.0
-"""Score by which the parts must be above the target: so much, and so many of their standard errors."""
+"""Score by which a trial must be above the target: so much, since viewers enlarge colour in their own ways, and, of
+parts, so many of their standard errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Search:
 
     def _try(self, at: int) -> None:
         found = self._sheet.score(self._attempt(at))
-        margin = 0.0 if self._sheet.whole else LEAST_MARGIN + ERRORS * found.error
+        margin = LEAST_MARGIN + (0.0 if self._sheet.whole else ERRORS * found.error)
         self.tried[at] = found.value - margin - self._target
 
     def _nearest(self) -> int:
