@@ -7,7 +7,7 @@ setup(
         Extension(
             "hotfolder.imaging._planes",
             ["native/planes.c", "native/baseline.c", "native/progressive.c"],
-            depends=["native/baseline.h", "native/modern.h", "native/progressive.h"],
+            depends=["native/baseline.h", "native/block.h", "native/progressive.h"],
             libraries=["jpeg"],
             extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-Wall", "-Wextra"],
             py_limited_api=True,

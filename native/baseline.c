@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modern.h"
+#include "block.h"
 
 enum {
-    BLOCK_SIZE = 64, LONGEST_CODE = 16, MOST_BITS = 15, LONGEST_RUN = 16, MOST_PARTS = 3, MOST_BLOCKS = 6,
+    LONGEST_CODE = 16, MOST_BITS = 15, LONGEST_RUN = 16, MOST_PARTS = 3, MOST_BLOCKS = 6,
     LOOK = 10,       /* bits that one look is for */
     BATCH = 8,       /* units whose coefficients are kept, so few that they stay in the nearest cache */
     UNIT_BYTES = 2048,
@@ -24,24 +24,13 @@ enum {
 };
 _Static_assert(MOST_BLOCKS * BLOCK_SIZE * (LONGEST_CODE + MOST_BITS) / 8 + 16 <= UNIT_BYTES, "a unit may be longer");
 
-/* T.81, figure A.6, the other way round: where the k-th coefficient of a block stands in natural order. Behind the last, for
+/* ZIGZAG the other way round: where the k-th coefficient of a block stands in natural order. Behind the last, for
  * runs that lead out of the block: somewhere in it. */
 static uint8_t natural[BLOCK_SIZE + END_OF_BLOCK + 1];
 
 static void natural_fill(void) {
     memset(natural, BLOCK_SIZE - 1, sizeof natural);
-    for (int k = 0, x = 0, y = 0; k < BLOCK_SIZE; k++) {
-        natural[k] = (uint8_t)(8 * y + x);
-        if ((x + y) % 2 == 0) { /* up and to the right */
-            if (x == 7) y++;
-            else if (y == 0) x++;
-            else x++, y--;
-        } else {
-            if (y == 7) x++;
-            else if (x == 0) y++;
-            else x--, y++;
-        }
-    }
+    for (int i = 0; i < BLOCK_SIZE; i++) natural[ZIGZAG[i]] = (uint8_t)i;
 }
 
 /* ---- Bits ------------------------------------------------------------------------------------------------------ */

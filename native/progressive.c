@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modern.h"
+#include "block.h"
 
-enum { BLOCK_SIZE = 64, SYMBOLS = 256, LONGEST_CODE = 16, LONGEST_RUN = 0x7FFF, MOST_PENDING = 937, ROOM = 8192 };
+enum { SYMBOLS = 256, LONGEST_CODE = 16, LONGEST_RUN = 0x7FFF, MOST_PENDING = 937, ROOM = 8192 };
 
 /* ---- Scans ----------------------------------------------------------------------------------------------------- */
 
@@ -30,12 +30,6 @@ static const Scan FAST_SCANS[] = {DC, {0, 1, 5, 0, 0}, COLOUR, {0, 6, 20, 0, 0},
 static const Scan SMALL_SCANS[] = {DC, {0, 1, 9, 1, 0}, COLOUR, {0, 10, 63, 1, 0}, {0, 1, 63, 0, 1}};
 static const Scan GREY_SCANS[] = {{0, 0, 0, 0, 0}, {0, 1, 5, 0, 0}, {0, 6, 20, 0, 0}, {0, 21, 63, 0, 0}};
 #define COUNT(list) ((int)(sizeof(list) / sizeof *(list)))
-
-/* T.81, figure A.6: where a coefficient in natural order comes in the zigzag. */
-static const uint8_t ZIGZAG[BLOCK_SIZE] = {
-    0,  1,  5,  6,  14, 15, 27, 28, 2,  4,  7,  13, 16, 26, 29, 42, 3,  8,  12, 17, 25, 30, 41, 43, 9,  11, 18, 24, 31, 40, 44, 53,
-    10, 19, 23, 32, 39, 45, 52, 54, 20, 22, 33, 38, 46, 51, 55, 60, 21, 34, 37, 47, 50, 56, 59, 61, 35, 36, 48, 49, 57, 58, 62, 63,
-};
 
 /* ---- Transform and quantization -------------------------------------------------------------------------------- */
 

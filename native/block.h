@@ -1,9 +1,17 @@
-/* What processors of today are asked for, and the steps of a transform of two blocks at once, one in each half of a
- * vector. PLAIN leaves it out, for tests. */
-#ifndef MODERN_H
-#define MODERN_H
+/* What reading and writing blocks of 8 by 8 share: their order; and, for the processors of today, the steps of a transform of
+ * two at once, one in each half of a vector. PLAIN leaves the latter out, for tests. */
+#ifndef BLOCK_H
+#define BLOCK_H
 
 #include <stdint.h>
+
+enum { BLOCK_SIZE = 64 };
+
+/* T.81, figure A.6: where a coefficient in natural order comes in the zigzag. */
+static const uint8_t ZIGZAG[BLOCK_SIZE] = {
+    0,  1,  5,  6,  14, 15, 27, 28, 2,  4,  7,  13, 16, 26, 29, 42, 3,  8,  12, 17, 25, 30, 41, 43, 9,  11, 18, 24, 31, 40, 44, 53,
+    10, 19, 23, 32, 39, 45, 52, 54, 20, 22, 33, 38, 46, 51, 55, 60, 21, 34, 37, 47, 50, 56, 59, 61, 35, 36, 48, 49, 57, 58, 62, 63,
+};
 
 #define INLINE static inline __attribute__((always_inline))
 
