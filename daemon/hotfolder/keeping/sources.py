@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from hotfolder.errors import Reason
@@ -21,6 +22,9 @@ from hotfolder.model import State, Version
 LONGEST_PAUSE = 1000.0
 """Seconds; no row is put off for longer."""
 
+CERTAIN = 2
+"""So many reconciles in a row without it, or an event: then a deletion is certain."""
+
 _COLUMNS = "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra"
 _BY_NAME = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name = ?"
 _BY_HASH = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND hash = ? AND size = ? LIMIT ?"
@@ -28,7 +32,7 @@ _PAGE = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name > ? ORDER B
 # A time further away than any pause was noted by a clock that has been set back since: it counts as due.
 _DUE = "(retry_at <= ? OR retry_at > ?)"
 _WAITING = f"""
-    SELECT retry_at, id, watch_id, folder_id, name, young, tries FROM source
+    SELECT retry_at, id, watch_id, folder_id, name, young, tries, gone FROM source
     WHERE state = 0 AND watch_id = ? AND (retry_at, id) > (?, ?) AND {_DUE} ORDER BY retry_at, id LIMIT ?"""
 _WAITING_YOUNG = _WAITING.replace("state = 0", "state = 0 AND young = 1")
 _NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND watch_id = ? AND retry_at > ?"
@@ -57,8 +61,18 @@ _PUT_ANALYSIS = """
 _FREE_NAMES = """
     UPDATE source SET state = 0, retry_at = 0 WHERE state = 2 AND watch_id = ?
     AND id IN (SELECT source_id FROM failure WHERE reason = 'name_taken')"""
-_GONE = "UPDATE source SET gone = gone + 1 WHERE id = ?"
-_GONE_BELOW = "UPDATE source SET gone = gone + 1 WHERE folder_id = ?"
+# Behind whatever else is due: what was renamed is found before its former name goes.
+_DELETED = f"UPDATE source SET gone = max(gone, {CERTAIN}), state = 0, young = 1, retry_at = ? WHERE "
+
+
+class Mark(StrEnum):
+    """What a walk that did not find a source makes of its mark, in SQL."""
+
+    ONCE_MORE = "gone + 1"
+    HINTED = "max(gone, 1)"
+    """It was looked for since it had just been missed: no second opinion."""
+    CERTAIN = f"max(gone, {CERTAIN})"
+    """Events had said that something was deleted there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +167,7 @@ class Waiting:
     name: bytes
     young: bool
     tries: int
+    gone: int
 
 
 def waiting(
@@ -258,12 +273,28 @@ def remove(connection: sqlite3.Connection, source_id: int, *, keep_folder: bool 
         folders.remove_empty(connection, row[1])
 
 
-def mark_gone(connection: sqlite3.Connection, source_ids: Iterable[int], folder_ids: Iterable[int]) -> None:
+def mark_gone(
+    connection: sqlite3.Connection, source_ids: Iterable[int], folder_ids: Iterable[int], mark: Mark = Mark.ONCE_MORE
+) -> None:  # fmt: skip
     """A whole reconcile did not find these sources, nor any of these folders and what lies below them."""
-    connection.executemany(_GONE, [(source_id,) for source_id in source_ids])
+    update = f"UPDATE source SET gone = {mark}"
+    connection.executemany(f"{update} WHERE id = ?", [(source_id,) for source_id in source_ids])
     for folder_id in folder_ids:
         below = folders.subtree(connection, folder_id)
-        connection.executemany(_GONE_BELOW, [(each,) for each in below])
+        connection.executemany(f"{update} WHERE folder_id = ?", [(each,) for each in below])
+
+
+def delete(
+    connection: sqlite3.Connection, watch_id: int, paths: Iterable[bytes], folder_ids: Iterable[int], now: float
+) -> None:  # fmt: skip
+    """An event said that these sources went, or all below these folders: each waits for a last look, and no guard."""
+    for path in paths:
+        folder, _, name = path.rpartition(b"/")
+        folder_id = folders.find(connection, watch_id, folder)
+        connection.execute(f"{_DELETED} folder_id = ? AND name = ?", (now, folder_id, name))
+    for folder_id in folder_ids:
+        below = folders.subtree(connection, folder_id)
+        connection.executemany(f"{_DELETED} folder_id = ?", [(now, each) for each in below])
 
 
 def unmark_gone(connection: sqlite3.Connection, source_id: int) -> None:

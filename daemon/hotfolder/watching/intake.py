@@ -27,6 +27,8 @@ from hotfolder.watching.trails import Trails
 NOTES_MAX = 50_000
 FOLDERS_MAX = 1_000
 CLOSES_MAX = 10_000
+DELETIONS_SECONDS = 10.0
+"""Where events are lost this long after one that told of a deletion, others may have been among them."""
 
 log = logs.get("watching")
 
@@ -37,11 +39,11 @@ class Outlet(Protocol):
     def look_at(self, job: Job) -> None:
         """A path to be worked on; never refused."""
 
-    def reconcile(self, folder: bytes) -> None:
-        """A folder (``b""``: the whole root) to be compared with the index."""
+    def reconcile(self, folder: bytes, *, deleted: bool) -> None:
+        """A folder (``b""``: the whole root) to be compared with the index; `deleted`: events told of deletions."""
 
-    def events_lost(self) -> None:
-        """Anything may have happened."""
+    def events_lost(self, *, deleted: bool) -> None:
+        """Anything may have happened; `deleted`: the events before told of deletions."""
 
     def folder_moved(self, old: bytes, new: bytes) -> None: ...
 
@@ -70,13 +72,15 @@ class Intake:
         self._changed = threading.Condition()
         self._notes: dict[bytes, Note] = {}
         self._heap: list[tuple[float, bytes]] = []
-        self._folders: dict[bytes, float] = {}
+        self._folders: dict[bytes, bool] = {}
+        """To be reconciled, and whether something was deleted there."""
         self._gone_folders: dict[bytes, float] = {}
         self._moves: list[tuple[bytes, bytes]] = []
         self._closes: OrderedDict[bytes, float] = OrderedDict()
         self._trails = Trails()
         self._forget = False
         self._lost = False
+        self._last_deletion = -DELETIONS_SECONDS
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=f"hotfolder-intake-{watch}", daemon=True)
 
@@ -112,8 +116,9 @@ class Intake:
         now = self._clock()
         with self._changed:
             note = self._notes.get(path)
+            deleted = self._note_deletion(kind, now)
             if note is None and len(self._notes) >= NOTES_MAX:
-                self._add_folder(path.rpartition(b"/")[0], now)
+                self._add_folder(path.rpartition(b"/")[0], deleted=deleted)
                 return
             self._put(self._pace.event(note, path, kind, now, self._closes.get(path)))
             if kind is Kind.CLOSED:
@@ -123,8 +128,12 @@ class Intake:
         self._metrics.events.labels(self._watch, kind).inc()
         if kind is Kind.DELETED:
             with self._changed:
-                self._gone_folders[path] = self._clock() + 2.0
+                self._note_deletion(kind, self._clock())
                 self._forget = True
+                if len(self._gone_folders) < FOLDERS_MAX:
+                    self._gone_folders[path] = self._clock() + DELETE_SECONDS
+                else:
+                    self._add_folder(path.rpartition(b"/")[0], deleted=True)
                 self._changed.notify_all()
         else:
             self._note_folder(path, forget=True)
@@ -134,8 +143,12 @@ class Intake:
             self._metrics.events.labels(self._watch, Kind.MOVED).inc()
             with self._changed:
                 self._gone_folders.pop(old, None)
-                self._moves.append((old, new))
                 self._forget = True
+                if len(self._moves) < FOLDERS_MAX:
+                    self._moves.append((old, new))
+                else:
+                    self._add_folder(old, deleted=True)
+                    self._add_folder(new, deleted=True)
                 self._changed.notify_all()
             return
         self.changed(new, Kind.MOVED)
@@ -164,6 +177,11 @@ class Intake:
 
     # -- noting ------------------------------------------------------------------------------------------------------
 
+    def _note_deletion(self, kind: Kind, now: float) -> bool:
+        if kind is Kind.DELETED:
+            self._last_deletion = now
+        return kind is Kind.DELETED
+
     def again(self, job: Job, look: Version | None) -> None:
         """A worker found the path unfinished: look again after the quiet time."""
         now = self._clock()
@@ -173,6 +191,8 @@ class Intake:
                 note = Note(job.path, job.since, now, seen_changing=now, hint=job.hint, deleted=job.deleted)
                 note.waits = job.waits
                 self._put(self._pace.unfinished(note, look, now))
+            else:
+                note.hint = note.hint or job.hint
 
     def _put(self, note: Note) -> None:
         self._notes[note.path] = note
@@ -182,13 +202,13 @@ class Intake:
     def _note_folder(self, folder: bytes, *, forget: bool) -> None:
         with self._changed:
             self._forget = self._forget or forget
-            self._add_folder(folder, self._clock())
+            self._add_folder(folder, deleted=False)
 
-    def _add_folder(self, folder: bytes, now: float) -> None:
+    def _add_folder(self, folder: bytes, *, deleted: bool) -> None:
         if len(self._folders) >= FOLDERS_MAX:
+            folder, deleted = b"", deleted or any(self._folders.values())
             self._folders.clear()
-            folder = b""
-        self._folders.setdefault(folder, now)
+        self._folders[folder] = deleted or self._folders.get(folder, False)
         self._changed.notify_all()
 
     def _remember_close(self, path: bytes, now: float) -> None:
@@ -211,28 +231,30 @@ class Intake:
                     return
                 forget, self._forget = self._forget, False
                 moves, self._moves = self._moves, []
-                folders, self._folders = list(self._folders), {}
+                folders, self._folders = self._folders, {}
                 lost, self._lost = self._lost, False
+                deleted = self._clock() - self._last_deletion < DELETIONS_SECONDS
                 gone = self._take_gone()
                 notes = self._take_due()
             if forget:
                 self._rules.forget()
             try:
-                self._tell(lost, moves, folders, gone, notes)
+                if lost:
+                    self._outlet.events_lost(deleted=deleted)
+                self._tell(moves, folders, gone, notes)
             except (sqlite3.Error, OSError) as error:
                 # Nothing is lost: a walk finds what these notes would have told.
                 log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
-                self._outlet.reconcile(b"")
+                told = any(folders.values()) or any(note.deleted for note in notes)
+                self._outlet.reconcile(b"", deleted=bool(moves or gone or told))
 
     def _tell(
-        self, lost: bool, moves: list[tuple[bytes, bytes]], folders: list[bytes], gone: list[bytes], notes: list[Note]
+        self, moves: list[tuple[bytes, bytes]], folders: dict[bytes, bool], gone: list[bytes], notes: list[Note]
     ) -> None:
-        if lost:
-            self._outlet.events_lost()
         for old, new in moves:
             self._outlet.folder_moved(old, new)
-        for folder in folders:
-            self._outlet.reconcile(folder)
+        for folder, deleted in folders.items():
+            self._outlet.reconcile(folder, deleted=deleted)
         for folder in gone:
             self._outlet.folder_deleted(folder)
         for note in notes:

@@ -6,6 +6,7 @@ is ever read as deleted because it could not be listed, or because another file 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from hotfolder import logs
 from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.sources import Row
+from hotfolder.keeping.sources import Mark, Row
 from hotfolder.model import State, Version
 from hotfolder.watching import moving
 from hotfolder.watching.grounds import Grounds, RootAway
@@ -65,7 +66,7 @@ class Reconcile:
         self, index: Database, site: Site, rules: Rules, *, ensure: Callable[[bytes], None] = lambda folder: None,
         known: Callable[[bytes], bool] = lambda path: False, ground: Callable[[bytes], bytes] = lambda folder: b"",
         step: Callable[[], None] = lambda: None, stop: Callable[[], bool] = lambda: False, verify: bool = False,
-        dry: bool = False,
+        dry: bool = False, mark: Mark = Mark.ONCE_MORE,
     ) -> None:  # fmt: skip
         self._index = index
         self._site = site
@@ -77,6 +78,7 @@ class Reconcile:
         self._stop = stop
         self._verify = verify
         self._dry = dry
+        self._mark_as = mark
         self._operations: list[Operation] = []
         self._pending: Future[None] | None = None
         self._grounds = Grounds(index, site)
@@ -120,6 +122,8 @@ class Reconcile:
             try:
                 fd = atomic.open_folder(root_fd, folder)
             except (FileNotFoundError, NotADirectoryError):
+                if folder == start:
+                    self._mark_start(root_fd, folder, trusted)
                 continue  # it went meanwhile: its parent's rows, or its own event, say so
             except OSError as error:
                 self._unreadable(folder, error)
@@ -133,6 +137,27 @@ class Reconcile:
                 os.close(fd)
             prefix = folder + b"/" if folder else b""
             stack.extend((prefix + name, trusted) for name in reversed(below))
+
+    def _mark_start(self, root_fd: int, folder: bytes, trusted: bool) -> None:
+        """The folder that was to be walked is not there: what is known of it, or of its parent that went, is marked."""
+        fd, above = None, folder
+        while fd is None:
+            above, gone = above.rpartition(b"/")[0], above
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                fd = atomic.open_folder(root_fd, above)
+        connection = self._index.read()
+        try:
+            folder_id = folders.find(connection, self._site.id, above)
+            if folder_id is not None:
+                trusted = self._same_mount(fd, above, folder_id, os.fstat(fd)) and trusted
+        finally:
+            os.close(fd)
+        gone_id = folders.find(connection, self._site.id, gone)
+        if trusted and gone_id is not None and not folders.has_mounts(connection, gone_id):
+            self.findings.vanished += 1
+            # Many folders may have gone with one parent: that is no second opinion.
+            mark = Mark.HINTED if self._mark_as is Mark.ONCE_MORE else self._mark_as
+            self._add(lambda c: sources.mark_gone(c, (), (gone_id,), mark))
 
     def _unreadable(self, folder: bytes, error: OSError) -> None:
         self.findings.complete = False
@@ -285,7 +310,7 @@ class Reconcile:
         ]
         if missing or gone:
             self.findings.vanished += len(missing) + len(gone)
-            self._add(lambda c: sources.mark_gone(c, missing, gone))
+            self._add(lambda c: sources.mark_gone(c, missing, gone, self._mark_as))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

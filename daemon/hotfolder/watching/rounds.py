@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from hotfolder import logs
 from hotfolder.keeping import atomic
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.sources import Mark
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
 from hotfolder.watching import condition
@@ -33,19 +34,27 @@ if TYPE_CHECKING:
 AWAY_SECONDS = 2.0
 """How often a root that is away is looked for."""
 IDLE_SECONDS = 0.2
+SWEEP_SECONDS = 5.0
+"""After so long what comes in anew no longer keeps a sweep waiting; what the walk found still does."""
+SECOND_LOOK_SECONDS = 10.0
+"""After a walk for lost events that found more missing than the guard lets pass."""
 
 log = logs.get("watching")
 
 
 @dataclass(slots=True)
 class Request:
-    """A reconcile that somebody waits for. `expected`: what it finds need not have been announced by events."""
+    """A reconcile that somebody waits for. `expected`: what it finds need not have been announced by events.
+
+    `mark`: what it makes of the sources that it does not find.
+    """
 
     folders: tuple[bytes, ...]
     verify: bool = False
     confirm: bool = False
     adopt: bool = False
     expected: bool = True
+    mark: Mark = Mark.ONCE_MORE
     findings: list[Findings] = field(default_factory=list)
     problem: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
@@ -76,7 +85,9 @@ class Rounds:
         self._most_jobs: int | None = None
         self._touching: float | None = None
         self._reconciled = False
-        self._sweep_wanted = False
+        self._sweep_since: float | None = None
+        self._lost_mark = self._again_mark = Mark.ONCE_MORE
+        self._walked_for_lost = False
         self._confirm = False
         self._thread = threading.Thread(target=self._run, name=f"hotfolder-reconcile-{self._name}", daemon=True)
 
@@ -109,9 +120,17 @@ class Rounds:
             self._changed.notify_all()
         return request
 
-    def events_lost(self) -> None:
+    def events_lost(self, *, deleted: bool) -> None:
+        """`deleted`: those that came told of deletions, so that others may have been among the lost ones."""
         with self._changed:
+            self._lost_mark = Mark.CERTAIN if deleted else self._lost_mark
             self._schedule.events_lost()
+            self._nudge()
+
+    def look_soon(self, folder: bytes) -> None:
+        """A source was not found there, and nobody had said that it went."""
+        with self._changed:
+            self._schedule.look_soon(folder)
             self._nudge()
 
     def poll_within(self, seconds: float) -> None:
@@ -121,8 +140,12 @@ class Rounds:
 
     def sweep_soon(self) -> None:
         with self._changed:
-            self._sweep_wanted = True
+            self._want_sweep()
             self._nudge()
+
+    def _want_sweep(self) -> None:
+        if self._sweep_since is None:
+            self._sweep_since = time.monotonic()
 
     def look_for_root(self) -> None:
         """The root may be away: its jobs wait until it answers."""
@@ -184,6 +207,7 @@ class Rounds:
                 log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
                 self._schedule.try_again({b""})
                 for request in requests:
+                    self._keep_mark(request)
                     request.problem = str(error)
                     request.done.set()
 
@@ -193,7 +217,7 @@ class Rounds:
     def _wait_seconds(self) -> float | None:
         if self._away:
             return AWAY_SECONDS
-        if self._open or self._sweep_wanted:
+        if self._open or self._sweep_since is not None:
             return IDLE_SECONDS
         return self._schedule.seconds()
 
@@ -201,27 +225,36 @@ class Rounds:
         with self._changed:
             lost, poll = self._schedule.lost_due(), self._schedule.poll_due()
             if lost:
-                requests.append(Request((b"",)))
+                requests.append(Request((b"",), mark=self._lost_mark))
+                self._lost_mark, self._walked_for_lost = Mark.ONCE_MORE, True
             if self._schedule.rescan_due():
                 requests.append(Request((b"",), expected=False))
             if again := self._schedule.again_due():
-                requests.append(Request(again))
-        if poll and (places := self._watcher.coverage.polled()):
-            polled = Request(places)
-            requests.append(polled)
-        else:
-            polled = None
-        for request in requests:
-            self._reconcile(request, requests)
-        with self._changed:
-            if lost:
-                self._schedule.walked_for_lost()
-            if polled is not None:
-                self._schedule.polled(sum(each.seconds for each in polled.findings))
+                requests.append(Request(again, mark=self._again_mark))
+                self._again_mark = Mark.ONCE_MORE
+            soon = Request(self._schedule.soon_due(), mark=Mark.HINTED)
+        polled = Request(self._watcher.coverage.polled() if poll else ())
+        requests += [request for request in (soon, polled) if request.folders]
+        try:
+            for request in requests:
+                self._reconcile(request, requests)
+        finally:
+            with self._changed:
+                if lost:
+                    self._schedule.walked_for_lost()
+                if soon.folders:
+                    self._schedule.looked(_seconds(soon))
+                if polled.folders:
+                    self._schedule.polled(_seconds(polled))
+
+    def _keep_mark(self, request: Request) -> None:
+        """It is walked again: what was known of deletions counts then, too."""
+        if request.mark is Mark.CERTAIN:
+            self._again_mark = Mark.CERTAIN
 
     def _reconcile(self, request: Request, beside: list[Request]) -> None:
         whole = any(b"" in other.folders and other is not request and not other.done.is_set() for other in beside)
-        if whole and b"" not in request.folders and not request.verify:
+        if whole and b"" not in request.folders and not request.verify and request.mark is not Mark.CERTAIN:
             self._open.append(request)  # a walk of everything is part of this round anyway
             return
         if request.adopt:
@@ -230,7 +263,7 @@ class Rounds:
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
-                stop=lambda: self._stopped, verify=request.verify,
+                stop=lambda: self._stopped, verify=request.verify, mark=request.mark,
             )  # fmt: skip
             try:
                 with self._touch():
@@ -242,8 +275,10 @@ class Rounds:
                 return
             request.findings.append(findings)
             self._note_end(folder, findings, expected=request.expected)
+            if findings.unread:
+                self._keep_mark(request)
         self._confirm = self._confirm or request.confirm
-        self._sweep_wanted = True
+        self._want_sweep()
         self._open.append(request)
         self._kick()
 
@@ -278,18 +313,25 @@ class Rounds:
 
     def _after_work(self) -> None:
         """When nothing of this watch waits any more: sweep, and tell those who wait for that."""
-        if not (self._sweep_wanted or self._open) or not self.idle():
+        if self._sweep_since is None and not self._open:
             return
-        if self._sweep_wanted:
+        idle = self.idle()
+        if self._sweep_since is not None and (idle or self._only_fresh(self._sweep_since)):
             with self._touch():
                 swept = sweep(
                     self._index, self._watcher.site, self._watcher.rules, self._guard, self._offer_patiently,
                     confirm=self._confirm,
                 )  # fmt: skip
-            self._sweep_wanted = self._confirm = False
+            self._sweep_since, self._confirm = None, False
             self._watcher.condition.hold(swept.held)
+            if swept.held and self._walked_for_lost:
+                with self._changed:
+                    self._schedule.events_lost(SECOND_LOOK_SECONDS)
+            self._walked_for_lost = False
             if swept.removed:
                 return  # comes again when the removals have been done
+        if not idle:
+            return
         done, self._open = self._open, []
         self._watcher.site.adopts.clear()
         for request in done:
@@ -297,11 +339,18 @@ class Rounds:
 
     def idle(self) -> bool:
         """Nothing of this watch is noted, waits or is in work."""
-        if self._watcher.intake.waiting or self._queue.busy(self._name):
+        return not self._watcher.intake.waiting and not self._queue.busy(self._name) and not self._rows_wait()
+
+    def _only_fresh(self, since: float) -> bool:
+        """What walks found has been done; files that never stop to come do not keep what is gone."""
+        if time.monotonic() - since < SWEEP_SECONDS:
             return False
+        return not self._queue.depth(Lane.BACKLOG, self._name) and not self._rows_wait()
+
+    def _rows_wait(self) -> bool:
         query = "SELECT 1 FROM source WHERE state = 0 AND retry_at <= ? AND watch_id = ? LIMIT 1"
         now = time.time() + IDLE_SECONDS
-        return self._index.read().execute(query, (now, self._watcher.site.id)).fetchone() is None
+        return self._index.read().execute(query, (now, self._watcher.site.id)).fetchone() is not None
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):
@@ -347,3 +396,7 @@ class Rounds:
             request.problem = f"{self._watcher.config.path} is away"
             request.done.set()
         self._open = []
+
+
+def _seconds(request: Request) -> float:
+    return sum(findings.seconds for findings in request.findings)

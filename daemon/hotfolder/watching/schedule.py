@@ -16,6 +16,8 @@ CALM_SECONDS = 600.0
 AGAIN_PAUSES = (2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 """Seconds until a folder that could not be read is tried again."""
 AGAIN_MAX = 100
+SOON_SECONDS = 3.0
+"""Until a folder is walked in which a source was missed: its own event may still say what became of it."""
 NEVER = float("inf")
 
 
@@ -33,10 +35,13 @@ class Schedule:
         self._again: set[bytes] = set()
         self._again_at = NEVER
         self._again_tries = 0
+        self._soon: set[bytes] = set()
+        self._soon_at = NEVER
+        self._soon_last = -NEVER
 
     def seconds(self) -> float | None:
         """Until the next walk; None where none is planned."""
-        due = min(self._poll_at, self._rescan_at, self._lost_at, self._again_at)
+        due = min(self._poll_at, self._rescan_at, self._lost_at, self._again_at, self._soon_at)
         return None if due == NEVER else max(0.0, due - time.monotonic())
 
     # -- polls and rescans --------------------------------------------------------------------------------------------
@@ -74,12 +79,12 @@ class Schedule:
 
     # -- lost events --------------------------------------------------------------------------------------------------
 
-    def events_lost(self) -> None:
+    def events_lost(self, pause: float = 0.0) -> None:
         """One walk for however many overflows until it begins; the next of a series comes after a growing pause."""
         now = time.monotonic()
         if now - self._lost_last > CALM_SECONDS:
             self._lost_walks = 0
-        pause = OVERFLOW_PAUSES[min(self._lost_walks, len(OVERFLOW_PAUSES) - 1)]
+        pause = max(pause, OVERFLOW_PAUSES[min(self._lost_walks, len(OVERFLOW_PAUSES) - 1)])
         self._lost_at = min(self._lost_at, max(now, self._lost_last + pause))
 
     def lost_due(self) -> bool:
@@ -115,3 +120,21 @@ class Schedule:
 
     def all_read(self) -> None:
         self._again_tries = 0
+
+    # -- folders in which something was missed ------------------------------------------------------------------------
+
+    def look_soon(self, folder: bytes) -> None:
+        """One walk for however many, and never one upon the other."""
+        self._soon = self._soon | {folder} if len(self._soon) < AGAIN_MAX else {b""}
+        now = time.monotonic()
+        self._soon_at = min(self._soon_at, max(now + SOON_SECONDS, self._soon_last))
+
+    def soon_due(self) -> tuple[bytes, ...]:
+        if time.monotonic() < self._soon_at:
+            return ()
+        folders, self._soon, self._soon_at = tuple(sorted(self._soon)), set(), NEVER
+        return folders
+
+    def looked(self, duration: float) -> None:
+        """That walk took so many seconds."""
+        self._soon_last = time.monotonic() + POLL_FACTOR * duration

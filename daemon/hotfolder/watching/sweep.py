@@ -20,8 +20,6 @@ from hotfolder.watching.rules import Rules
 from hotfolder.working.site import Site
 
 PAGE = 500
-CONFIRMED = 2
-"""So many reconciles in a row without it, or an event: then a deletion is certain."""
 
 log = logs.get("watching")
 
@@ -50,25 +48,23 @@ def sweep(
 ) -> Swept:  # fmt: skip
     """Offer a removal for each source that is marked gone. `offer` waits for room, and is False where work ends."""
     missing, total = _count(index.read(), site.id)
-    if not missing:
-        return Swept()
-    times = CONFIRMED if guard.holds(missing, total) and not confirm else 1
+    times = sources.CERTAIN if guard.holds(missing, total) and not confirm else 1
     removed = 0
     after = 0
     try:
         root_fd = atomic.open_root(site.root)
     except OSError:
         return Swept(held=missing)
+    held = missing if times > 1 else 0
     try:
         while page := sources.gone(index.read(), site.id, after, PAGE, times):
             after = page[-1].id
             for row in page:
                 if not _hand_on(index, site, rules, root_fd, row, offer):
-                    return Swept(removed, missing - removed)
+                    return Swept(removed, held)
                 removed += 1
     finally:
         os.close(root_fd)
-    held = missing - removed
     if held:
         log.warning(
             "deletions_held", watch=site.name, count=held, of=total,
@@ -78,7 +74,9 @@ def sweep(
 
 
 def _count(connection: sqlite3.Connection, watch_id: int) -> tuple[int, int]:
-    missing = connection.execute("SELECT count(*) FROM source WHERE watch_id = ? AND gone > 0", (watch_id,)).fetchone()
+    """What is missing and not yet certain to be gone, which is what the guard is for; and all there is."""
+    query = "SELECT count(*) FROM source WHERE watch_id = ? AND gone > 0 AND gone < ?"
+    missing = connection.execute(query, (watch_id, sources.CERTAIN)).fetchone()
     total = connection.execute("SELECT total(n) FROM tally WHERE watch_id = ?", (watch_id,)).fetchone()
     return int(missing[0]), int(total[0])
 

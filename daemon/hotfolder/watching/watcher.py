@@ -17,6 +17,7 @@ from hotfolder.config import Watch
 from hotfolder.errors import Reason
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.sources import Mark
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result
 from hotfolder.watching import condition, moving
@@ -122,7 +123,9 @@ class Watcher:
 
     def told(self, job: Job, outcome: Outcome) -> None:
         """How a job of this watch ended."""
-        if outcome.result is Result.CHANGED:
+        if outcome.result is Result.CHANGED and job.unwanted:
+            self.rounds.sweep_soon()  # its row is marked still
+        elif outcome.result is Result.CHANGED:
             self.intake.again(job, outcome.look)
             if outcome.reason is Reason.UNREACHABLE:
                 self._hangs()
@@ -133,6 +136,13 @@ class Watcher:
             self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(lambda done: self._kick())
         elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_for_root()
+        elif outcome.result is Result.GONE:
+            self._missed(job, outcome)
+
+    def _missed(self, job: Job, outcome: Outcome) -> None:
+        """A row whose file is not there: unless a note of it says itself what became of it, a walk has to."""
+        if outcome.source_id is not None and not outcome.removed and not self.intake.knows(job.path):
+            self.rounds.look_soon(job.path.rpartition(b"/")[0])
 
     def check(self, index_problem: str | None, workers: int) -> None:
         """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
@@ -164,12 +174,18 @@ class Watcher:
     # -- Outlet: called by the intake ----------------------------------------------------------------------------------
 
     def look_at(self, job: Job) -> None:
-        """Into the fresh lane; where that is full the source waits in the index, as part of the backlog."""
+        """Into the fresh lane; where that is full the source waits in the index, as part of the backlog.
+
+        There its row says that it was deleted; where else it may have lain before, its bytes tell.
+        """
         if self._queue.offer(job):
             return
         folder, _, name = job.path.rpartition(b"/")
 
         def wait(connection: sqlite3.Connection) -> None:
+            if job.deleted:
+                sources.delete(connection, self.site.id, [job.path], (), time.time())
+                return
             folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
             sources.wait(connection, self.site.id, folder_id, name, time.time(), young=True)
 
@@ -180,36 +196,38 @@ class Watcher:
 
         self._index.write(wait).add_done_callback(waits)
 
-    def reconcile(self, folder: bytes) -> None:
-        self.request(Request((folder,)))
+    def reconcile(self, folder: bytes, *, deleted: bool) -> None:
+        self.request(Request((folder,), mark=Mark.CERTAIN if deleted else Mark.ONCE_MORE))
 
-    def events_lost(self) -> None:
-        self.rounds.events_lost()
+    def events_lost(self, *, deleted: bool) -> None:
+        self.rounds.events_lost(deleted=deleted)
 
     def folder_moved(self, old: bytes, new: bytes) -> None:
         try:
             root_fd = atomic.open_root(self.site.root)
         except OSError:
-            return  # the root is away: its own event says so
+            self.rounds.look_for_root()  # all is walked when it is back
+            return
         try:
             moving.move_folder(self._index, self.site, root_fd, old, new)
         finally:
             os.close(root_fd)
-        self.request(Request((new,)))
+        self.reconcile(new, deleted=True)
         self.folder_deleted(old)
 
     def folder_deleted(self, folder: bytes) -> None:
         """An event said so: what was below it is gone for certain, and no guard holds it."""
         folder_id = folders.find(self._index.read(), self.site.id, folder)
-        if folder_id is None or self._exists(folder) or folders.has_mounts(self._index.read(), folder_id):
+        if folder_id is None:
             return
-
-        def mark(connection: sqlite3.Connection) -> None:
-            for _ in range(2):
-                sources.mark_gone(connection, (), (folder_id,))
-
-        self._index.write(mark).result()
-        self.rounds.sweep_soon()
+        if self._exists(folder):
+            self.reconcile(folder, deleted=True)  # another has its name
+            return
+        if folders.has_mounts(self._index.read(), folder_id):
+            return
+        delete = lambda c: sources.delete(c, self.site.id, (), [folder_id], time.time())  # noqa: E731
+        self._index.write(delete).result()
+        self._kick()
 
     def _exists(self, folder: bytes) -> bool:
         try:

@@ -13,7 +13,7 @@ from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Record
 from hotfolder.keeping import folders, renditions, sources
 from hotfolder.keeping.renditions import Made
-from hotfolder.keeping.sources import Facts, Row
+from hotfolder.keeping.sources import Facts, Mark, Row
 from hotfolder.model import Outcome, Result, State, Version
 from hotfolder.working import announcing
 from hotfolder.working.site import Site, place_key
@@ -225,11 +225,14 @@ class Retry:
     retry_at: float
     tries: int
     young: bool
+    deleted: bool = False
 
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         name = self.path.rpartition(b"/")[2]
         sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
+        if self.deleted:
+            sources.mark_gone(connection, [source_id], (), Mark.CERTAIN)
         sources.retry(connection, source_id, self.retry_at, self.tries)
         return source_id
 

@@ -133,7 +133,8 @@ class Feeder:
         if state is None or state[0] != State.PENDING:
             return True
         now = time.monotonic()
-        return self._queue.offer(Job(watch, path, lane, now, now, rested=not row.young))
+        deleted = row.gone >= sources.CERTAIN
+        return self._queue.offer(Job(watch, path, lane, now, now, rested=not row.young, deleted=deleted))
 
 
 class Dispatcher:

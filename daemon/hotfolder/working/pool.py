@@ -67,7 +67,7 @@ class ElasticPool(Executor):
             self._submitted += 1
             if len(self._tasks) > self._idle and len(self._threads) < self._goal:
                 self._start()
-            self._changed.notify()
+            self._changed.notify_all()  # others than workers wait here, too
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -100,6 +100,8 @@ class ElasticPool(Executor):
         """Count no longer on this worker, which hangs: another may start. Should it come back, it ends."""
         with self._changed:
             self._threads.discard(thread)
+            if len(self._tasks) > self._idle and len(self._threads) < self._goal:
+                self._start()  # a task that was submitted meanwhile would wait for the one that hangs
             self._changed.notify_all()
 
     @property

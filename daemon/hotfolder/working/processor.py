@@ -300,7 +300,7 @@ class Processor:
         if isinstance(error, Died) and error.killed and tries < changes.SUSPECT_TRIES:
             delay = 1.0
         if delay is not None:
-            return Finding(outcome, changes.Retry(site, job.path, time.time() + delay, tries, young))
+            return Finding(outcome, changes.Retry(site, job.path, time.time() + delay, tries, young, job.deleted))
         made: list[Made] = renditions.of(self._index.read(), row.id) if row else []
         if row is not None and made and error.version is not None:
             self._clear(site, job, row)

@@ -22,7 +22,11 @@ Held = frozenset[tuple[Lane, str | None]]
 
 
 class JobQueue:
-    """All operations are O(1) and thread-safe. `capacity` bounds each lane."""
+    """All operations are O(1) and thread-safe. `capacity` bounds each lane.
+
+    Whoever takes, feeds or waits for room or rest waits on one condition, so each change wakes all: waking one might
+    wake the wrong one.
+    """
 
     def __init__(self, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.capacity = capacity
@@ -63,11 +67,12 @@ class JobQueue:
                     return True
                 self._remove(lane, job.key)
                 self._insert(merged)  # a rise may pass the bound: it frees a place below
+                self._changed.notify_all()  # it may have risen out of a lane that is held
                 return True
             if not job.ordered and not self._has_room(job.lane, job.watch):
                 return False
             self._insert(job)
-            self._changed.notify()
+            self._changed.notify_all()
             return True
 
     def _has_room(self, lane: Lane, watch: str) -> bool:
@@ -152,6 +157,7 @@ class JobQueue:
         """Which watches come before others. Of those that wait already nothing changes."""
         with self._changed:
             self._ranks = dict(ranks)
+            self._changed.notify_all()  # how much room each has follows from them
 
     def hold(self, held: Held) -> None:
         """From these nothing is taken until another set is given; what waits, and what comes, waits on."""
@@ -206,10 +212,11 @@ class JobQueue:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def holds(self, watch: str, path: bytes) -> bool:
-        """Whether the path waits or is in work."""
+        """Whether the path is in work, or waits for more than an order, which can be cancelled."""
         with self._changed:
             key = (watch, path)
-            return key in self._in_work or any(key in waiting for waiting in self._lanes.values())
+            waits = (job for lane in self._lanes.values() if (job := lane.get(key)) is not None)
+            return key in self._in_work or any(not job.ordered for job in waits)
 
     def depth(self, lane: Lane, watch: str | None = None) -> int:
         """How many wait in a lane, of one watch or of all."""
