@@ -1,18 +1,17 @@
-"""What reconciles did not find is removed, after a last look at each path, never more at once than the guard allows.
+"""What reconciles did not find is removed, never more at once than the guard allows.
 
-It only offers jobs: the worker looks itself, once more, before anything goes.
+It only offers jobs: the worker asks the judge (working/judge.py) before anything goes.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotfolder import logs
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Lane
@@ -20,8 +19,6 @@ from hotfolder.watching.rules import Rules
 from hotfolder.working.site import Site
 
 PAGE = 500
-CONFIRMED = 2
-"""So many reconciles in a row without it, or an event: then a deletion is certain."""
 
 log = logs.get("watching")
 
@@ -52,22 +49,15 @@ def sweep(
     missing, total = _count(index.read(), site.id)
     if not missing:
         return Swept()
-    times = CONFIRMED if guard.holds(missing, total) and not confirm else 1
+    times = sources.CONFIRMED if guard.holds(missing, total) and not confirm else 1
     removed = 0
     after = 0
-    try:
-        root_fd = atomic.open_root(site.root)
-    except OSError:
-        return Swept(held=missing)
-    try:
-        while page := sources.gone(index.read(), site.id, after, PAGE, times):
-            after = page[-1].id
-            for row in page:
-                if not _hand_on(index, site, rules, root_fd, row, offer):
-                    return Swept(removed, missing - removed)
-                removed += 1
-    finally:
-        os.close(root_fd)
+    while page := sources.gone(index.read(), site.id, after, PAGE, times):
+        after = page[-1].id
+        for row in page:
+            if not _hand_on(index, site, rules, row, offer):
+                return Swept(removed, missing - removed)
+            removed += 1
     held = missing - removed
     if held:
         log.warning(
@@ -83,19 +73,9 @@ def _count(connection: sqlite3.Connection, watch_id: int) -> tuple[int, int]:
     return int(missing[0]), int(total[0])
 
 
-def _hand_on(
-    index: Database, site: Site, rules: Rules, root_fd: int, row: Row, offer: Callable[[Job], bool]
-) -> bool:  # fmt: skip
+def _hand_on(index: Database, site: Site, rules: Rules, row: Row, offer: Callable[[Job], bool]) -> bool:
     folder = folders.path_of(index.read(), row.folder_id)
     path = folder + b"/" + row.name if folder else row.name
     now = time.monotonic()
-    unwanted = False
-    try:
-        atomic.lstat_beneath(root_fd, path)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError:
-        return True  # it cannot be seen: that is not gone
-    else:
-        unwanted = not rules.is_source(path)
+    unwanted = not rules.is_source(path)
     return offer(Job(site.name, path, Lane.BACKLOG, now, now, deleted=True, rested=True, unwanted=unwanted))

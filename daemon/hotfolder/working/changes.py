@@ -72,6 +72,14 @@ def missed(connection: sqlite3.Connection, source_id: int) -> None:
     )
 
 
+def unseen(connection: sqlite3.Connection, source_id: int) -> None:
+    """It cannot be seen now, and that says nothing: no longer waiting, and no mark against it; walks look again."""
+    query = (
+        "UPDATE source SET gone = 0, made = CASE state WHEN 0 THEN '' ELSE made END, state = max(state, 1) WHERE id = ?"
+    )
+    connection.execute(query, (source_id,))
+
+
 def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str) -> None:
     """Everything wanted was there already; what decoding told of these bytes stays."""
     kept = connection.execute(

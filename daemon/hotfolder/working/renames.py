@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hotfolder.errors import SourceError
-from hotfolder.keeping import atomic, renditions, sources
+from hotfolder.keeping import renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
-from hotfolder.working import changes, following, making, ordered
+from hotfolder.working import changes, following, judge, making, ordered
 from hotfolder.working.claims import Claims, check_names
+from hotfolder.working.judge import Verdict
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
@@ -30,25 +31,29 @@ class Renames:
         self._claims = claims
         self._epoch = epoch
 
-    def by_hint(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
+    def by_hint(self, site: Site, job: Job, version: Version) -> Outcome | None:
         """An event said what the file was called before: where its row has the same version, nothing need be read."""
         if job.hint is None:
             return None
         former = sources.find(self._index.read(), site.id, job.hint)
         if former is None or not former.version.same_stat(version):
             return None
-        return self._follow(site, job, former, job.hint, replace(version, hash=former.version.hash), root_fd)
+        return self._follow(site, job, former, job.hint, replace(version, hash=former.version.hash))
 
-    def by_bytes(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
+    def by_bytes(self, site: Site, job: Job, version: Version) -> Outcome | None:
         """It has the bytes of one that is not there any more: it was renamed while nobody looked."""
         for former in sources.same_content(self._index.read(), site.id, version):
             old = changes.path_of(self._index.read(), former)
-            if found := self._follow(site, job, former, old, version, root_fd):
+            if found := self._follow(site, job, former, old, version):
                 return found
         return None
 
-    def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version, root_fd: int) -> Outcome | None:
-        if old == job.path or former.state is not State.DONE or not atomic.is_gone(root_fd, old):
+    def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version) -> Outcome | None:
+        if (
+            old == job.path
+            or former.state is not State.DONE
+            or judge.source(site.root, old, former) is not Verdict.GONE
+        ):
             return None
         if not self._queue.claim(site.name, old):
             return None  # someone is at work on the old path
