@@ -41,10 +41,12 @@ class Version:
     inode: int
     ctime_ns: int
     hash: bytes | None = None
+    volume: str = ""
+    """The file system and the root folder that it was read from (see working/judge.py); empty where nobody looked."""
 
     @classmethod
-    def of(cls, stat: os.stat_result) -> Version:
-        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns)
+    def of(cls, stat: os.stat_result, volume: str = "") -> Version:
+        return cls(stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns, volume=volume)
 
     def same_stat(self, other: Version) -> bool:
         """Size, mtime and inode agree. ctime is left out: a chmod or a hard-link backup changes it alone."""

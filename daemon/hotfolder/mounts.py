@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import select
 import shutil
+import struct
 import threading
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -34,6 +36,8 @@ class Mount:
     fstype: str
     source: str
     root: str
+    id: int = 0
+    """The kernel's number for it, while it is mounted; given again afterwards."""
 
 
 def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
@@ -72,7 +76,8 @@ def _parse(line: bytes) -> Mount | None:
     if not separator or len(fields) < 6 or len(more) < 2:
         return None
     plain = [_OCTAL.sub(lambda found: bytes([int(found[1], 8)]), field) for field in (fields[3], fields[4], more[1])]
-    return Mount(plain[1], more[0].decode("ascii", "replace"), os.fsdecode(plain[2]), os.fsdecode(plain[0]))
+    fstype, number = more[0].decode("ascii", "replace"), int(fields[0]) if fields[0].isdigit() else 0
+    return Mount(plain[1], fstype, os.fsdecode(plain[2]), os.fsdecode(plain[0]), number)
 
 
 def of(path: bytes, mounts: list[Mount]) -> Mount | None:
@@ -130,16 +135,104 @@ def is_remote(path: str) -> bool:
     return any(backend_for(each.fstype) != "inotify" for each in (*below, *([mount] if mount else [])))
 
 
-def identity(fd: int, path: bytes, mounts: list[Mount]) -> str:
-    """A text that is the same as long as the same file system is mounted there, over reboots, too.
+class Volumes:
+    """Which file system something lies on, asked through an open descriptor: no path can lead elsewhere meanwhile."""
 
-    st_dev is no part of it (it changes over reboots); f_fsid is where it is not 0.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._changes: Changes | None = None
+        self._mounts: dict[int, Mount] = {}
+        self._known: dict[int, str] = {}
+
+    def of(self, fd: int) -> str:
+        """A text that is the same as long as the same file system is mounted there, over reboots and other device
+        names, too. What has been unmounted lazily gives another one. Raises OSError where it does not answer."""
+        with self._lock:
+            mount = self._mount(fd)
+            known = self._known.get(mount.id) if mount is not None else None
+        if known is not None:
+            return known
+        text = _identity(fd, mount)
+        if mount is not None:
+            with self._lock:
+                if self._mounts.get(mount.id) == mount:
+                    self._known[mount.id] = text
+        return text
+
+    def _mount(self, fd: int) -> Mount | None:
+        """Read anew whenever the kernel says that mounts have changed: numbers of mounts are given again."""
+        if self._changes is None:
+            self._changes = Changes()
+            self._changes.seen()
+            self._read()
+        elif self._changes.seen():
+            self._read()
+        return self._mounts.get(_mount_id(fd))
+
+    def _read(self) -> None:
+        self._mounts = {mount.id: mount for mount in read()}
+        self._known.clear()
+
+
+_volumes = Volumes()
+
+
+def volume(fd: int) -> str:
+    """See Volumes.of; one table serves the whole process."""
+    return _volumes.of(fd)
+
+
+def _mount_id(fd: int) -> int:
+    """0 where the system does not say."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+            found = re.search(rb"^mnt_id:\s*(\d+)", file.read(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def _identity(fd: int, mount: Mount | None) -> str:
+    """Type, bound folder, id and birth of its root; its source where it has neither id nor birth, or is remote.
+
+    Some make their id of the device number (xfs, FAT), which the next disk in the same slot has, too: no id.
     """
-    mount = of(path, mounts)
     fsid = os.fstatvfs(fd).f_fsid
+    device = os.fstat(fd).st_dev
+    major, minor = os.major(device), os.minor(device)
+    if fsid == (minor & 0xFF | major << 8 | (minor & ~0xFF) << 12):
+        fsid = 0
     if mount is None:
-        return f"fsid={fsid:x}"
-    parts = [mount.fstype, mount.source, mount.root]
-    if fsid and mount.fstype not in ("tmpfs", "ramfs", "overlay"):
+        return f"device={device:x} fsid={fsid:x}"
+    parts = [mount.fstype, mount.root]
+    birth = born(mount.point)
+    if fsid:
         parts.append(f"fsid={fsid:x}")
+    if birth:
+        parts.append(f"born={birth}")
+    if not (fsid or birth) or backend_for(mount.fstype) != "inotify":
+        parts.append(mount.source)
     return " ".join(parts)
+
+
+_AT_FDCWD, _STATX_BTIME = -100, 0x800
+_AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT, _AT_EMPTY_PATH, _AT_STATX_DONT_SYNC = 0x100, 0x800, 0x1000, 0x4000
+_LIBC = ctypes.CDLL(None)
+
+
+def born(place: bytes | int) -> str:
+    """When a folder was made, by its path or descriptor, as a text; empty where the system does not say."""
+    statx = getattr(_LIBC, "statx", None)
+    if statx is None:
+        return ""
+    found = ctypes.create_string_buffer(256)
+    flags = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC
+    if isinstance(place, int):
+        failed = statx(place, b"", flags | _AT_EMPTY_PATH, _STATX_BTIME, found)
+    else:
+        failed = statx(_AT_FDCWD, place, flags, _STATX_BTIME, found)
+    mask: int = struct.unpack_from("=I", found, 0)[0]
+    if failed or not mask & _STATX_BTIME:
+        return ""
+    seconds, nanoseconds = struct.unpack_from("=qI", found, 80)
+    return f"{seconds}.{nanoseconds:09d}" if seconds or nanoseconds else ""

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hotfolder import wiring
 from hotfolder.config import load
-from hotfolder.keeping import atomic, folders
+from hotfolder.keeping import folders
 from hotfolder.keeping.database import Database
 from hotfolder.watching import moving
+from hotfolder.working import judge
 from hotfolder.working.site import Site
 
 
@@ -31,23 +32,22 @@ def set_up(base: Path) -> tuple[Database, Site]:
 
 def test_rows_and_files_move_together(tmp_path: Path) -> None:
     index, site = set_up(tmp_path)
-    root_fd = atomic.open_root(site.root)
-    assert moving.move_folder(index, site, root_fd, b"old", b"new/place")
+    volume = judge.volume_of_folder(site.root, b"")
+    assert moving.move_folder(index, site, b"old", b"new/place", volume)
     assert (tmp_path / "out/thumbnails/new/place/deep/x.jpg").exists()
     assert folders.find(index.read(), site.id, b"new/place/deep") is not None
-    os.close(root_fd)
     index.close()
 
 
 def test_who_gets_there_first_keeps_both_where_they_are(tmp_path: Path) -> None:
     """The walk gives the new path a row while the move is under way: files without rows would never go again."""
     index, site = set_up(tmp_path)
-    root_fd = atomic.open_root(site.root)
+    volume = judge.volume_of_folder(site.root, b"")
     go = threading.Event()
     index.write(lambda c: go.wait(10))
     index.write(lambda c: folders.ensure(c, site.id, b"new", folds=False))
     found: list[bool] = []
-    mover = threading.Thread(target=lambda: found.append(moving.move_folder(index, site, root_fd, b"old", b"new")))
+    mover = threading.Thread(target=lambda: found.append(moving.move_folder(index, site, b"old", b"new", volume)))
     mover.start()
     while not site.gate._closed:
         threading.Event().wait(0.01)
@@ -56,5 +56,4 @@ def test_who_gets_there_first_keeps_both_where_they_are(tmp_path: Path) -> None:
     assert found == [False]
     assert (tmp_path / "out/thumbnails/old/deep/x.jpg").exists()
     assert folders.find(index.read(), site.id, b"old/deep") is not None
-    os.close(root_fd)
     index.close()

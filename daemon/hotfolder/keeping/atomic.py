@@ -119,17 +119,6 @@ def lstat_beneath(root_fd: int, path: bytes) -> os.stat_result:
         return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
 
 
-def is_gone(root_fd: int, path: bytes) -> bool:
-    """Whether nothing stands at the path for certain; what cannot be seen is not gone."""
-    try:
-        lstat_beneath(root_fd, path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
-
-
 class Staging:
     """The temporary files of one job, each in its target folder. What is not published goes with the block."""
 

@@ -12,7 +12,7 @@ from hotfolder.keeping.layout import fold
 from hotfolder.keeping.numbers import number, stored
 
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"
-_CHILDREN = "SELECT id, name, inode, mount FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
+_CHILDREN = "SELECT id, name FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
 _INSERT = "INSERT INTO folder (watch_id, parent_id, name, place) VALUES (?, ?, ?, ?)"
 _PARENT = "SELECT parent_id, name FROM folder WHERE id = ?"
 _PLACE = "SELECT CASE place WHEN 0 THEN id ELSE place END FROM folder WHERE id = ?"
@@ -23,7 +23,6 @@ _SUBTREE = """
     WITH RECURSIVE below(id) AS (
         SELECT ? UNION ALL SELECT f.id FROM folder f JOIN below ON f.parent_id = below.id)
     SELECT id FROM below"""
-_MOUNTS_BELOW = f"SELECT count(*) FROM folder WHERE mount IS NOT NULL AND id IN ({_SUBTREE})"
 _IS_EMPTY = """
     SELECT NOT EXISTS (SELECT 1 FROM source WHERE folder_id = :id)
        AND NOT EXISTS (SELECT 1 FROM folder WHERE parent_id = :id)"""
@@ -31,12 +30,10 @@ _IS_EMPTY = """
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One folder that the index knows; `mount` is set where another file system was mounted on it."""
+    """One folder that the index knows."""
 
     id: int
     name: bytes
-    inode: int
-    mount: str | None
 
 
 def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> int | None:
@@ -96,7 +93,7 @@ def place_at(connection: sqlite3.Connection, watch_id: int, path: bytes, *, fold
 
 def children(connection: sqlite3.Connection, watch_id: int, folder_id: int) -> list[Folder]:
     rows = connection.execute(_CHILDREN, (watch_id, folder_id)).fetchall()
-    return [Folder(id_, name, number(inode), mount) for id_, name, inode, mount in rows]
+    return [Folder(*row) for row in rows]
 
 
 def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
@@ -115,13 +112,12 @@ def with_inode(connection: sqlite3.Connection, watch_id: int, inode: int) -> lis
     return [row[0] for row in connection.execute(query, (watch_id, stored(inode))).fetchall()]
 
 
-def describe(connection: sqlite3.Connection, folder_id: int, inode: int, mount: str | None) -> None:
-    connection.execute("UPDATE folder SET inode = ?, mount = ? WHERE id = ?", (stored(inode), mount, folder_id))
+def describe(connection: sqlite3.Connection, folder_id: int, inode: int) -> None:
+    connection.execute("UPDATE folder SET inode = ? WHERE id = ?", (stored(inode), folder_id))
 
 
-def has_mounts(connection: sqlite3.Connection, folder_id: int) -> bool:
-    """Whether a file system was mounted on this folder or below it."""
-    return bool(connection.execute(_MOUNTS_BELOW, (folder_id,)).fetchone()[0])
+def inode(connection: sqlite3.Connection, folder_id: int) -> int:
+    return number(connection.execute("SELECT inode FROM folder WHERE id = ?", (folder_id,)).fetchone()[0])
 
 
 def subtree(connection: sqlite3.Connection, folder_id: int) -> list[int]:

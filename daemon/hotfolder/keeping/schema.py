@@ -153,7 +153,15 @@ CREATE TABLE batch (                                       -- what the next batc
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4 = """
+-- Where the version was read from (working/judge.py). NULL: unknown until a walk finds the source at its place.
+ALTER TABLE source ADD COLUMN volume TEXT;
+-- Identities of mounts are written in another way: the next walk notes them.
+UPDATE watch SET mount = NULL;
+ALTER TABLE folder DROP COLUMN mount;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 """Script n brings a file of version n to version n + 1; released ones are never edited."""
 
 

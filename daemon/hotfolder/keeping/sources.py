@@ -19,13 +19,12 @@ from hotfolder.keeping import folders
 from hotfolder.keeping.numbers import number, stored
 from hotfolder.model import State, Version
 
+CONFIRMED = 2
+"""So many reconciles in a row without it, or an event: then a deletion is certain."""
 LONGEST_PAUSE = 1000.0
 """Seconds; no row is put off for longer."""
 
-CERTAIN = 2
-"""So many reconciles in a row without it, or an event: then a deletion is certain."""
-
-_COLUMNS = "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra"
+_COLUMNS = "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra, volume"
 _BY_NAME = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name = ?"
 _BY_HASH = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND hash = ? AND size = ? LIMIT ?"
 _PAGE = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name > ? ORDER BY name LIMIT ?"
@@ -43,12 +42,12 @@ _INSERT_WAITING = """
 _ENSURE = """
     INSERT INTO source (watch_id, folder_id, name, state, seen_at) VALUES (?, ?, ?, 0, ?)
     ON CONFLICT (folder_id, name) DO UPDATE SET gone = 0 RETURNING id"""
-_SETTLED = """
-    UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, hash = ?, state = ?, made = ?, decoder = ?,
-        extra = ?, format = ?, width = ?, height = ?, notes = ?, retry_at = 0, tries = 0, young = 0, gone = 0,
-        done_at = ?
+_VERSION = "size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, volume = coalesce(nullif(?, ''), volume)"
+_SETTLED = f"""
+    UPDATE source SET {_VERSION}, hash = ?, state = ?, made = ?, decoder = ?, extra = ?, format = ?, width = ?,
+        height = ?, notes = ?, retry_at = 0, tries = 0, young = 0, gone = 0, done_at = ?
     WHERE id = ?"""
-_REKEY = "UPDATE source SET size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, gone = 0 WHERE id = ?"
+_REKEY = f"UPDATE source SET {_VERSION}, gone = 0 WHERE id = ?"
 _PUT_FAILURE = """
     INSERT INTO failure VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET reason = excluded.reason, message = excluded.message, decoder = excluded.decoder,
@@ -61,8 +60,9 @@ _PUT_ANALYSIS = """
 _FREE_NAMES = """
     UPDATE source SET state = 0, retry_at = 0 WHERE state = 2 AND watch_id = ?
     AND id IN (SELECT source_id FROM failure WHERE reason = 'name_taken')"""
+_MISSING_BELOW = "SELECT id, hash, volume FROM source WHERE folder_id = ?"
 # Behind whatever else is due: what was renamed is found before its former name goes.
-_DELETED = f"UPDATE source SET gone = max(gone, {CERTAIN}), state = 0, young = 1, retry_at = ? WHERE "
+_DELETED = f"UPDATE source SET gone = max(gone, {CONFIRMED}), state = 0, young = 1, retry_at = ? WHERE "
 
 
 class Mark(StrEnum):
@@ -71,7 +71,7 @@ class Mark(StrEnum):
     ONCE_MORE = "gone + 1"
     HINTED = "max(gone, 1)"
     """It was looked for since it had just been missed: no second opinion."""
-    CERTAIN = f"max(gone, {CERTAIN})"
+    CERTAIN = f"max(gone, {CONFIRMED})"
     """Events had said that something was deleted there."""
 
 
@@ -110,22 +110,23 @@ class Facts:
 
 Columns = tuple[Any, ...]
 """A row as SQLite gives it, in the order of _COLUMNS: cheap, for walks."""
-NAME = 2
+NAME, HASH, VOLUME = 2, 7, 14
 
 
-def unchanged(columns: Columns, found: os.stat_result, want: str) -> bool:
-    """Whether a file is as its row says, and all of `want` was made of it."""
+def unchanged(columns: Columns, found: os.stat_result, want: str, volume: str) -> bool:
+    """Whether a file is as its row says, and where it says, and all of `want` was made of it."""
     return (
         columns[3:7] == (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns)
         and columns[8] == State.DONE
         and columns[9] == want
         and not columns[12]
+        and columns[VOLUME] == volume
     )
 
 
 def row_of(columns: Sequence[Any]) -> Row:
-    id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra = columns
-    version = Version(number(size), number(mtime), number(inode), number(ctime), digest)
+    id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra, volume = columns
+    version = Version(number(size), number(mtime), number(inode), number(ctime), digest, volume or "")
     return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)
 
 
@@ -215,7 +216,7 @@ def settle(
     connection: sqlite3.Connection, source_id: int, version: Version, state: State, made: str, facts: Facts, now: float
 ) -> None:
     """The row speaks of `version` from now on and waits no longer; a former failure is forgotten."""
-    stat = (*_columns_of(version), version.hash)
+    stat = (*_columns_of(version), version.volume, version.hash)
     picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height, facts.notes)
     connection.execute(_SETTLED, (*stat, int(state), made, *picture, now, source_id))
     if state is not State.FAILED:
@@ -224,7 +225,7 @@ def settle(
 
 def rekey(connection: sqlite3.Connection, source_id: int, version: Version) -> None:
     """The same bytes at other times or in another inode."""
-    connection.execute(_REKEY, (*_columns_of(version), source_id))
+    connection.execute(_REKEY, (*_columns_of(version), version.volume, source_id))
 
 
 def fail(
@@ -236,6 +237,12 @@ def fail(
 def retry(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int) -> None:
     query = "UPDATE source SET state = 0, retry_at = ?, tries = ? WHERE id = ?"
     connection.execute(query, (retry_at, tries, source_id))
+
+
+def remove_later(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int) -> None:
+    """It is gone for certain, but its renditions could not be removed."""
+    query = "UPDATE source SET state = 0, gone = ?, retry_at = ?, tries = ? WHERE id = ?"
+    connection.execute(query, (CONFIRMED, retry_at, tries, source_id))
 
 
 def release(connection: sqlite3.Connection, watch_id: int) -> None:
@@ -273,28 +280,36 @@ def remove(connection: sqlite3.Connection, source_id: int, *, keep_folder: bool 
         folders.remove_empty(connection, row[1])
 
 
-def mark_gone(
-    connection: sqlite3.Connection, source_ids: Iterable[int], folder_ids: Iterable[int], mark: Mark = Mark.ONCE_MORE
-) -> None:  # fmt: skip
-    """A whole reconcile did not find these sources, nor any of these folders and what lies below them."""
-    update = f"UPDATE source SET gone = {mark}"
-    connection.executemany(f"{update} WHERE id = ?", [(source_id,) for source_id in source_ids])
-    for folder_id in folder_ids:
-        below = folders.subtree(connection, folder_id)
-        connection.executemany(f"{update} WHERE folder_id = ?", [(each,) for each in below])
+def below(connection: sqlite3.Connection, folder_id: int) -> list[tuple[int, str | None]]:
+    """The sources in a folder and below it: their ids and volumes (None: nothing was made of it, any serves)."""
+    found: list[tuple[int, str | None]] = []
+    for each in folders.subtree(connection, folder_id):
+        rows = connection.execute(_MISSING_BELOW, (each,)).fetchall()
+        found += [(source_id, None if digest is None else volume or "") for source_id, digest, volume in rows]
+    return found
 
 
-def delete(
-    connection: sqlite3.Connection, watch_id: int, paths: Iterable[bytes], folder_ids: Iterable[int], now: float
-) -> None:  # fmt: skip
-    """An event said that these sources went, or all below these folders: each waits for a last look, and no guard."""
+def mark_gone(connection: sqlite3.Connection, source_ids: Iterable[int], mark: Mark = Mark.ONCE_MORE) -> None:
+    """A whole reconcile did not find these sources."""
+    connection.executemany(f"UPDATE source SET gone = {mark} WHERE id = ?", [(each,) for each in source_ids])
+
+
+def delete(connection: sqlite3.Connection, source_ids: Iterable[int], now: float) -> None:
+    """An event said that these sources went: each waits for a last look, and no guard."""
+    connection.executemany(f"{_DELETED} id = ?", [(now, each) for each in source_ids])
+
+
+def delete_at(connection: sqlite3.Connection, watch_id: int, paths: Iterable[bytes], now: float) -> None:
+    """The same, by paths."""
     for path in paths:
         folder, _, name = path.rpartition(b"/")
         folder_id = folders.find(connection, watch_id, folder)
         connection.execute(f"{_DELETED} folder_id = ? AND name = ?", (now, folder_id, name))
-    for folder_id in folder_ids:
-        below = folders.subtree(connection, folder_id)
-        connection.executemany(f"{_DELETED} folder_id = ?", [(now, each) for each in below])
+
+
+def rehome(connection: sqlite3.Connection, source_ids: Iterable[int], volume: str) -> None:
+    """These sources belong to this volume from now on."""
+    connection.executemany("UPDATE source SET volume = ? WHERE id = ?", [(volume, each) for each in source_ids])
 
 
 def unmark_gone(connection: sqlite3.Connection, source_id: int) -> None:

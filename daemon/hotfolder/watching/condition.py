@@ -7,7 +7,7 @@ import threading
 from hotfolder import logs
 from hotfolder.metrics import Metrics
 
-ROOT, OUTPUT, INDEX, EVENTS, DELETIONS = "root", "output", "index", "events", "deletions"
+ROOT, OUTPUT, INDEX, EVENTS, DELETIONS, AWAY = "root", "output", "index", "events", "deletions", "away"
 UNREADY = frozenset({ROOT, OUTPUT, INDEX})
 """With these no rendition can be made."""
 

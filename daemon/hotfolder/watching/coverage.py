@@ -25,6 +25,7 @@ class Coverage:
         self._wanted = wanted
         self._lock = threading.Lock()
         self._grounds: dict[bytes, Backend] = {}
+        self._below: dict[bytes, mounts.Mount] = {}
         self._top: mounts.Mount | None = None
         self.root_remounted = False
         """Whether the last look found another file system under the root than the one before."""
@@ -38,16 +39,21 @@ class Coverage:
         known = mounts.read()
         prefix = self._root.rstrip(b"/") + b"/"
         grounds: dict[bytes, Backend] = {}
+        below: dict[bytes, mounts.Mount] = {}
         for mount in known:
             if mount.point.startswith(prefix):
-                grounds[mount.point[len(prefix) :]] = self._backend(mount.fstype)
+                place = mount.point[len(prefix) :]
+                grounds[place], below[place] = self._backend(mount.fstype), mount
         top = mounts.of(self._root, known)
         self.root_remounted = self._top is not None and top != self._top
         self._top = top
         grounds[b""] = self._backend(top.fstype if top is not None else "")
         with self._lock:
-            changed = set(grounds).symmetric_difference(self._grounds) if self._grounds else set()
-            self._grounds = grounds
+            places = set(below) | set(self._below)
+            changed = (
+                {place for place in places if below.get(place) != self._below.get(place)} if self._grounds else set()
+            )
+            self._grounds, self._below = grounds, below
             self._deaf &= set(grounds)
         return sorted(changed)
 

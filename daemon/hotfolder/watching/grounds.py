@@ -1,17 +1,13 @@
-"""Is it still the same file system that lies under a root, or a folder below it? Only then does missing mean gone.
+"""Is it still the same file system that lies under a root? Known by mounts.volume, kept in the index.
 
-Known by type, source, root and id of the mount (see mounts.identity), kept in the index; st_dev changes over reboots.
+What lies below it, and whether the root folder is the one that it was, is for working/judge.py: source by source.
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-
 from hotfolder import mounts
 from hotfolder.keeping import atomic, folders
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.numbers import number
 from hotfolder.working.site import Site
 
 LOOKED_FOR = 200
@@ -22,45 +18,25 @@ class RootAway(Exception):
     """The root cannot be opened, or is not the one that was there before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What a folder lies on: its identity where something is mounted on it, and what the index knows of it."""
-
-    identity: str | None
-    known: str | None
-    inode: int
-
-    @property
-    def same(self) -> bool:
-        return self.known is None or self.known == self.identity
-
-    @property
-    def away(self) -> bool:
-        """Something was mounted here, and is not now."""
-        return self.known is not None and self.identity is None
-
-
 class Grounds:
-    """Reads the mounts once, for one reconcile."""
+    """What one root is known to lie on."""
 
     def __init__(self, index: Database, site: Site) -> None:
         self._index = index
         self._site = site
-        self._root = os.fsencode(os.path.realpath(site.root))
-        self._mounts = mounts.read()
 
-    def same_root(self, root_fd: int, *, remember: bool) -> bool:
-        """Whether the root is what it was. Another file system becomes the known one where a source is found on it.
-
-        Raises RootAway where none of the known sources is.
+    def same_root(self, root_fd: int, *, remember: bool, accept: bool = False) -> bool:
+        """Whether the root is what it was. Another file system becomes the known one where a source is found on it,
+        or with `accept`. Raises RootAway where none of the known sources is.
         """
-        identity = mounts.identity(root_fd, self._root, self._mounts)
+        identity = mounts.volume(root_fd)
         query = "SELECT mount FROM watch WHERE id = ?"
         (known,) = self._index.read().execute(query, (self._site.id,)).fetchone()
         if known == identity:
             return True
-        if known is not None and not self._recognises(root_fd):
+        if known is not None and not accept and not self._recognises(root_fd):
             message = "another file system is mounted there, without any of the known images"
+            message += "; if that is right: `hotfolder scan --confirm-deletes`"
             raise RootAway(f"{self._site.root}: {message}")
         if remember:
             update = "UPDATE watch SET mount = ? WHERE id = ?"
@@ -78,12 +54,3 @@ class Grounds:
                 continue
             return True
         return not rows
-
-    def of_folder(self, fd: int, folder: bytes, folder_id: int) -> Ground:
-        """What one folder lies on now, beside what is known of it."""
-        query = "SELECT inode, mount FROM folder WHERE id = ?"
-        inode, known = self._index.read().execute(query, (folder_id,)).fetchone()
-        path = self._root + b"/" + folder
-        mounted = bool(folder) and any(mount.point == path for mount in self._mounts)
-        identity = mounts.identity(fd, path, self._mounts) if mounted else None
-        return Ground(identity, known, number(inode))

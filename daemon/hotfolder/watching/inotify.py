@@ -104,6 +104,7 @@ class TreeWatcher:
         self._moving: dict[int, tuple[float, bytes, _Node | None, bool]] = {}
         self._next_id = 0
         self._fd: InotifyFD | None = None
+        self._watched = (0, 0)
 
     def start(self) -> None:
         """Begin with the root alone. Raises OSError where it is missing or cannot be watched."""
@@ -114,9 +115,21 @@ class TreeWatcher:
         self._fd.start()
         try:
             self._add(self._top, b"")
+            self._watched = self._identity()
         except OSError:
             self.stop()
             raise
+
+    def is_elsewhere(self) -> bool:
+        """Whether the root's path leads to another folder than the one that is watched. May hang with its mount.
+
+        Raises OSError where it leads nowhere.
+        """
+        return self._identity() != self._watched
+
+    def _identity(self) -> tuple[int, int]:
+        found = os.stat(self._root)
+        return found.st_dev, found.st_ino
 
     def stop(self) -> None:
         fd, self._fd = self._fd, None

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 
 from hotfolder import logs
-from hotfolder.keeping import atomic, folders, renditions
+from hotfolder.keeping import folders, renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.working import announcing, following, making
+from hotfolder.working import announcing, following, judge, making
+from hotfolder.working.judge import Look, Verdict
 from hotfolder.working.site import Site
 
 GATE_SECONDS = 10.0
@@ -16,16 +17,19 @@ GATE_SECONDS = 10.0
 log = logs.get("watching")
 
 
-def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: bytes) -> bool:
-    """Bring rows and renditions of the folder that was `old` to `new`.
+def move_folder(index: Database, site: Site, old: bytes, new: bytes, volume: str) -> bool:
+    """Bring rows and renditions of the folder that was `old` to `new`, which lies on `volume`.
 
     False where that cannot be done at once: then its images are found at their new place one by one, by their bytes.
     """
-    if site.folds or not atomic.is_gone(root_fd, old):
+    if site.folds or judge.look_at(site.root, old, folder=True) != Look(Verdict.GONE, volume):
         return False
     connection = index.read()
-    if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
+    folder_id = folders.find(connection, site.id, old)
+    if folder_id is None or folders.find(connection, site.id, new) is not None:
         return False
+    if any(lies_on not in (None, "", volume) for _, lies_on in sources.below(connection, folder_id)):
+        return False  # a folder of another disk, which has only the same inode, or one with a mount in it
 
     def move(connection: sqlite3.Connection) -> bool:
         """On the index's writer: nobody can give the new path a row between the look, the files and the commit."""

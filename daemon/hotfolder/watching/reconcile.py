@@ -1,12 +1,12 @@
 """Reconcile: walk a root folder by folder and compare each with its rows. It decides nothing but what waits.
 
 New and changed sources become rows that wait; what is not found is marked, and only sweep.py acts on the marks. Nothing
-is ever read as deleted because it could not be listed, or because another file system is mounted there now.
+is ever read as deleted because it could not be listed, or because another file system is mounted there now: only what
+is missing on the volume that its row names (see working/judge.py) is marked; the rest is away.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import time
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from hotfolder import logs
 from hotfolder.keeping import atomic, folders, renditions, sources
@@ -23,7 +24,8 @@ from hotfolder.model import State, Version
 from hotfolder.watching import moving
 from hotfolder.watching.grounds import Grounds, RootAway
 from hotfolder.watching.rules import FolderRules, Rules
-from hotfolder.working import following, making
+from hotfolder.working import following, judge, making
+from hotfolder.working.judge import Verdict
 from hotfolder.working.site import Site
 
 PAGE = 1000
@@ -55,8 +57,30 @@ class Findings:
     complete: bool = True
     unread: set[bytes] = field(default_factory=set)
     """Folders to try again."""
+    away: Counter[bytes] = field(default_factory=Counter)
+    """Sources that lie on a volume that is not there now, by the folder in which they were missed."""
     stopped: bool = False
     seconds: float = 0.0
+
+
+class MovedOn:
+    """Where sources of one volume are found on another, it has moved: at least half of them as they were."""
+
+    def __init__(self) -> None:
+        self._met: Counter[str] = Counter()
+        self._missed: dict[tuple[str, str], list[int]] = {}
+
+    def met(self, volume: str) -> None:
+        self._met[volume] += 1
+
+    def missed(self, volume: str, where: str, source_id: int) -> None:
+        self._missed.setdefault((volume, where), []).append(source_id)
+
+    def found(self) -> Iterator[tuple[str, list[int]]]:
+        """To which volume what was missed belongs from now on: the next walk decides what is gone there."""
+        for (volume, where), ids in self._missed.items():
+            if self._met[volume] >= len(ids):
+                yield where, ids
 
 
 class Reconcile:
@@ -66,7 +90,7 @@ class Reconcile:
         self, index: Database, site: Site, rules: Rules, *, ensure: Callable[[bytes], None] = lambda folder: None,
         known: Callable[[bytes], bool] = lambda path: False, ground: Callable[[bytes], bytes] = lambda folder: b"",
         step: Callable[[], None] = lambda: None, stop: Callable[[], bool] = lambda: False, verify: bool = False,
-        dry: bool = False, mark: Mark = Mark.ONCE_MORE,
+        dry: bool = False, confirm: bool = False, mark: Mark = Mark.ONCE_MORE,
     ) -> None:  # fmt: skip
         self._index = index
         self._site = site
@@ -78,7 +102,10 @@ class Reconcile:
         self._stop = stop
         self._verify = verify
         self._dry = dry
+        self._confirm = confirm
         self._mark_as = mark
+        self._start = b""
+        self._moved_on = MovedOn()
         self._operations: list[Operation] = []
         self._pending: Future[None] | None = None
         self._grounds = Grounds(index, site)
@@ -92,10 +119,15 @@ class Reconcile:
         except OSError as error:
             raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
         try:
-            trusted = self._grounds.same_root(root_fd, remember=not self._dry)
+            accept = self._confirm and not folder
+            trusted = self._grounds.same_root(root_fd, remember=not self._dry, accept=accept) or accept
+            self._start = folder
             self._walk(root_fd, folder, trusted)
         finally:
             os.close(root_fd)
+        if self.findings.complete and not self.findings.stopped:
+            for volume, ids in self._moved_on.found():
+                self._add(partial(sources.rehome, source_ids=ids, volume=volume))
         self._flush(wait=True)
         if not folder and self.findings.complete and not self.findings.stopped and not self._dry:
             self._index.write(self._reconciled).result()
@@ -123,13 +155,13 @@ class Reconcile:
                 fd = atomic.open_folder(root_fd, folder)
             except (FileNotFoundError, NotADirectoryError):
                 if folder == start:
-                    self._mark_start(root_fd, folder, trusted)
+                    self._mark_start(folder, trusted)
                 continue  # it went meanwhile: its parent's rows, or its own event, say so
             except OSError as error:
                 self._unreadable(folder, error)
                 continue
             try:
-                below, trusted = self._compare(root_fd, fd, folder, rules, trusted)
+                below = self._compare(root_fd, fd, folder, rules, trusted)
             except OSError as error:
                 self._unreadable(folder, error)
                 continue
@@ -138,26 +170,24 @@ class Reconcile:
             prefix = folder + b"/" if folder else b""
             stack.extend((prefix + name, trusted) for name in reversed(below))
 
-    def _mark_start(self, root_fd: int, folder: bytes, trusted: bool) -> None:
+    def _mark_start(self, folder: bytes, trusted: bool) -> None:
         """The folder that was to be walked is not there: what is known of it, or of its parent that went, is marked."""
-        fd, above = None, folder
-        while fd is None:
-            above, gone = above.rpartition(b"/")[0], above
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                fd = atomic.open_folder(root_fd, above)
-        connection = self._index.read()
-        try:
-            folder_id = folders.find(connection, self._site.id, above)
-            if folder_id is not None:
-                trusted = self._same_mount(fd, above, folder_id, os.fstat(fd)) and trusted
-        finally:
-            os.close(fd)
-        gone_id = folders.find(connection, self._site.id, gone)
-        if trusted and gone_id is not None and not folders.has_mounts(connection, gone_id):
-            self.findings.vanished += 1
-            # Many folders may have gone with one parent: that is no second opinion.
-            mark = Mark.HINTED if self._mark_as is Mark.ONCE_MORE else self._mark_as
-            self._add(lambda c: sources.mark_gone(c, (), (gone_id,), mark))
+        look = judge.look_at(self._site.root, folder, folder=True)
+        if look.verdict is not Verdict.GONE or not trusted:
+            return
+        while above := folder.rpartition(b"/")[0]:
+            if judge.look_at(self._site.root, above, folder=True).verdict is not Verdict.GONE:
+                break
+            folder = above
+        folder_id = folders.find(self._index.read(), self._site.id, folder)
+        if folder_id is None:
+            return
+        below = sources.below(self._index.read(), folder_id)
+        gone = [source_id for source_id, volume in below if volume in (None, look.volume)]
+        self.findings.vanished += len(gone)
+        # Many folders may have gone with one parent: that is no second opinion.
+        mark = Mark.HINTED if self._mark_as is Mark.ONCE_MORE else self._mark_as
+        self._add(lambda c: sources.mark_gone(c, gone, mark))
 
     def _unreadable(self, folder: bytes, error: OSError) -> None:
         self.findings.complete = False
@@ -169,58 +199,49 @@ class Reconcile:
 
     def _compare(
         self, root_fd: int, fd: int, folder: bytes, rules: FolderRules, trusted: bool
-    ) -> tuple[list[bytes], bool]:  # fmt: skip
-        """One folder with its rows; gives its sub-folders, and whether what is missing below is really gone."""
+    ) -> list[bytes]:  # fmt: skip
+        """One folder with its rows; gives its sub-folders."""
+        volume = judge.volume(root_fd, fd)
         files, below = _listed(fd, rules)
         stat = os.fstat(fd)
         connection = self._index.read()
         folder_id = folders.find(connection, self._site.id, folder)
-        if folder_id is None and folder and self._moved_here(root_fd, folder, stat.st_ino):
+        if folder_id is None and folder and self._moved_here(folder, volume, stat.st_ino):
             folder_id = folders.find(connection, self._site.id, folder)
-        if folder_id is not None:
-            trusted = self._same_mount(fd, folder, folder_id, stat) and trusted
-        missing = self._compare_files(fd, folder, files, folder_id)
-        if folder_id is None and files:
+        missing = self._compare_files(fd, folder, files, folder_id, volume)
+        if (folder_id is None and files) or (folder_id and folders.inode(connection, folder_id) != stat.st_ino):
             self._add(lambda c: self._describe(c, folder, stat.st_ino))
         entered = [name for name in below if self._rules.enters(folder + b"/" + name if folder else name)]
         if trusted and folder_id is not None:
-            self._mark(folder_id, missing, set(entered))
-        return entered, trusted
+            self._mark(folder, folder_id, volume, missing, set(entered), set(below))
+        return entered
 
-    def _moved_here(self, root_fd: int, folder: bytes, inode: int) -> bool:
+    def _moved_here(self, folder: bytes, volume: str, inode: int) -> bool:
         """A folder that is new here may be one that was renamed while nobody looked: the inode says where to look."""
         if self._dry:
             return False
         for former in folders.with_inode(self._index.read(), self._site.id, inode):
             old = folders.path_of(self._index.read(), former)
             self._flush(wait=True)
-            if old and moving.move_folder(self._index, self._site, root_fd, old, folder):
+            if old and moving.move_folder(self._index, self._site, old, folder, volume):
                 return True
         return False
-
-    def _same_mount(self, fd: int, folder: bytes, folder_id: int, stat: os.stat_result) -> bool:
-        """Whether the folder is on the file system that it was on; notes its inode where that is new."""
-        ground = self._grounds.of_folder(fd, folder, folder_id)
-        if ground.away:
-            self.findings.complete = False
-            log.warning("mount_away", watch=self._site.name, path=folder, next="nothing below it counts as deleted")
-        elif (ground.inode, ground.known) != (stat.st_ino, ground.identity):
-            self._add(lambda c: folders.describe(c, folder_id, stat.st_ino, ground.identity))
-        return ground.same
 
     def _describe(self, connection: sqlite3.Connection, folder: bytes, inode: int) -> None:
         folder_id = folders.find(connection, self._site.id, folder)
         if folder_id is not None:
-            folders.describe(connection, folder_id, inode, None)
+            folders.describe(connection, folder_id, inode)
 
-    def _compare_files(self, fd: int, folder: bytes, files: list[bytes], folder_id: int | None) -> list[int]:
+    def _compare_files(
+        self, fd: int, folder: bytes, files: list[bytes], folder_id: int | None, volume: str
+    ) -> list[sources.Columns]:  # fmt: skip
         """Names and rows of one folder side by side, both in the order of their bytes; gives the rows without a file.
 
         The inner loop of every walk: whatever is unchanged costs a stat and one comparison.
         """
         rows = self._rows(folder_id)
         row = next(rows, None)
-        missing: list[int] = []
+        missing: list[sources.Columns] = []
         want, unchanged, stat, findings = self._site.want, sources.unchanged, os.stat, self.findings
         for number, name in enumerate(files):
             if number % STEP == STEP - 1:
@@ -228,7 +249,7 @@ class Reconcile:
                 if self._stop():
                     return []
             while row is not None and row[sources.NAME] < name:
-                missing.append(row[0])
+                missing.append(row)
                 row = next(rows, None)
             mine = None
             if row is not None and row[sources.NAME] == name:
@@ -237,12 +258,12 @@ class Reconcile:
                 found = stat(name, dir_fd=fd, follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if mine is not None and not self._verify and unchanged(mine, found, want):
+            if mine is not None and not self._verify and unchanged(mine, found, want, volume):
                 findings.sources += 1
             else:
-                self._judge(folder, name, Version.of(found), None if mine is None else sources.row_of(mine))
+                self._judge(folder, name, Version.of(found, volume), None if mine is None else sources.row_of(mine))
         while row is not None:
-            missing.append(row[0])
+            missing.append(row)
             row = next(rows, None)
         return missing
 
@@ -260,6 +281,8 @@ class Reconcile:
     def _judge(self, folder: bytes, name: bytes, found: Version, row: Row | None) -> None:
         findings = self.findings
         findings.sources += 1
+        if row is not None and row.version.volume != found.volume:
+            self._met_elsewhere(row, found)
         if row is None:
             findings.new += 1
         elif row.state is State.PENDING:
@@ -300,17 +323,45 @@ class Reconcile:
         folder_id = folders.ensure(connection, self._site.id, folder, folds=self._site.folds)
         sources.wait(connection, self._site.id, folder_id, name, time.time(), young=young)
 
-    def _mark(self, folder_id: int, missing: list[int], below: set[bytes]) -> None:
-        """What is in the index and was not found; folders that a file system was mounted below are left alone."""
+    def _met_elsewhere(self, row: Row, found: Version) -> None:
+        """It was on another volume, by its row: a disk that was copied or mounted in another way, or a new root."""
+        if (row.version.size, row.version.mtime_ns) == (found.size, found.mtime_ns):
+            self._moved_on.met(row.version.volume)
+        if row.version.same_moment(found):
+            self._add(partial(sources.rehome, source_ids=[row.id], volume=found.volume))
+
+    def _mark(
+        self, folder: bytes, folder_id: int, volume: str, missing: list[sources.Columns], entered: set[bytes],
+        listed: set[bytes],
+    ) -> None:  # fmt: skip
+        """What is in the index and was not found here or below; what the rules leave out goes wherever it lies."""
         connection = self._index.read()
-        gone = [
-            child.id
-            for child in folders.children(connection, self._site.id, folder_id)
-            if child.name not in below and not folders.has_mounts(connection, child.id)
-        ]
-        if missing or gone:
-            self.findings.vanished += len(missing) + len(gone)
-            self._add(lambda c: sources.mark_gone(c, missing, gone, self._mark_as))
+        absent = [(row[0], None if row[sources.HASH] is None else row[sources.VOLUME] or "") for row in missing]
+        gone: list[int] = []
+        for child in folders.children(connection, self._site.id, folder_id):
+            if child.name in entered:
+                continue
+            below = sources.below(connection, child.id)
+            if child.name in listed:
+                gone += [source_id for source_id, _ in below]
+            else:
+                absent += below
+        for source_id, lies_on in absent:
+            if lies_on is None or lies_on == volume:
+                gone.append(source_id)
+            elif self._is_given_up(lies_on, volume):
+                gone.append(source_id)
+                self._add(partial(sources.rehome, source_ids=[source_id], volume=volume))
+            else:
+                self.findings.away[folder] += 1
+                self._moved_on.missed(lies_on, volume, source_id)
+        if gone:
+            self.findings.vanished += len(gone)
+            self._add(lambda c: sources.mark_gone(c, gone, self._mark_as))
+
+    def _is_given_up(self, lies_on: str, volume: str) -> bool:
+        """Whether the user said that what is away is gone: of a folder by its name, of the root once it is another."""
+        return self._confirm and (bool(self._start) or not judge.same_root(lies_on, volume))
 
     # -- writing ------------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ SWEEP_SECONDS = 5.0
 """After so long what comes in anew no longer keeps a sweep waiting; what the walk found still does."""
 SECOND_LOOK_SECONDS = 10.0
 """After a walk for lost events that found more missing than the guard lets pass."""
+ROOT_SECONDS = 2.0
+"""How often a watched root's path is asked whether it still leads to the folder that is watched."""
 
 log = logs.get("watching")
 
@@ -82,6 +84,7 @@ class Rounds:
         self._stopped = False
         self._nudged = False
         self._away = False
+        self._root_due = 0.0
         self._most_jobs: int | None = None
         self._touching: float | None = None
         self._reconciled = False
@@ -147,6 +150,12 @@ class Rounds:
         if self._sweep_since is None:
             self._sweep_since = time.monotonic()
 
+    def look_again(self, folder: bytes) -> None:
+        """Something in it could not be seen: it is walked again before long."""
+        with self._changed:
+            self._schedule.try_again({folder})
+            self._nudge()
+
     def look_for_root(self) -> None:
         """The root may be away: its jobs wait until it answers."""
         with self._changed:
@@ -201,6 +210,7 @@ class Rounds:
                 if self._away and not self._found():
                     self._give_up(requests)
                     continue
+                self._look_at_root()
                 self._walk(requests)
                 self._after_work()
             except (sqlite3.Error, OSError) as error:
@@ -211,6 +221,21 @@ class Rounds:
                     request.problem = str(error)
                     request.done.set()
 
+    def _look_at_root(self) -> None:
+        """Its path may lead to another folder by now: a parent was renamed, or it is a link that was set anew. No event
+        tells of that."""
+        if not self._live or time.monotonic() < self._root_due:
+            return
+        self._root_due = time.monotonic() + ROOT_SECONDS
+        with self._touch():
+            replaced = self._watcher.root_replaced()
+        if replaced:
+            log.warning("root_replaced", watch=self._name, next="watched anew, and reconciled")
+            self._watcher.rules.forget()
+            self._watcher.coverage.refresh()
+            self._watcher.watch_tree()
+            self.request(Request((b"",)))
+
     def _has_to_do(self) -> bool:
         return self._stopped or self._nudged or bool(self._requests)
 
@@ -219,7 +244,8 @@ class Rounds:
             return AWAY_SECONDS
         if self._open or self._sweep_since is not None:
             return IDLE_SECONDS
-        return self._schedule.seconds()
+        seconds = self._schedule.seconds()
+        return min(ROOT_SECONDS, ROOT_SECONDS if seconds is None else seconds) if self._live else seconds
 
     def _walk(self, requests: list[Request]) -> None:
         with self._changed:
@@ -263,7 +289,7 @@ class Rounds:
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
-                stop=lambda: self._stopped, verify=request.verify, mark=request.mark,
+                stop=lambda: self._stopped, verify=request.verify, confirm=request.confirm, mark=request.mark,
             )  # fmt: skip
             try:
                 with self._touch():
@@ -293,6 +319,8 @@ class Rounds:
             self._reconciled = self._reconciled or findings.complete
             if findings.complete:
                 self._schedule.all_read()
+        if not findings.stopped:
+            self._watcher.walked(folder, findings.away)
         log.debug(
             "reconciled", watch=self._name, path=folder or b".", sources=findings.sources, new=findings.new,
             changed=findings.changed, vanished=findings.vanished, seconds=findings.seconds,

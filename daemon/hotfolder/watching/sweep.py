@@ -1,18 +1,17 @@
-"""What reconciles did not find is removed, after a last look at each path, never more at once than the guard allows.
+"""What reconciles did not find is removed, never more at once than the guard allows.
 
-It only offers jobs: the worker looks itself, once more, before anything goes.
+It only offers jobs: the worker asks the judge (working/judge.py) before anything goes.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotfolder import logs
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Lane
@@ -48,23 +47,16 @@ def sweep(
 ) -> Swept:  # fmt: skip
     """Offer a removal for each source that is marked gone. `offer` waits for room, and is False where work ends."""
     missing, total = _count(index.read(), site.id)
-    times = sources.CERTAIN if guard.holds(missing, total) and not confirm else 1
+    times = sources.CONFIRMED if guard.holds(missing, total) and not confirm else 1
     removed = 0
     after = 0
-    try:
-        root_fd = atomic.open_root(site.root)
-    except OSError:
-        return Swept(held=missing)
     held = missing if times > 1 else 0
-    try:
-        while page := sources.gone(index.read(), site.id, after, PAGE, times):
-            after = page[-1].id
-            for row in page:
-                if not _hand_on(index, site, rules, root_fd, row, offer):
-                    return Swept(removed, held)
-                removed += 1
-    finally:
-        os.close(root_fd)
+    while page := sources.gone(index.read(), site.id, after, PAGE, times):
+        after = page[-1].id
+        for row in page:
+            if not _hand_on(index, site, rules, row, offer):
+                return Swept(removed, held)
+            removed += 1
     if held:
         log.warning(
             "deletions_held", watch=site.name, count=held, of=total,
@@ -76,24 +68,14 @@ def sweep(
 def _count(connection: sqlite3.Connection, watch_id: int) -> tuple[int, int]:
     """What is missing and not yet certain to be gone, which is what the guard is for; and all there is."""
     query = "SELECT count(*) FROM source WHERE watch_id = ? AND gone > 0 AND gone < ?"
-    missing = connection.execute(query, (watch_id, sources.CERTAIN)).fetchone()
+    missing = connection.execute(query, (watch_id, sources.CONFIRMED)).fetchone()
     total = connection.execute("SELECT total(n) FROM tally WHERE watch_id = ?", (watch_id,)).fetchone()
     return int(missing[0]), int(total[0])
 
 
-def _hand_on(
-    index: Database, site: Site, rules: Rules, root_fd: int, row: Row, offer: Callable[[Job], bool]
-) -> bool:  # fmt: skip
+def _hand_on(index: Database, site: Site, rules: Rules, row: Row, offer: Callable[[Job], bool]) -> bool:
     folder = folders.path_of(index.read(), row.folder_id)
     path = folder + b"/" + row.name if folder else row.name
     now = time.monotonic()
-    unwanted = False
-    try:
-        atomic.lstat_beneath(root_fd, path)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError:
-        return True  # it cannot be seen: that is not gone
-    else:
-        unwanted = not rules.is_source(path)
+    unwanted = not rules.is_source(path)
     return offer(Job(site.name, path, Lane.BACKLOG, now, now, deleted=True, rested=True, unwanted=unwanted))

@@ -9,17 +9,17 @@ import errno
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from hotfolder import logs
 from hotfolder.config import Watch
 from hotfolder.errors import Reason
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
 from hotfolder.metrics import Metrics
-from hotfolder.model import Job, Outcome, Result
+from hotfolder.model import Job, Outcome, Result, show
 from hotfolder.watching import condition, moving
 from hotfolder.watching.condition import Condition
 from hotfolder.watching.coverage import Coverage
@@ -28,6 +28,8 @@ from hotfolder.watching.intake import Intake
 from hotfolder.watching.rounds import Request, Rounds
 from hotfolder.watching.rules import Rules
 from hotfolder.watching.settle import Pace
+from hotfolder.working import judge
+from hotfolder.working.judge import Verdict
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
@@ -54,6 +56,7 @@ class Watcher:
         pace = Pace(config.settle, config.settle_after_close, lambda path: not self.coverage.by_events(path))
         self.intake = Intake(config.name, rules, pace, self, metrics)
         self._tree: TreeWatcher | None = None
+        self._away: dict[bytes, int] = {}
         self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -102,6 +105,14 @@ class Watcher:
         if self.coverage.polled():
             self.rounds.poll_within(0.0 if self.condition.polled else self.config.poll_interval)
 
+    def root_replaced(self) -> bool:
+        """Whether the root's path leads to another folder than the one that is watched; where to nothing: offline."""
+        try:
+            return self._tree is not None and self._tree.is_elsewhere()
+        except OSError:
+            self.offline()
+            return False
+
     def _watches(self, folder: bytes) -> bool:
         return self.coverage.by_events(folder) and self.rules.enters(folder)
 
@@ -141,8 +152,13 @@ class Watcher:
 
     def _missed(self, job: Job, outcome: Outcome) -> None:
         """A row whose file is not there: unless a note of it says itself what became of it, a walk has to."""
-        if outcome.source_id is not None and not outcome.removed and not self.intake.knows(job.path):
-            self.rounds.look_soon(job.path.rpartition(b"/")[0])
+        if outcome.source_id is None or outcome.removed:
+            return
+        folder = job.path.rpartition(b"/")[0]
+        if outcome.reason is Reason.UNREACHABLE:
+            self.rounds.look_again(folder)
+        elif not self.intake.knows(job.path):
+            self.rounds.look_soon(folder)
 
     def check(self, index_problem: str | None, workers: int) -> None:
         """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
@@ -167,6 +183,24 @@ class Watcher:
         if self.coverage.root_remounted:
             self.rounds.look_for_root()
 
+    def walked(self, folder: bytes, away: Mapping[bytes, int]) -> None:
+        """A walk of this folder has ended; `away`: how many known sources lie on what is not there now, and where."""
+        prefix = folder + b"/" if folder else b""
+        others = {place: n for place, n in self._away.items() if place != folder and not place.startswith(prefix)}
+        self._away = others | dict(away)
+        if not self._away:
+            self.condition.set(condition.AWAY, None)
+            return
+        place = min(self._away)
+        first = show(os.fsencode(self.config.path) + b"/" + place if place else os.fsencode(self.config.path))
+        more = f" and {len(self._away) - 1} more folders" if len(self._away) > 1 else ""
+        text = (
+            f"{first}{more}: {sum(self._away.values())} known images lie on another file system, or below another root "
+            "folder, than what is there now; they are kept until it is back, or "
+            f"`hotfolder scan --confirm-deletes {first}`"
+        )
+        self.condition.set(condition.AWAY, text)
+
     def _hangs(self) -> None:
         if self.condition.set(condition.ROOT, f"{self.config.path} does not answer"):
             self.rounds.look_for_root()
@@ -184,7 +218,7 @@ class Watcher:
 
         def wait(connection: sqlite3.Connection) -> None:
             if job.deleted:
-                sources.delete(connection, self.site.id, [job.path], (), time.time())
+                sources.delete_at(connection, self.site.id, [job.path], time.time())
                 return
             folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
             sources.wait(connection, self.site.id, folder_id, name, time.time(), young=True)
@@ -204,40 +238,28 @@ class Watcher:
 
     def folder_moved(self, old: bytes, new: bytes) -> None:
         try:
-            root_fd = atomic.open_root(self.site.root)
+            volume = judge.volume_of_folder(self.site.root, new)
         except OSError:
-            self.rounds.look_for_root()  # all is walked when it is back
-            return
-        try:
-            moving.move_folder(self._index, self.site, root_fd, old, new)
-        finally:
-            os.close(root_fd)
+            self.rounds.look_for_root()  # it went on, or the root is away: all is walked when it is back
+        else:
+            moving.move_folder(self._index, self.site, old, new, volume)
         self.reconcile(new, deleted=True)
         self.folder_deleted(old)
 
     def folder_deleted(self, folder: bytes) -> None:
-        """An event said so: what was below it is gone for certain, and no guard holds it."""
+        """An event said so: what the judge finds missing below it is gone for certain, and no guard holds it."""
         folder_id = folders.find(self._index.read(), self.site.id, folder)
         if folder_id is None:
             return
-        if self._exists(folder):
+        look = judge.look_at(self.site.root, folder, folder=True)
+        if look.verdict is Verdict.THERE:
             self.reconcile(folder, deleted=True)  # another has its name
+        if look.verdict is not Verdict.GONE:
             return
-        if folders.has_mounts(self._index.read(), folder_id):
-            return
-        delete = lambda c: sources.delete(c, self.site.id, (), [folder_id], time.time())  # noqa: E731
-        self._index.write(delete).result()
+        below = sources.below(self._index.read(), folder_id)
+        gone = [source_id for source_id, volume in below if volume in (None, look.volume)]
+        self._index.write(lambda c: sources.delete(c, gone, time.time())).result()
         self._kick()
-
-    def _exists(self, folder: bytes) -> bool:
-        try:
-            root_fd = atomic.open_root(self.site.root)
-        except OSError:
-            return True  # unknown
-        try:
-            return not atomic.is_gone(root_fd, folder)
-        finally:
-            os.close(root_fd)
 
     def offline(self) -> None:
         """The root went; it is looked for until it is back."""

@@ -75,6 +75,14 @@ def missed(connection: sqlite3.Connection, source_id: int) -> None:
     )
 
 
+def unseen(connection: sqlite3.Connection, source_id: int) -> None:
+    """It cannot be seen now, and that says nothing: no longer waiting, and no mark against it; walks look again."""
+    query = (
+        "UPDATE source SET gone = 0, made = CASE state WHEN 0 THEN '' ELSE made END, state = max(state, 1) WHERE id = ?"
+    )
+    connection.execute(query, (source_id,))
+
+
 def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str) -> None:
     """Everything wanted was there already; what decoding told of these bytes stays."""
     kept = connection.execute(
@@ -232,7 +240,7 @@ class Retry:
         name = self.path.rpartition(b"/")[2]
         sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
         if self.deleted:
-            sources.mark_gone(connection, [source_id], (), Mark.CERTAIN)
+            sources.mark_gone(connection, [source_id], Mark.CERTAIN)
         sources.retry(connection, source_id, self.retry_at, self.tries)
         return source_id
 

@@ -133,7 +133,7 @@ class Feeder:
         if state is None or state[0] != State.PENDING:
             return True
         now = time.monotonic()
-        deleted = row.gone >= sources.CERTAIN
+        deleted = row.gone >= sources.CONFIRMED
         return self._queue.offer(Job(watch, path, lane, now, now, rested=not row.young, deleted=deleted))
 
 

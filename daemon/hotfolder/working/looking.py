@@ -85,14 +85,14 @@ def opened(root_fd: int, path: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def version_of(fd: int) -> Version:
-    return Version.of(os.fstat(fd))
+def version_of(fd: int, volume: str = "") -> Version:
+    return Version.of(os.fstat(fd), volume)
 
 
 def still(fd: int, version: Version, step: Callable[[], None]) -> Version | None:
     """The version now, where its bytes are those of `version` still: a new time or owner changes no picture.
     None where they are others, somebody writes, or it has been deleted. `step` is told of each part that was read."""
-    now = version_of(fd)
+    now = version_of(fd, version.volume)
     if now.same_moment(version):
         return version
     if now.size != version.size or not os.fstat(fd).st_nlink or writers(fd) is Writers.SOME:

@@ -23,10 +23,11 @@ from hotfolder.keeping.sources import Row
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result, State, Version
 from hotfolder.presets import ANALYSIS
-from hotfolder.working import changes, following, looking, making, twins
+from hotfolder.working import changes, following, judge, looking, making, twins
 from hotfolder.working.children import Died
 from hotfolder.working.desk import Desk, Entry
 from hotfolder.working.isolation import Asked, Isolation, Work
+from hotfolder.working.judge import Verdict
 from hotfolder.working.making import Drawn, Finding, Maker, Subject
 from hotfolder.working.memory import Closed, Held, Reservation
 from hotfolder.working.ordering import Ordering
@@ -118,7 +119,7 @@ class Processor:
 
     def _look(self, entry: Entry, row: Row | None, root_fd: int, fd: int) -> Finding:
         site, job, task = entry.site, entry.job, entry.task
-        version = looking.version_of(fd)
+        version = looking.version_of(fd, judge.volume(root_fd, fd))
         if not looking.is_whole(job, version, looking.writers(fd)):
             return Finding(Outcome(Result.CHANGED, look=version))
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
@@ -132,14 +133,12 @@ class Processor:
         need = version.size
         while True:
             with self._memory.hold(need) as held:
-                found = self._read(entry, row, root_fd, fd, version, held)
+                found = self._read(entry, row, fd, version, held)
             if isinstance(found, Finding):
                 return found
             need = found
 
-    def _read(
-        self, entry: Entry, row: Row | None, root_fd: int, fd: int, version: Version, held: Held
-    ) -> Finding | int:
+    def _read(self, entry: Entry, row: Row | None, fd: int, version: Version, held: Held) -> Finding | int:
         """Read the source and do what its bytes ask for; or, where that takes more memory than is free, say how much:
         the caller lets go, waits in line for all of it, and has it read again. Nothing is kept meanwhile."""
         site, job, task = entry.site, entry.job, entry.task
@@ -151,7 +150,7 @@ class Processor:
             return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
         self._metrics.stage("read", time.monotonic() - reading)
         task.enter(Phase.WAIT)
-        if found := self._same_bytes(site, job, row, hashed, root_fd):
+        if found := self._same_bytes(site, job, row, hashed):
             return found
         if self._is_young(job, row) and self._retries.waits_for_more(row) and imaging.is_hollow(data):
             text = "its end is still empty: it is being filled"
@@ -216,10 +215,10 @@ class Processor:
             self._desk.harmless(subject.slot)
         return isolated
 
-    def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version, root_fd: int) -> Finding | None:
+    def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
         if row is None or _is_new(row):
-            moved = self._renames.follow(site, job, version, root_fd)
+            moved = self._renames.follow(site, job, version)
             return None if moved is None else Finding(moved)
         if row.version.hash != version.hash:
             return None
@@ -259,12 +258,25 @@ class Processor:
         if row is None:
             return Finding(Outcome(Result.GONE))
         gone = Outcome(Result.GONE, source_id=row.id)
-        if not job.deleted:
-            # Nobody said that it was deleted: it may be a mount that went away. Reconcile counts, and decides.
+        verdict = judge.source(site.root, job.path, row)
+        if verdict is Verdict.UNKNOWN:
+            unseen = replace(gone, reason=Reason.UNREACHABLE)
+            return Finding(unseen, lambda c: changes.unseen(c, row.id))
+        if verdict is Verdict.THERE and not job.unwanted:
+            return Finding(Outcome(Result.CHANGED))
+        if not job.deleted and row.gone < sources.CONFIRMED:
+            # Nobody said that it was deleted, nor have two walks missed it: the guard counts it with others.
             return Finding(gone, lambda c: changes.missed(c, row.id))
         if not site.keep_deleted and (error := self._clear(site, job, row)):
-            return self._failed(site, job, error, row)
+            return self._not_removed(error, row)
         return Finding(replace(gone, removed=True), changes.Removed(site, row.id, job.path))
+
+    def _not_removed(self, error: SourceError, row: Row) -> Finding:
+        """The output stands in the way: that it is to go stays noted, and is tried for ever."""
+        tries = 1 + row.tries
+        retry_at = time.time() + changes.INNOCENT_DELAYS[min(tries, len(changes.INNOCENT_DELAYS)) - 1]
+        outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
+        return Finding(outcome, lambda c: sources.remove_later(c, row.id, retry_at, tries))
 
     def _clear(self, site: Site, job: Job, row: Row) -> SourceError | None:
         """Remove all renditions of a row; gives what stood in the way."""

@@ -11,13 +11,14 @@ import contextlib
 from collections.abc import Callable
 
 from hotfolder.errors import SourceError
-from hotfolder.keeping import atomic, renditions, sources
+from hotfolder.keeping import renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
-from hotfolder.working import changes, following, making, ordered
+from hotfolder.working import changes, following, judge, making, ordered
 from hotfolder.working.claims import Claims, check_names
+from hotfolder.working.judge import Verdict
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
@@ -31,7 +32,7 @@ class Renames:
         self._claims = claims
         self._epoch = epoch
 
-    def follow(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
+    def follow(self, site: Site, job: Job, version: Version) -> Outcome | None:
         """It has the bytes of one that is not there any more: that was renamed to it. `version` carries its hash."""
         connection = self._index.read()
         announced = None if job.hint is None else sources.find(connection, site.id, job.hint)
@@ -40,12 +41,16 @@ class Renames:
             alike = [announced, *(each for each in alike if each.id != announced.id)]
         for former in alike:
             old = changes.path_of(self._index.read(), former)
-            if found := self._follow(site, job, former, old, version, root_fd):
+            if found := self._follow(site, job, former, old, version):
                 return found
         return None
 
-    def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version, root_fd: int) -> Outcome | None:
-        if old == job.path or former.state is not State.DONE or not atomic.is_gone(root_fd, old):
+    def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version) -> Outcome | None:
+        if (
+            old == job.path
+            or former.state is not State.DONE
+            or judge.source(site.root, old, former) is not Verdict.GONE
+        ):
             return None
         if not self._queue.claim(site.name, old):
             return None  # someone is at work on the old path
