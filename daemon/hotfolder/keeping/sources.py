@@ -15,6 +15,7 @@ from typing import Any
 from hotfolder.errors import Reason
 from hotfolder.imaging.record import Record
 from hotfolder.keeping import folders
+from hotfolder.keeping.numbers import number, stored
 from hotfolder.model import State, Version
 
 CONFIRMED = 2
@@ -113,8 +114,13 @@ def unchanged(columns: Columns, found: os.stat_result, want: str, volume: str) -
 
 def row_of(columns: Sequence[Any]) -> Row:
     id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra, volume = columns
-    version = Version(size, mtime, inode, ctime, digest, volume or "")
+    version = Version(number(size), number(mtime), number(inode), number(ctime), digest, volume or "")
     return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)
+
+
+def _columns_of(version: Version) -> tuple[int | bytes | str, ...]:
+    numbers = (version.size, version.mtime_ns, version.inode, version.ctime_ns)
+    return (*(stored(each) for each in numbers), version.volume)
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -198,7 +204,7 @@ def settle(
     connection: sqlite3.Connection, source_id: int, version: Version, state: State, made: str, facts: Facts, now: float
 ) -> None:
     """The row speaks of `version` from now on and waits no longer; a former failure is forgotten."""
-    stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns, version.volume, version.hash)
+    stat = (*_columns_of(version), version.hash)
     picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height, facts.notes)
     connection.execute(_SETTLED, (*stat, int(state), made, *picture, now, source_id))
     if state is not State.FAILED:
@@ -207,8 +213,7 @@ def settle(
 
 def rekey(connection: sqlite3.Connection, source_id: int, version: Version) -> None:
     """The same bytes at other times or in another inode."""
-    stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns, version.volume)
-    connection.execute(_REKEY, (*stat, source_id))
+    connection.execute(_REKEY, (*_columns_of(version), source_id))
 
 
 def fail(

@@ -125,8 +125,6 @@ class Processor:
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._unchanged(entry, row, version, fd)
         task.enter(Phase.WAIT)
-        if _is_new(row) and (moved := self._renames.by_hint(site, job, version)):
-            return Finding(moved)
         if version.size > self._limits.max_bytes:
             raise SourceError(
                 Reason.TOO_MANY_BYTES,
@@ -220,7 +218,7 @@ class Processor:
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
         if row is None or _is_new(row):
-            moved = self._renames.by_bytes(site, job, version)
+            moved = self._renames.follow(site, job, version)
             return None if moved is None else Finding(moved)
         if row.version.hash != version.hash:
             return None
