@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import select
@@ -25,6 +26,7 @@ NETWORK = frozenset(
 
 FREE_SECONDS = 0.05
 
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
@@ -40,12 +42,15 @@ class Mount:
     """The kernel's number for it, while it is mounted; given again afterwards."""
 
 
-def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
-    """All mounts in the order in which they were made; none where the system has no such file."""
+def read(path: str = "/proc/self/mountinfo", *, strict: bool = False) -> list[Mount]:
+    """All mounts in the order in which they were made; none where the system has no such file. `strict`: raises
+    OSError where it has one that cannot be read for now (no descriptor is left)."""
     try:
         with open(path, "rb") as file:
             lines = file.read().split(b"\n")  # a carriage return is not escaped: it may stand in a name
-    except OSError:
+    except OSError as error:
+        if strict and error.errno in _SHORT:
+            raise
         return []
     return [mount for line in lines if (mount := _parse(line)) is not None]
 
@@ -53,12 +58,15 @@ def read(path: str = "/proc/self/mountinfo") -> list[Mount]:
 class Changes:
     """Whether anything has been mounted or unmounted since one asked last: the kernel says so (proc(5), mountinfo)."""
 
-    def __init__(self, path: str = "/proc/self/mountinfo") -> None:
+    def __init__(self, path: str = "/proc/self/mountinfo", *, strict: bool = False) -> None:
+        """`strict`: see `read`."""
         self._poll = select.poll()
         try:
             self._file: BinaryIO | None = open(path, "rb")  # noqa: SIM115 - lives as long as this
             self._poll.register(self._file, select.POLLPRI)
-        except OSError:
+        except OSError as error:
+            if strict and error.errno in _SHORT:
+                raise
             self._file = None
 
     def seen(self) -> bool:
@@ -141,12 +149,14 @@ class Volumes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changes: Changes | None = None
+        self._stale = True
         self._mounts: dict[int, Mount] = {}
-        self._known: dict[int, str] = {}
+        self._known: dict[int, tuple[str, str]] = {}
 
-    def of(self, fd: int) -> str:
-        """A text that is the same as long as the same file system is mounted there, over reboots and other device
-        names, too. What has been unmounted lazily gives another one. Raises OSError where it does not answer."""
+    def of(self, fd: int) -> tuple[str, str]:
+        """Two texts. The first is the same as long as the same file system is mounted there, over reboots and other
+        device names, too; what has been unmounted lazily gives another one. The second is empty where that is certain,
+        and else tells one mount from the next (FAT, network, FUSE). Raises OSError where it does not answer."""
         with self._lock:
             mount = self._mount(fd)
             known = self._known.get(mount.id) if mount is not None else None
@@ -161,25 +171,26 @@ class Volumes:
 
     def _mount(self, fd: int) -> Mount | None:
         """Read anew whenever the kernel says that mounts have changed: numbers of mounts are given again."""
-        if self._changes is None:
-            self._changes = Changes()
-            self._changes.seen()
-            self._read()
-        elif self._changes.seen():
-            self._read()
+        if self._changes is None or self._stale or self._changes.seen():
+            self._stale = True  # until it has been read: that may fail
+            self._changes = self._changes or Changes(strict=True)
+            self._known.clear()
+            self._mounts = {mount.id: mount for mount in read(strict=True)}
+            self._stale = False
         return self._mounts.get(_mount_id(fd))
-
-    def _read(self) -> None:
-        self._mounts = {mount.id: mount for mount in read()}
-        self._known.clear()
 
 
 _volumes = Volumes()
 
 
 def volume(fd: int) -> str:
-    """See Volumes.of; one table serves the whole process."""
-    return _volumes.of(fd)
+    """What Volumes.of gives first; one table serves the whole process."""
+    return _volumes.of(fd)[0]
+
+
+def instance(fd: int) -> str:
+    """Both texts of Volumes.of: for whoever can recognise after the next mount what lies there."""
+    return " ".join(_volumes.of(fd))
 
 
 def _mount_id(fd: int) -> int:
@@ -187,13 +198,15 @@ def _mount_id(fd: int) -> int:
     try:
         with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
             found = re.search(rb"^mnt_id:\s*(\d+)", file.read(), re.MULTILINE)
-    except OSError:
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
         return 0
     return int(found[1]) if found else 0
 
 
-def _identity(fd: int, mount: Mount | None) -> str:
-    """Type, bound folder, id and birth of its root; its source where it has neither id nor birth, or is remote.
+def _identity(fd: int, mount: Mount | None) -> tuple[str, str]:
+    """Type, bound folder, id and birth of its root; its source where it has neither id nor birth.
 
     Some make their id of the device number (xfs, FAT), which the next disk in the same slot has, too: no id.
     """
@@ -203,36 +216,50 @@ def _identity(fd: int, mount: Mount | None) -> str:
     if fsid == (minor & 0xFF | major << 8 | (minor & ~0xFF) << 12):
         fsid = 0
     if mount is None:
-        return f"device={device:x} fsid={fsid:x}"
+        return f"device={device:x} fsid={fsid:x}", ""
     parts = [mount.fstype, mount.root]
     birth = born(mount.point)
     if fsid:
         parts.append(f"fsid={fsid:x}")
     if birth:
         parts.append(f"born={birth}")
-    if not (fsid or birth) or backend_for(mount.fstype) != "inotify":
-        parts.append(mount.source)
-    return " ".join(parts)
+    if fsid or birth:
+        return " ".join(parts), ""
+    return " ".join((*parts, mount.source)), f"{_boot_id()} {_statx(fd, _STATX_MNT_ID_UNIQUE) or mount.id}"
 
 
-_AT_FDCWD, _STATX_BTIME = -100, 0x800
+def _boot_id() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+_AT_FDCWD, _STATX_BTIME, _STATX_MNT_ID_UNIQUE = -100, 0x800, 0x4000
 _AT_SYMLINK_NOFOLLOW, _AT_NO_AUTOMOUNT, _AT_EMPTY_PATH, _AT_STATX_DONT_SYNC = 0x100, 0x800, 0x1000, 0x4000
 _LIBC = ctypes.CDLL(None)
 
 
 def born(place: bytes | int) -> str:
     """When a folder was made, by its path or descriptor, as a text; empty where the system does not say."""
+    return _statx(place, _STATX_BTIME)
+
+
+def _statx(place: bytes | int, wanted: int) -> str:
+    """One field of statx(2) as a text; empty where the system does not have it."""
     statx = getattr(_LIBC, "statx", None)
     if statx is None:
         return ""
     found = ctypes.create_string_buffer(256)
     flags = _AT_SYMLINK_NOFOLLOW | _AT_NO_AUTOMOUNT | _AT_STATX_DONT_SYNC
     if isinstance(place, int):
-        failed = statx(place, b"", flags | _AT_EMPTY_PATH, _STATX_BTIME, found)
+        failed = statx(place, b"", flags | _AT_EMPTY_PATH, wanted, found)
     else:
-        failed = statx(_AT_FDCWD, place, flags, _STATX_BTIME, found)
-    mask: int = struct.unpack_from("=I", found, 0)[0]
-    if failed or not mask & _STATX_BTIME:
+        failed = statx(_AT_FDCWD, place, flags, wanted, found)
+    if failed or not struct.unpack_from("=I", found, 0)[0] & wanted:
         return ""
+    if wanted == _STATX_MNT_ID_UNIQUE:
+        return str(struct.unpack_from("=Q", found, 144)[0])
     seconds, nanoseconds = struct.unpack_from("=qI", found, 80)
     return f"{seconds}.{nanoseconds:09d}" if seconds or nanoseconds else ""

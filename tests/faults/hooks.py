@@ -77,6 +77,22 @@ for _name in ("open", "scandir"):
 """
 """A root that does not answer while the flag's file is there: opening and listing it blocks."""
 
+BLOCK_RENAMES = """
+import os, threading
+_rename = os.rename
+
+def rename(src, dst, *, src_dir_fd=None, dst_dir_fd=None):
+    def blocks():
+        place = os.readlink(f"/proc/self/fd/{{src_dir_fd}}") if src_dir_fd is not None else ""
+        return place.startswith({output!r}) and os.path.exists({flag!r})
+    while blocks():
+        threading.Event().wait(0.05)
+    return _rename(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+os.rename = rename
+"""
+"""An output that does not answer a rename while the flag's file is there."""
+
 HALF_LISTED = """
 import os
 _scandir = os.scandir

@@ -14,7 +14,9 @@ from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
 WATCH = "    presets: [small]\n    optimize: {enabled: false}\n    rescan_interval: 2s"
-KINDS = ("tmpfs", "ext4", "xfs", "overlay", "bindfs", "mergerfs", "sshfs", "rclone")
+LOOPED = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"], "vfat": ["mkfs.vfat"]}
+FUSE = ("bindfs", "mergerfs", "sshfs", "rclone")
+KINDS = ("tmpfs", "overlay", *LOOPED, *FUSE)
 
 
 def small(path: str) -> str:
@@ -38,8 +40,8 @@ class Disk:
 
     def image(self) -> None:
         """Begin with an empty one: what was on it before is gone."""
-        if self.kind in ("ext4", "xfs"):
-            make = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"]}[self.kind]
+        if self.kind in LOOPED:
+            make = LOOPED[self.kind]
             _needs(make[0])
             file = self.base / "image"
             file.unlink(missing_ok=True)
@@ -55,8 +57,7 @@ class Disk:
         store = self.base / "store"
         commands = {
             "tmpfs": ["mount", "-t", "tmpfs", "-o", "size=30m", "hotfolder-test", where],
-            "ext4": ["mount", "-o", "loop", self.base / "image", where],
-            "xfs": ["mount", "-o", "loop", self.base / "image", where],
+            **{kind: ["mount", "-o", "loop", self.base / "image", where] for kind in LOOPED},
             "overlay": ["mount", "-t", "overlay", "overlay", "-o",
                         f"lowerdir={self.base}/lower,upperdir={store},workdir={self.base}/work", where],
             "bindfs": ["bindfs", store, where],
@@ -67,7 +68,7 @@ class Disk:
         }  # fmt: skip
         command = commands[self.kind]
         _needs(str(command[0]))
-        if self.kind not in ("tmpfs", "ext4", "xfs", "overlay") and not os.path.exists("/dev/fuse"):
+        if self.kind in FUSE and not os.path.exists("/dev/fuse"):
             pytest.skip("there is no /dev/fuse")
         done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True)
         if done.returncode:
@@ -146,7 +147,7 @@ def troubles(daemon: Daemon) -> str:
     return daemon.place.cli("status", "--json").stdout
 
 
-@pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs"])
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4", "xfs", "vfat", "bindfs"])
 def test_it_comes_back_empty_or_as_another(tmp_path: Path, run: Run, disks: Callable[[str], Disk], kind: str) -> None:
     place = Place(tmp_path, watch=WATCH)
     card, disk = place.inbox / "card", disks(kind)
@@ -275,3 +276,20 @@ def test_the_root_itself_dies(tmp_path: Path, run: Run, disks: Callable[[str], D
     assert place.renditions() == made
     shutil.rmtree(place.inbox / "a")
     daemon.wait_renditions(set())
+
+
+def test_deleted_while_the_output_may_not_be_written(tmp_path: Path, run: Run, disks: Callable[[str], Disk]) -> None:
+    place = Place(tmp_path, watch=WATCH.replace("2s", "6h"))
+    place.out.mkdir()
+    disks("tmpfs").mount(place.out)
+    daemon = run(place)
+    made = fill(place, "a", 30)
+    place.put("alone.jpg", jpeg(40, 30, 91))
+    daemon.wait_renditions(made | {small("alone")})
+    subprocess.run(["mount", "-o", "remount,ro", place.out], check=True)
+    shutil.rmtree(place.inbox / "a")
+    (place.inbox / "alone.jpg").unlink()
+    place.put("new.jpg", jpeg(40, 30, 90))
+    wait_for("the trouble", lambda: "cannot be written" in daemon.text(), context=daemon.text)
+    subprocess.run(["mount", "-o", "remount,rw", place.out], check=True)
+    wait_for("the rest to go", lambda: place.renditions() == {small("new")}, 90, daemon.text)

@@ -50,7 +50,10 @@ def test_idle(tmp_path: Path, run: Callable[[Place], Daemon]) -> None:
     lines = trace.read_text().splitlines()
     assert lines, "the daemon beats: something has to be seen"
     touched = [line for line in lines if str(place.inbox) in line or str(place.out) in line or "getdents64" in line]
-    assert touched == []
+    # Whether the root's path still leads to the folder that is watched: in memory, since it is watched.
+    looks = [line for line in touched if "newfstatat" in line and f'"{place.inbox}"' in line]
+    assert len(looks) <= SECONDS
+    assert [line for line in touched if line not in looks] == []
     assert [line for line in lines if "sync(" in line] == []
     assert look() == before
     assert written(daemon) == io

@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.hooks import BLOCK, HALF_LISTED
+from tests.faults.hooks import BLOCK, BLOCK_RENAMES, HALF_LISTED
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
@@ -212,3 +213,33 @@ def test_a_root_that_does_not_answer(tmp_path: Path, run: Run) -> None:
     began = time.monotonic()
     assert daemon.stop() == 0
     assert time.monotonic() - began < 15
+
+
+def test_a_folder_moves_while_its_output_does_not_answer(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, "pool: {workers: 2}", WATCH.replace("2s", "6h"))
+    other = tmp_path / "other"
+    other.mkdir()
+    text = (tmp_path / "config.yaml").read_text()
+    more = "  - path: ./other\n    output: ./other-out\n    presets: [small]\n    optimize: {enabled: false}\nhttp:"
+    (tmp_path / "config.yaml").write_text(text.replace("http:", more, 1))
+    flag = tmp_path / "hung"
+    place.hook(BLOCK_RENAMES.format(output=str(place.out), flag=str(flag)))
+    daemon = run(place)
+    place.put("old/1.jpg", jpeg(80, 60, 1))
+    daemon.wait_renditions({small("old/1")})
+    decoded = daemon.decoded()
+    flag.touch()
+    (place.inbox / "old").rename(place.inbox / "new")
+    quiet = threading.Event()
+    for number in range(6):
+        quiet.wait(1.0)  # the hang has begun by one of them
+        (other / f"{number}.jpg").write_bytes(jpeg(80, 60, 50 + number))
+        rendition = tmp_path / f"other-out/thumbnails/{number}_thumb_small.jpg"
+        wait_for("the other watch goes on", rendition.exists, 30, daemon.text)
+    assert daemon.decoded() == decoded + 6
+    stored = lambda: daemon.metric("hotfolder_renditions_total", preset="small")  # noqa: E731
+    wait_for("it to be stored", lambda: stored() == 7, 30, daemon.text)
+    assert place.renditions() == {small("old/1")}
+    flag.unlink()
+    daemon.wait_renditions({small("new/1")})
+    assert daemon.decoded() == decoded + 6

@@ -73,6 +73,14 @@ def test_a_file_is_exchanged_with_a_folder(tmp_path: Path, run: Run) -> None:
     daemon.wait_renditions({small("stays"), "thumbnails/a.jpg/b_thumb_small.jpg"})
 
 
+def test_folders_and_files_are_exchanged_in_turn(tmp_path: Path, run: Run) -> None:
+    place, daemon = filled(tmp_path, run, "one/a", "one/x", "other/b", "other/y", "f", "stays")
+    exchange(place.inbox / "one", place.inbox / "other")
+    exchange(place.inbox / "f.jpg", place.inbox / "one")
+    below = {f"thumbnails/f.jpg/{name}_thumb_small.jpg" for name in "by"}
+    daemon.wait_renditions({small("other/a"), small("other/x"), small("stays")} | below)
+
+
 @pytest.mark.parametrize("way", ["a parent is renamed", "a link leads elsewhere"])
 def test_another_folder_stands_at_the_root(tmp_path: Path, run: Run, way: str) -> None:
     place = Place(tmp_path, watch=WATCH)

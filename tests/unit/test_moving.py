@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from hotfolder import wiring
 from hotfolder.config import load
-from hotfolder.keeping import folders
+from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.watching import moving
-from hotfolder.working import judge
+from hotfolder.working import following, judge
 from hotfolder.working.site import Site
 
 
@@ -55,5 +59,38 @@ def test_who_gets_there_first_keeps_both_where_they_are(tmp_path: Path) -> None:
     mover.join(10)
     assert found == [False]
     assert (tmp_path / "out/thumbnails/old/deep/x.jpg").exists()
+    assert folders.find(index.read(), site.id, b"old/deep") is not None
+    index.close()
+
+
+def test_what_a_walk_notes_at_the_new_path_meanwhile_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, site = set_up(tmp_path)
+    volume = judge.volume_of_folder(site.root, b"")
+    real = following.rename_folder
+
+    def renamed(*arguments: Any) -> bool:
+        """The index is free while files are renamed: others write to it, here to the new path itself."""
+
+        def wait(connection: sqlite3.Connection) -> None:
+            for folder in (b"new", b"new/deep", b"new/later"):
+                sources.wait(connection, site.id, folders.ensure(connection, site.id, folder, folds=False), b"a.jpg", 1)
+
+        index.write(wait).result(10)
+        return real(*arguments)
+
+    monkeypatch.setattr(following, "rename_folder", renamed)
+    kept = folders.find(index.read(), site.id, b"old/deep")
+    assert moving.move_folder(index, site, b"old", b"new", volume)
+    assert folders.find(index.read(), site.id, b"new/deep") == kept
+    assert folders.find(index.read(), site.id, b"new/later") is None
+    assert (tmp_path / "out/thumbnails/new/deep/x.jpg").exists()
+    index.close()
+
+
+def test_a_move_that_fails_leaves_no_claim(tmp_path: Path) -> None:
+    index, site = set_up(tmp_path)
+    (tmp_path / "out/thumbnails/new").mkdir()
+    assert not moving.move_folder(index, site, b"old", b"new", judge.volume_of_folder(site.root, b""))
+    assert folders.find(index.read(), site.id, b"new") is None
     assert folders.find(index.read(), site.id, b"old/deep") is not None
     index.close()

@@ -137,6 +137,12 @@ def move(connection: sqlite3.Connection, watch_id: int, old: bytes, new: bytes) 
     return True
 
 
+def forget(connection: sqlite3.Connection, folder_id: int) -> None:
+    """Remove a folder and all below it, in none of which a source is."""
+    for each in reversed(subtree(connection, folder_id)):
+        connection.execute("DELETE FROM folder WHERE id = ?", (each,))
+
+
 def remove_empty(connection: sqlite3.Connection, folder_id: int) -> None:
     """Forget a folder that holds nothing any more, and its parents likewise; never the root."""
     while True:

@@ -130,8 +130,9 @@ def row_of(columns: Sequence[Any]) -> Row:
     return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)
 
 
-def _columns_of(version: Version) -> tuple[int | bytes, ...]:
-    return tuple(stored(each) for each in (version.size, version.mtime_ns, version.inode, version.ctime_ns))
+def _columns_of(version: Version) -> tuple[int | bytes | str, ...]:
+    numbers = (version.size, version.mtime_ns, version.inode, version.ctime_ns)
+    return (*(stored(each) for each in numbers), version.volume)
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ def settle(
     connection: sqlite3.Connection, source_id: int, version: Version, state: State, made: str, facts: Facts, now: float
 ) -> None:
     """The row speaks of `version` from now on and waits no longer; a former failure is forgotten."""
-    stat = (*_columns_of(version), version.volume, version.hash)
+    stat = (*_columns_of(version), version.hash)
     picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height, facts.notes)
     connection.execute(_SETTLED, (*stat, int(state), made, *picture, now, source_id))
     if state is not State.FAILED:
@@ -225,7 +226,7 @@ def settle(
 
 def rekey(connection: sqlite3.Connection, source_id: int, version: Version) -> None:
     """The same bytes at other times or in another inode."""
-    connection.execute(_REKEY, (*_columns_of(version), version.volume, source_id))
+    connection.execute(_REKEY, (*_columns_of(version), source_id))
 
 
 def fail(

@@ -7,6 +7,7 @@ is missing on the volume that its row names (see working/judge.py) is marked; th
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import time
@@ -117,6 +118,8 @@ class Reconcile:
         try:
             root_fd = atomic.open_root(self._site.root)
         except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                raise  # that says nothing of the root
             raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
         try:
             accept = self._confirm and not folder

@@ -57,6 +57,7 @@ class Watcher:
         self.intake = Intake(config.name, rules, pace, self, metrics)
         self._tree: TreeWatcher | None = None
         self._away: dict[bytes, int] = {}
+        self._most_jobs: int | None = None
         self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -162,7 +163,9 @@ class Watcher:
 
     def check(self, index_problem: str | None, workers: int) -> None:
         """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
-        self.rounds.limit_jobs(max(1, workers // 2) if self.site.network else None)
+        self._most_jobs = max(1, workers // 2) if self.site.network else None
+        # While a folder is moved, whoever came would wait at the gate.
+        self.rounds.limit_jobs(0 if self.site.gate.is_closed else self._most_jobs)
         self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
         if self.rounds.hangs():
             self._hangs()
@@ -194,11 +197,11 @@ class Watcher:
         place = min(self._away)
         first = show(os.fsencode(self.config.path) + b"/" + place if place else os.fsencode(self.config.path))
         more = f" and {len(self._away) - 1} more folders" if len(self._away) > 1 else ""
+        count = sum(self._away.values())
         text = (
-            f"{first}{more}: {sum(self._away.values())} known images lie on another file system, or below another root "
-            "folder, than what is there now; they are kept until it is back, or "
-            f"`hotfolder scan --confirm-deletes {first}`"
+            f"{first}{more}: {count} known images lie on another file system, or below another root folder, than what"
         )
+        text += f" is there now; they are kept until it is back, or `hotfolder scan --confirm-deletes {first}`"
         self.condition.set(condition.AWAY, text)
 
     def _hangs(self) -> None:
@@ -242,7 +245,9 @@ class Watcher:
         except OSError:
             self.rounds.look_for_root()  # it went on, or the root is away: all is walked when it is back
         else:
+            self.rounds.limit_jobs(0)
             moving.move_folder(self._index, self.site, old, new, volume)
+            self.rounds.limit_jobs(self._most_jobs)
         self.reconcile(new, deleted=True)
         self.folder_deleted(old)
 

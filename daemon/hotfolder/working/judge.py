@@ -43,8 +43,8 @@ _UNSEEN = Look(Verdict.UNKNOWN)
 def volume(root_fd: int, fd: int) -> str:
     """A short text for the file system of an open file and the root folder above it. Raises OSError."""
     root = os.fstat(root_fd)
-    top = f"{mounts.volume(root_fd)} {root.st_ino} {mounts.born(root_fd)}"
-    return f"{_short(mounts.volume(fd))}.{_short(top)}"
+    top = f"{mounts.instance(root_fd)} {root.st_ino} {mounts.born(root_fd)}"
+    return f"{_short(mounts.instance(fd))}.{_short(top)}"
 
 
 def volume_of_folder(root: str, folder: bytes) -> str:
@@ -82,7 +82,7 @@ def look_at(root: str, path: bytes, *, folder: bool = False) -> Look:
     try:
         root_fd = atomic.open_root(root)
     except OSError:
-        return _UNSEEN
+        return _UNSEEN  # nor does a root that is missing say anything of what was below it
     try:
         return _descend(root_fd, path, folder)
     except OSError:
@@ -92,6 +92,8 @@ def look_at(root: str, path: bytes, *, folder: bool = False) -> Look:
 
 
 def _descend(root_fd: int, path: bytes, folder: bool) -> Look:
+    if not path:
+        return Look(Verdict.THERE)
     names = path.split(b"/")
     fd = os.dup(root_fd)
     try:

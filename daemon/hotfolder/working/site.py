@@ -35,6 +35,10 @@ class Gate:
                 self._changed.wait()
             self._inside += 1
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     def leave(self) -> None:
         with self._changed:
             self._inside -= 1
