@@ -4,17 +4,22 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hotfolder.errors import StartError
-from hotfolder.keeping import folders, renditions, report, sources
+from hotfolder.keeping import folders, numbers, renditions, report, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts
-from hotfolder.model import State, Version
+from hotfolder.model import Result, State, Version
+from hotfolder.working import changes
+from hotfolder.working.site import Site
 
 VERSION = Version(10, 20, 30, 40, b"h" * 16)
 
@@ -144,3 +149,60 @@ def test_in_flight_notes_survive_a_kill_and_not_an_orderly_stop(tmp_path: Path) 
     assert InFlight(path, boot="b2").leftovers == ()
     os.truncate(path, 77)
     assert InFlight(path, boot="b2").leftovers == ()
+
+
+@given(st.integers(-(2**127), 2**127 - 1))
+def test_numbers_of_any_size_come_back(value: int) -> None:
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE t (n INTEGER)")
+        connection.execute("INSERT INTO t VALUES (?)", (numbers.stored(value),))
+        assert numbers.number(connection.execute("SELECT n FROM t").fetchone()[0]) == value
+        query = "SELECT count(*) FROM t WHERE n = ?"
+        assert connection.execute(query, (numbers.stored(value),)).fetchone() == (1,)
+    connection.close()
+
+
+def test_a_version_of_other_numbers_is_found_unchanged(index: Database) -> None:
+    version = Version(5, 2**64 + 1, 2**64 - 1, -(2**70), b"x" * 16)
+    source_id = put(index, b"a.jpg")
+    index.write(lambda c: sources.settle(c, source_id, version, State.DONE, "want", Facts(), 0.0)).result()
+    row = sources.find(index.read(), 1, b"a.jpg")
+    assert row is not None and row.version == version
+    index.write(lambda c: sources.rekey(c, source_id, replace(version, inode=2**63))).result()
+    row = sources.find(index.read(), 1, b"a.jpg")
+    assert row is not None and row.version.inode == 2**63
+
+
+def test_folders_that_share_an_output_have_one_place_before_they_are_known(index: Database) -> None:
+    """Where the output ignores case, a new folder whose name differs in case alone meets the names of the first."""
+    put(index, b"Photos/Summer/x.jpg")
+    folder_id = folders.find(index.read(), 1, b"Photos/Summer")
+    assert folder_id is not None
+    known = folders.place(index.read(), folder_id)
+    for path in (b"Photos/Summer", b"photos/Summer", b"PHOTOS/summer"):
+        assert folders.place_at(index.read(), 1, path, folds=True) == known
+    assert folders.place_at(index.read(), 1, b"photos/winter", folds=True) is None
+    assert folders.place_at(index.read(), 1, b"photos/Summer", folds=False) is None
+
+
+def test_a_result_that_cannot_be_stored_ends_in_quarantine(index: Database, tmp_path: Path) -> None:
+    """After some tries, so that nothing is tried for ever; its result says which."""
+    site = Site(
+        name="w",
+        id=1,
+        root=str(tmp_path),
+        output=str(tmp_path),
+        presets=(),
+        optimize=None,
+        analyze=None,
+        mode=0o644,
+        dir_mode=0o755,
+        source_times=True,
+        keep_deleted=False,
+        folds=False,
+    )
+    outcomes = [index.write(changes.NotStored(site, b"a.jpg", VERSION, "no room for it")).result() for _ in range(4)]
+    assert [each.result for each in outcomes] == [Result.RETRIED] * 3 + [Result.FAILED]
+    row = sources.find(index.read(), 1, b"a.jpg")
+    assert row is not None and row.state is State.FAILED
+    assert report.quarantine(index.read()) == {"internal": 1}

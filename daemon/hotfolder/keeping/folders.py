@@ -9,6 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from hotfolder.keeping.layout import fold
+from hotfolder.keeping.numbers import number, stored
 
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"
 _CHILDREN = "SELECT id, name, inode, mount FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
@@ -75,9 +76,27 @@ def place(connection: sqlite3.Connection, folder_id: int) -> int:
     return int(connection.execute(_PLACE, (folder_id,)).fetchone()[0])
 
 
+def place_at(connection: sqlite3.Connection, watch_id: int, path: bytes, *, folds: bool) -> int | None:
+    """The place of the folder at `path`, or the one that it would share; None where it would have one of its own."""
+    if not folds:
+        folder_id = find(connection, watch_id, path)
+        return None if folder_id is None else place(connection, folder_id)
+    row = connection.execute(_CHILD, (watch_id, 0, b"")).fetchone()
+    if row is None:
+        return None
+    here = place(connection, row[0])
+    for name in path.split(b"/") if path else ():
+        siblings = connection.execute(_PLACE_SIBLINGS, (watch_id, here)).fetchall()
+        alike = [shared for shared, sibling in siblings if fold(sibling) == fold(name)]
+        if not alike:
+            return None
+        here = int(alike[0])
+    return here
+
+
 def children(connection: sqlite3.Connection, watch_id: int, folder_id: int) -> list[Folder]:
     rows = connection.execute(_CHILDREN, (watch_id, folder_id)).fetchall()
-    return [Folder(*row) for row in rows]
+    return [Folder(id_, name, number(inode), mount) for id_, name, inode, mount in rows]
 
 
 def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
@@ -93,11 +112,11 @@ def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
 def with_inode(connection: sqlite3.Connection, watch_id: int, inode: int) -> list[int]:
     """Folders that had this inode when last seen: where a new folder may have come from."""
     query = "SELECT id FROM folder WHERE watch_id = ? AND inode = ?"
-    return [row[0] for row in connection.execute(query, (watch_id, inode)).fetchall()]
+    return [row[0] for row in connection.execute(query, (watch_id, stored(inode))).fetchall()]
 
 
 def describe(connection: sqlite3.Connection, folder_id: int, inode: int, mount: str | None) -> None:
-    connection.execute("UPDATE folder SET inode = ?, mount = ? WHERE id = ?", (inode, mount, folder_id))
+    connection.execute("UPDATE folder SET inode = ?, mount = ? WHERE id = ?", (stored(inode), mount, folder_id))
 
 
 def has_mounts(connection: sqlite3.Connection, folder_id: int) -> bool:

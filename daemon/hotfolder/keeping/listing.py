@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotfolder.keeping import folders
+from hotfolder.keeping.numbers import number
 from hotfolder.model import State, Version
 
 Position = tuple[float, int]
@@ -104,7 +105,7 @@ def _listed(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iter
         if folder_id not in paths:
             paths[folder_id] = folders.path_of(connection, folder_id)
         path = paths[folder_id] + b"/" + name if paths[folder_id] else name
-        version = Version(size, mtime, 0, 0, digest)
+        version = Version(size, number(mtime), 0, 0, digest)
         decoder, extra, *failure = more
         failed = Failure(*failure) if failure[0] is not None and state == State.FAILED else None
         yield Listed(

@@ -9,6 +9,8 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hotfolder.keeping.numbers import number, stored
+
 _RENDITIONS = """
     SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
            r.ordered
@@ -50,8 +52,8 @@ class Made:
 def of(connection: sqlite3.Connection, source_id: int) -> list[Made]:
     rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
     return [
-        Made(preset, signature, plan, area, name, width, height, size, mtime_ns, bool(present), note, bool(ordered))
-        for preset, signature, plan, area, name, width, height, size, mtime_ns, present, note, ordered in rows
+        Made(preset, signature, plan, area, name, wide, high, size, number(mtime), bool(present), note, bool(ordered))
+        for preset, signature, plan, area, name, wide, high, size, mtime, present, note, ordered in rows
     ]
 
 
@@ -65,7 +67,7 @@ def put(connection: sqlite3.Connection, source_id: int, place: int, key: bytes, 
     """Raises sqlite3.IntegrityError where the path belongs to another source."""
     plan_id = plan(connection, made.plan)
     where = (area_id(connection, made.area), place, made.name, key)
-    values = (*where, made.width, made.height, made.bytes, made.mtime_ns, epoch, made.note, int(made.ordered))
+    values = (*where, made.width, made.height, made.bytes, stored(made.mtime_ns), epoch, made.note, int(made.ordered))
     connection.execute(_PUT_RENDITION, (source_id, made.preset, made.signature, plan_id, *values))
 
 

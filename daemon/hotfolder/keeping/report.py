@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hotfolder.keeping import folders, layout
+from hotfolder.keeping.numbers import number
 from hotfolder.keeping.orders import Order
 from hotfolder.model import State, show
 from hotfolder.presets import OPTIMIZED
@@ -103,6 +104,7 @@ def export(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
 def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, Any]:
     id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder, *more = row
     notes, record = more
+    mtime, inode, ctime = number(mtime), number(inode), number(ctime)
     folder = folders.path_of(connection, folder_id)
     path = folder + b"/" + name if folder else name
     renditions = []
@@ -118,7 +120,7 @@ def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, A
                 "width": wide,
                 "height": high,
                 "bytes": length,
-                "mtime_ns": str(made),
+                "mtime_ns": str(number(made)),
                 "present": bool(present),
                 "note": note or None,
             }
@@ -164,6 +166,14 @@ def order(found: Order, now: float | None = None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def file_time(nanoseconds: int) -> str | None:
+    """A time that a file has, as text in UTC; None for one that no calendar of RFC 3339 holds (years 1 to 9999)."""
+    try:
+        return rfc3339(nanoseconds / 1e9)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def rfc3339(seconds: float) -> str:
-    """A time since 1970 as text, in UTC."""
+    """A time of our own clock, in seconds since 1970, as text in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,6 +16,7 @@ from typing import Any
 from hotfolder.errors import Reason
 from hotfolder.imaging.record import Record
 from hotfolder.keeping import folders
+from hotfolder.keeping.numbers import number, stored
 from hotfolder.model import State, Version
 
 LONGEST_PAUSE = 1000.0
@@ -124,8 +125,12 @@ def unchanged(columns: Columns, found: os.stat_result, want: str) -> bool:
 
 def row_of(columns: Sequence[Any]) -> Row:
     id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra = columns
-    version = Version(size, mtime, inode, ctime, digest)
+    version = Version(number(size), number(mtime), number(inode), number(ctime), digest)
     return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)
+
+
+def _columns_of(version: Version) -> tuple[int | bytes, ...]:
+    return tuple(stored(each) for each in (version.size, version.mtime_ns, version.inode, version.ctime_ns))
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -210,7 +215,7 @@ def settle(
     connection: sqlite3.Connection, source_id: int, version: Version, state: State, made: str, facts: Facts, now: float
 ) -> None:
     """The row speaks of `version` from now on and waits no longer; a former failure is forgotten."""
-    stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns, version.hash)
+    stat = (*_columns_of(version), version.hash)
     picture = (facts.decoder, facts.extra, facts.format, facts.width, facts.height, facts.notes)
     connection.execute(_SETTLED, (*stat, int(state), made, *picture, now, source_id))
     if state is not State.FAILED:
@@ -219,8 +224,7 @@ def settle(
 
 def rekey(connection: sqlite3.Connection, source_id: int, version: Version) -> None:
     """The same bytes at other times or in another inode."""
-    stat = (version.size, version.mtime_ns, version.inode, version.ctime_ns)
-    connection.execute(_REKEY, (*stat, source_id))
+    connection.execute(_REKEY, (*_columns_of(version), source_id))
 
 
 def fail(

@@ -43,9 +43,12 @@ def answer(file: BinaryIO, headers: Mapping[str, str], *, etag: str, kind: str) 
     found = os.fstat(file.fileno())
     modified = int(found.st_mtime)
     fixed = {
-        "etag": etag, "last-modified": formatdate(modified, usegmt=True), "accept-ranges": "bytes",
-        "cache-control": "private, no-cache", "x-content-type-options": "nosniff",
-    }  # fmt: skip
+        "etag": etag,
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        "x-content-type-options": "nosniff",
+        **_last_modified(modified),
+    }
     if _is_known(headers, etag, modified):
         file.close()
         return Response(status_code=304, headers=fixed)
@@ -60,6 +63,16 @@ def answer(file: BinaryIO, headers: Mapping[str, str], *, etag: str, kind: str) 
         fixed["content-range"] = f"bytes {begin}-{end - 1}/{found.st_size}"
     fixed["content-length"] = str(end - begin)
     return StreamingResponse(_pieces(file, begin, end), status, fixed, media_type=kind)
+
+
+def _last_modified(seconds: int) -> dict[str, str]:
+    """The header; none where the file's time is not one of the years 1000 to 9999 that a date of HTTP can name."""
+    try:
+        date = formatdate(seconds, usegmt=True)
+        parsedate_to_datetime(date)
+    except (ValueError, OverflowError, OSError):
+        return {}
+    return {"last-modified": date}
 
 
 def _bounds(first: str, last: str, size: int) -> tuple[int, int]:

@@ -144,5 +144,5 @@ def _rendition(found: Listed, made: renditions.Made) -> dict[str, Any]:
         "width": made.width, "height": made.height, "bytes": made.bytes,
         "saved": None if kept else found.version.size - made.bytes,
         "present": made.present and not kept, "note": made.note or None,
-        "made_at": None if kept else report.rfc3339(made.mtime_ns / 1e9),
+        "made_at": None if kept else report.file_time(made.mtime_ns),
     }  # fmt: skip

@@ -61,7 +61,7 @@ def _renditions(watcher: Watcher, path: bytes, connection: Any, row: Row) -> Ite
         yield {
             "preset": made.preset, "path": None if made.note == "kept" else show(place), "width": made.width,
             "height": made.height, "bytes": made.bytes, "note": made.note,
-            "made_at": report.rfc3339(made.mtime_ns / 1e9), "present": made.present,
+            "made_at": report.file_time(made.mtime_ns), "present": made.present,
         }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hotfolder import mounts
 from hotfolder.keeping import atomic, folders
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.numbers import number
 from hotfolder.working.site import Site
 
 LOOKED_FOR = 200
@@ -85,4 +86,4 @@ class Grounds:
         path = self._root + b"/" + folder
         mounted = bool(folder) and any(mount.point == path for mount in self._mounts)
         identity = mounts.identity(fd, path, self._mounts) if mounted else None
-        return Ground(identity, known, inode)
+        return Ground(identity, known, number(inode))

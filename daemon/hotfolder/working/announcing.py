@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from hotfolder.keeping import outbox, renditions, sources
+from hotfolder.keeping.numbers import number
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.report import named_path
 from hotfolder.model import State
@@ -73,7 +74,7 @@ def described(connection: sqlite3.Connection, site: Site, source_id: int, path: 
     folder = path.rpartition(b"/")[0]
     return _place(site, path) | {
         "source": {
-            "id": source_id, "bytes": size, "mtime_ns": str(mtime_ns), "hash": digest.hex() if digest else None,
+            "id": source_id, "bytes": size, "mtime_ns": str(number(mtime_ns)), "hash": digest.hex() if digest else None,
             "format": kind, "width": width, "height": height,
         },
         "renditions": [_rendition(site, folder, each) for each in renditions.of(connection, source_id)],

@@ -14,7 +14,7 @@ from hotfolder.imaging import Record
 from hotfolder.keeping import folders, renditions, sources
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts, Mark, Row
-from hotfolder.model import State, Version
+from hotfolder.model import Outcome, Result, State, Version
 from hotfolder.working import announcing
 from hotfolder.working.site import Site, place_key
 
@@ -26,6 +26,9 @@ PASSING_DELAYS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 """Seconds between tries where waiting can help; after the last one it counts as failed."""
 INNOCENT_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """An output that cannot be written is no fault of the image: it is tried for ever, at the latest after the last."""
+
+NOT_STORED_TRIES = 3
+"""A result that the index refuses is a fault of ours: tried again at once so often, and not for ever."""
 
 _NO_VERSION = Version(-1, 0, 0, 0)
 
@@ -232,6 +235,27 @@ class Retry:
             sources.mark_gone(connection, [source_id], (), Mark.CERTAIN)
         sources.retry(connection, source_id, self.retry_at, self.tries)
         return source_id
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """The index refuses the result, though it can be written: the source is tried again, then it counts as failed."""
+
+    site: Site
+    path: bytes
+    version: Version | None
+    problem: str
+
+    def __call__(self, connection: sqlite3.Connection) -> Outcome:
+        row = sources.find(connection, self.site.id, self.path)
+        tries = 1 + (row.tries if row is not None else 0)
+        text = f"its result could not be stored: {self.problem}"
+        error = SourceError(Reason.INTERNAL, text, version=self.version)
+        if tries <= NOT_STORED_TRIES:
+            Retry(self.site, self.path, 0.0, tries, young=False)(connection)
+            return Outcome(Result.RETRIED, reason=error.reason, message=error.message)
+        source_id = Failed(self.site, self.path, error, tries)(connection)
+        return Outcome(Result.FAILED, reason=error.reason, message=error.message, source_id=source_id)
 
 
 @dataclass(frozen=True, slots=True)

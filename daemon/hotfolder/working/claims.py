@@ -53,10 +53,9 @@ class Claim:
 def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Target], source_id: int) -> None:
     """Raises SourceError(NAME_TAKEN) where the index gives one of the paths to another source."""
     connection = index.read()
-    folder_id = folders.find(connection, site.id, folder)
-    if folder_id is None:
-        return  # on an output that folds names a twin is met by the index's unique key when the row is written
-    place = folders.place(connection, folder_id)
+    place = folders.place_at(connection, site.id, folder, folds=site.folds)
+    if place is None:
+        return
     for target in targets:
         other = renditions.owner(connection, place, target.area, place_key(site, target.name), source_id)
         if other is not None:

@@ -17,7 +17,7 @@ from hotfolder.errors import Reason
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
 from hotfolder.model import Job, Outcome, Result
-from hotfolder.working.claims import Claim
+from hotfolder.working import changes
 from hotfolder.working.isolation import Isolation
 from hotfolder.working.making import Finding
 from hotfolder.working.oversight import Oversight, Phase, Task
@@ -92,20 +92,33 @@ class Desk:
             self._end(entry, outcome)
         else:
             future = self._index.write(finding.change)
-            future.add_done_callback(lambda done: self._committed(entry, finding.claim, outcome, done))
+            future.add_done_callback(lambda done: self._committed(entry, finding, outcome, done))
 
-    def _committed(self, entry: Entry, claim: Claim | None, outcome: Outcome, done: Future[object]) -> None:
-        if claim is not None:
-            claim.release()
+    def _committed(self, entry: Entry, finding: Finding, outcome: Outcome, done: Future[object]) -> None:
+        if finding.claim is not None:
+            finding.claim.release()
         error = done.exception()
         self._clear(entry)
-        if error is not None:
-            # Nothing is lost: the path is looked at again, and what was published is found by then or made anew.
+        if error is None:
+            found = done.result()
+            self._end(entry, replace(outcome, source_id=found) if isinstance(found, int) else outcome)
+            return
+        log.error("result_not_stored", watch=entry.job.watch, path=entry.job.path, reason=str(error))
+        if isinstance(error, sqlite3.OperationalError):
+            # The index cannot be written for now: the path is looked at again, and what was published is found by then.
+            self._end(entry, Outcome(Result.CHANGED, reason=Reason.IO_ERROR, message=str(error)))
+            return
+        problem = f"{type(error).__name__}: {error}"
+        refused = changes.NotStored(entry.site, entry.job.path, getattr(finding.change, "version", None), problem)
+        self._index.write(refused).add_done_callback(lambda noted: self._refused(entry, noted))
+
+    def _refused(self, entry: Entry, noted: Future[Outcome]) -> None:
+        error = noted.exception()
+        if error is None:
+            self._end(entry, noted.result())
+        else:
             log.error("result_not_stored", watch=entry.job.watch, path=entry.job.path, reason=str(error))
-            outcome = Outcome(Result.CHANGED, reason=Reason.IO_ERROR, message=str(error))
-        elif isinstance(found := done.result(), int):
-            outcome = replace(outcome, source_id=found)
-        self._end(entry, outcome)
+            self._end(entry, Outcome(Result.CHANGED, reason=Reason.INTERNAL, message=str(error)))
 
     def _clear(self, entry: Entry) -> None:
         self._inflight.leave(entry.slot)

@@ -124,8 +124,6 @@ class Processor:
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._unchanged(entry, row, version, fd)
         task.enter(Phase.WAIT)
-        if _is_new(row) and (moved := self._renames.by_hint(site, job, version, root_fd)):
-            return Finding(moved)
         if version.size > self._limits.max_bytes:
             raise SourceError(
                 Reason.TOO_MANY_BYTES,
@@ -221,7 +219,7 @@ class Processor:
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version, root_fd: int) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
         if row is None or _is_new(row):
-            moved = self._renames.by_bytes(site, job, version, root_fd)
+            moved = self._renames.follow(site, job, version, root_fd)
             return None if moved is None else Finding(moved)
         if row.version.hash != version.hash:
             return None

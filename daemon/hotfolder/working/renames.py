@@ -1,13 +1,14 @@
 """A source that is new at its path may be one that lay elsewhere: then its renditions are renamed, nothing is decoded.
 
-An event may have said so, or the bytes do. The old path has to be gone for certain, and is kept out of work meanwhile.
+Its bytes decide. A rename that an event announced only says where to look first: who writes, puts the old times back
+and renames leaves the size, the times and the inode as they were, and the rename itself sets the ctime that would tell.
+The old path has to be gone for certain, and is kept out of work meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import replace
 
 from hotfolder.errors import SourceError
 from hotfolder.keeping import atomic, renditions, sources
@@ -22,7 +23,7 @@ from hotfolder.working.site import Site
 
 
 class Renames:
-    """Both ways give the outcome, already committed, or None: then the source is made like any new one."""
+    """Gives the outcome, already committed, or None: then the source is made like any new one."""
 
     def __init__(self, index: Database, queue: JobQueue, claims: Claims, epoch: Callable[[], int]) -> None:
         self._index = index
@@ -30,18 +31,14 @@ class Renames:
         self._claims = claims
         self._epoch = epoch
 
-    def by_hint(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
-        """An event said what the file was called before: where its row has the same version, nothing need be read."""
-        if job.hint is None:
-            return None
-        former = sources.find(self._index.read(), site.id, job.hint)
-        if former is None or not former.version.same_stat(version):
-            return None
-        return self._follow(site, job, former, job.hint, replace(version, hash=former.version.hash), root_fd)
-
-    def by_bytes(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
-        """It has the bytes of one that is not there any more: it was renamed while nobody looked."""
-        for former in sources.same_content(self._index.read(), site.id, version):
+    def follow(self, site: Site, job: Job, version: Version, root_fd: int) -> Outcome | None:
+        """It has the bytes of one that is not there any more: that was renamed to it. `version` carries its hash."""
+        connection = self._index.read()
+        announced = None if job.hint is None else sources.find(connection, site.id, job.hint)
+        alike = sources.same_content(connection, site.id, version)
+        if announced is not None and announced.version.hash == version.hash:
+            alike = [announced, *(each for each in alike if each.id != announced.id)]
+        for former in alike:
             old = changes.path_of(self._index.read(), former)
             if found := self._follow(site, job, former, old, version, root_fd):
                 return found

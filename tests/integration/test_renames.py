@@ -1,0 +1,97 @@
+"""A rename is no proof that the bytes stayed: who writes, puts the old times back and renames is found out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.helpers import Daemon, Place, wait_for
+
+Run = Callable[[Place], Daemon]
+WATCH = "    presets: [small]\n    optimize: {enabled: false}"
+RED, BLUE = (220, 20, 20), (20, 20, 220)
+
+
+def bitmap(colour: tuple[int, int, int]) -> bytes:
+    """Always of the same size in bytes."""
+    import io
+
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(file, "BMP")
+    return file.getvalue()
+
+
+def colour(path: Path) -> str:
+    with Image.open(path) as image:
+        red, _, blue = image.convert("RGB").getpixel((10, 10))  # type: ignore[misc]
+    return "red" if red > blue else "blue"
+
+
+def small(place: Place, name: str) -> Path:
+    return place.out / "thumbnails" / f"{name}_thumb_small.jpg"
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """As `dd conv=notrunc` between two `touch -r`: other bytes, the old size, times and inode."""
+    stat = path.stat()
+    with path.open("r+b") as file:
+        file.write(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize("writes", [1, 2])
+def test_written_with_old_times_and_renamed(tmp_path: Path, run: Run, writes: int) -> None:
+    place = Place(tmp_path, watch=WATCH)
+    path = place.put("a.bmp", bitmap(RED))
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    daemon = run(place)
+    daemon.wait_renditions({"thumbnails/a.bmp_thumb_small.jpg"})
+    for _ in range(writes):
+        overwrite(path, bitmap(BLUE))
+    path.rename(place.inbox / "b.bmp")
+    daemon.wait_renditions({"thumbnails/b.bmp_thumb_small.jpg"})
+    wait_for("the new picture", lambda: colour(small(place, "b.bmp")) == "blue", context=daemon.text)
+
+
+def test_written_and_renamed_while_nobody_looked(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, watch=WATCH)
+    path = place.put("a.bmp", bitmap(RED))
+    assert place.scan().returncode == 0
+    overwrite(path, bitmap(BLUE))
+    path.rename(place.inbox / "b.bmp")
+    daemon = run(place)
+    daemon.wait_renditions({"thumbnails/b.bmp_thumb_small.jpg"})
+    assert colour(small(place, "b.bmp")) == "blue"
+
+
+def test_written_in_a_folder_that_is_renamed(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, watch=WATCH)
+    paths = [place.put(f"p/{number}.bmp", bitmap(RED)) for number in range(4)]
+    daemon = run(place)
+    daemon.wait_renditions({f"thumbnails/p/{number}.bmp_thumb_small.jpg" for number in range(4)})
+    overwrite(paths[2], bitmap(BLUE))
+    (place.inbox / "p").rename(place.inbox / "q")
+    daemon.wait_renditions({f"thumbnails/q/{number}.bmp_thumb_small.jpg" for number in range(4)})
+    wait_for("the new picture", lambda: colour(small(place, "q/2.bmp")) == "blue", context=daemon.text)
+    assert colour(small(place, "q/1.bmp")) == "red"
+
+
+def test_two_pictures_change_places(tmp_path: Path, run: Run) -> None:
+    """With equal sizes and times, by way of a third name: each has its own picture, and nothing is decoded."""
+    place = Place(tmp_path, watch=WATCH)
+    for name, content in (("a.bmp", bitmap(RED)), ("b.bmp", bitmap(BLUE))):
+        os.utime(place.put(name, content), (1_000_000_000, 1_000_000_000))
+    daemon = run(place)
+    both = {f"thumbnails/{name}.bmp_thumb_small.jpg" for name in "ab"}
+    daemon.wait_renditions(both)
+    a, b, c = (place.inbox / f"{name}.bmp" for name in "abc")
+    a.rename(c)
+    b.rename(a)
+    c.rename(b)
+    wait_for("blue at a", lambda: colour(small(place, "a.bmp")) == "blue", context=daemon.text)
+    wait_for("red at b", lambda: colour(small(place, "b.bmp")) == "red", context=daemon.text)
+    daemon.wait_renditions(both)
