@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -214,3 +215,58 @@ def test_the_kernels_queue_overflows_with_deletes(place: Place, run: Run) -> Non
         settled(place, daemon)
     finally:
         limit.write_text(former)
+
+
+def test_deletions_that_were_announced_outlive_a_reload(place: Place, run: Run) -> None:
+    """The new watcher's first walk finds far more missing than its guard would let pass."""
+    daemon = run(place)
+    for file in fill(place, daemon, 400):
+        file.unlink()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_applied")
+    settled(place, daemon)
+    assert "deletions_held" not in daemon.text()
+
+
+def test_a_restart_keeps_the_deletions_that_were_announced(place: Place, run: Run) -> None:
+    daemon = run(place)
+    for file in fill(place, daemon, 400):
+        file.unlink()
+    wait_for(
+        "the last deletion to be noted",
+        lambda: daemon.metric("hotfolder_events_total", watch="inbox", kind="deleted") >= 400,
+    )
+    daemon.stop()
+    daemon = run(place)
+    settled(place, daemon)
+
+
+BOUNDS = """
+from hotfolder.watching import intake, trails
+intake.NOTES_MAX, intake.FOLDERS_MAX, intake.CLOSES_MAX, trails.STEPS_MAX = 20, 5, 10, 10
+"""
+
+
+def test_past_the_bounds_of_what_is_noted(place: Place, run: Run) -> None:
+    """More than the guard would let pass, of which most is noted by its folder, or by the root alone."""
+    place.hook(BOUNDS)
+    daemon = run(place)
+    for folder in range(20):
+        for number in range(20):
+            place.put(f"{folder}/{number}.jpg", CONTENTS[number % 16])
+    settled(place, daemon)
+    for folder in range(0, 20, 4):
+        for file in (place.inbox / str(folder)).iterdir():
+            file.rename(file.with_name(f"new-{file.name}"))
+    settled(place, daemon)
+    for folder in range(12):
+        for file in (place.inbox / str(folder)).iterdir():
+            file.unlink()
+    settled(place, daemon)
+    for folder in range(12, 20):
+        (place.inbox / str(folder)).rename(place.inbox / f"on {folder}")
+    settled(place, daemon)
+    for folder in range(12, 20):
+        shutil.rmtree(place.inbox / f"on {folder}")
+    settled(place, daemon)
+    assert "deletions_held" not in daemon.text()

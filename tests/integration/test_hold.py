@@ -45,6 +45,38 @@ def test_a_paused_daemon_sees_all_makes_nothing_and_loses_nothing(place: Place, 
     daemon.wait_renditions(made("a.jpg", "b.jpg", "c.jpg"))
 
 
+SLOW_BACKLOG = """
+import threading
+from hotfolder.model import Lane
+from hotfolder.working.processor import Processor
+_run = Processor.run
+
+def run(self, job):
+    if job.lane is Lane.BACKLOG:
+        threading.Event().wait(0.4)
+    _run(self, job)
+
+Processor.run = run
+"""
+
+
+def test_what_is_saved_again_rises_out_of_a_paused_backlog(place: Place, run: Run) -> None:
+    (place.base / "later").write_text("3600")
+    place.hook(CLOCK.format(flag=str(place.base / "later")) + SLOW_BACKLOG)
+    place.configure("pool: {workers: 2}", SMALL)
+    names = [f"{number}.jpg" for number in range(80)]
+    for number, name in enumerate(names):
+        place.put(name, jpeg(60, 40, seed=number))
+    daemon = run(place)
+    wait_for("the backlog to stand in the queue", lambda: len(place.renditions()) > 2, context=daemon.text)
+    assert place.cli("pause", "--lane", "backlog").returncode == 0
+    wait_for("what was in work to end", lambda: daemon.metric("hotfolder_workers", state="busy") == 0)
+    before = place.renditions()
+    name = next(name for name in reversed(names) if not made(name) & before)
+    place.put(name, jpeg(60, 40, seed=100))
+    daemon.wait_renditions(before | made(name))
+
+
 def test_one_watch_is_paused_by_name_also_where_no_daemon_runs(place: Place, run: Run) -> None:
     second = "{path: ./second, output: ./out2, presets: [small], optimize: {enabled: false}}"
     place.configure(watch=f"{SMALL}\n  - {second}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -18,6 +17,7 @@ from hotfolder.model import Job, Lane
 from hotfolder.working.holds import Holds
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.ranked import Rank
+from tests.unit.hand import SECONDS, Hand
 
 RANKS = {"high": Rank.HIGH, "normal": Rank.NORMAL, "low": Rank.LOW}
 
@@ -29,7 +29,7 @@ def job(watch: str, number: int, lane: Lane = Lane.BACKLOG) -> Job:
 def take(queue: JobQueue, count: int) -> list[Job]:
     taken = []
     for _ in range(count):
-        found = queue.take(timeout=0)
+        found = queue.take(SECONDS)
         assert found is not None
         queue.finish(found)
         taken.append(found)
@@ -75,16 +75,21 @@ def test_of_a_limited_lane_so_many_are_in_work() -> None:
     queue.limit_lane(Lane.BACKLOG, 2)
     for number in range(5):
         queue.offer(job("backlog", number))  # a watch may be called like a lane
-    first, second = queue.take(0), queue.take(0)
+    first, second = queue.take(SECONDS), queue.take(SECONDS)
     assert first is not None
     assert second is not None
-    assert queue.take(0) is None
+    hand = Hand(queue)
+    third = hand.reach()
+    assert not third.done()
     queue.offer(job("backlog", 9, Lane.FRESH))
-    assert (fresh := queue.take(0)) is not None
+    assert (fresh := third.result(SECONDS)) is not None
     assert fresh.lane is Lane.FRESH
+    fourth = hand.reach()
+    assert not fourth.done()
     queue.finish(first)
-    assert queue.take(0) is not None
-    assert queue.take(0) is None
+    assert fourth.result(SECONDS) is not None
+    assert not hand.reach().done()
+    hand.end()
 
 
 def test_what_is_held_waits_and_holds_up_no_other() -> None:
@@ -93,15 +98,15 @@ def test_what_is_held_waits_and_holds_up_no_other() -> None:
     assert sum(queue.offer(job("a", number, Lane.FRESH)) for number in range(80)) == 50
     assert queue.offer(job("b", 1, Lane.FRESH))
     assert queue.offer(job("b", 2))
-    taken = queue.take(0)
+    taken = queue.take(SECONDS)
     assert taken is not None
     assert (taken.watch, taken.lane) == ("b", Lane.FRESH)
-    assert queue.take(0) is None
-    waited = threading.Thread(target=queue.take)
-    waited.start()
+    hand = Hand(queue)
+    waits = hand.reach()
+    assert not waits.done()
     queue.hold(frozenset())
-    waited.join(5)
-    assert not waited.is_alive()
+    assert waits.result(SECONDS) is not None
+    hand.end()
 
 
 # -- the window --------------------------------------------------------------------------------------------------------

@@ -104,6 +104,11 @@ class Intake:
         with self._changed:
             return path in self._notes
 
+    def deletions(self) -> tuple[list[bytes], list[bytes]]:
+        """The files and the folders whose deletion was noted and not yet handed on."""
+        with self._changed:
+            return [note.path for note in self._notes.values() if note.deleted], list(self._gone_folders)
+
     # -- Sink: on the reader's thread --------------------------------------------------------------------------------
 
     def changed(self, path: bytes, kind: Kind) -> None:

@@ -81,7 +81,25 @@ class Watcher:
         if self._tree is not None:
             self._tree.stop()
         self.intake.stop()
+        self._keep_deletions()
         self.rounds.stop()
+
+    def _keep_deletions(self) -> None:
+        """What events told of deletions outlives this watcher: no guard of a later walk holds them."""
+        files, gone = self.intake.deletions()
+        files += self._queue.deleted(self.config.name)
+        if not files and not gone:
+            return
+
+        def keep(connection: sqlite3.Connection) -> None:
+            found = [folders.find(connection, self.site.id, folder) for folder in gone if not self._exists(folder)]
+            ids = [each for each in found if each is not None and not folders.has_mounts(connection, each)]
+            sources.delete(connection, self.site.id, files, ids, time.time())
+
+        try:
+            self._index.write(keep).result()
+        except sqlite3.Error as error:
+            log.warning("deletions_not_noted", watch=self.config.name, reason=str(error), next="a reconcile finds them")
 
     def request(self, request: Request) -> Request:
         """Ask for a reconcile; `request.done` is set when it, and the work that it found, has been done."""

@@ -230,6 +230,12 @@ class JobQueue:
                 return len(self._in_work) + sum(map(len, self._lanes.values()))
             return self._working[watch] + sum(self._waiting[lane, watch] for lane in Lane)
 
+    def deleted(self, watch: str) -> list[bytes]:
+        """The paths that wait since they were deleted."""
+        with self._changed:
+            jobs = [job for waiting in self._lanes.values() for job in waiting.jobs()] + list(self._again.values())
+        return [job.path for job in jobs if job.watch == watch and job.deleted and not job.unwanted]
+
     def oldest(self, lane: Lane) -> float | None:
         """Seconds that the longest waiting job of this lane has waited; None where none waits."""
         with self._changed:
