@@ -135,3 +135,27 @@ from hotfolder.keeping import inflight
 inflight.boot_id = lambda: open({flag!r}).read()
 """
 """The machine's boot id is what the flag's file says."""
+
+RAISE = """
+import importlib, os
+
+def _fails_once(where, flag, error):
+    module, _, name = where.partition(":")
+    owner = importlib.import_module(module)
+    *names, last = name.split(".")
+    for each in names:
+        owner = getattr(owner, each)
+    real = getattr(owner, last)
+
+    def call(*args, **keys):
+        try:
+            os.unlink(flag)
+        except FileNotFoundError:
+            return real(*args, **keys)
+        raise error("injected")
+
+    setattr(owner, last, call)
+
+_fails_once({where!r}, {flag!r}, {error})
+"""
+"""`module:Class.method` raises at the next call after the flag's file was made."""

@@ -18,6 +18,7 @@ from fastapi import FastAPI, Query, Response, WebSocket, WebSocketDisconnect
 
 from hotfolder import logs
 from hotfolder.events import STATE, TOPICS, Bus, Subscription
+from hotfolder.loop import Loop
 from hotfolder.serving.guard import PROBLEM, problem
 
 log = logs.get("serving")
@@ -80,23 +81,24 @@ class Pulse:
     def __init__(self, bus: Bus, tell: Callable[[], dict[str, Any]]) -> None:
         self._bus = bus
         self._tell = tell
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hotfolder-pulse", daemon=True)
+        self._changed = threading.Condition()
+        self._loop = Loop("pulse", self._round, self._changed)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._loop.end()
         self._bus.close()
-        self._thread.join(2.0)
+        self._loop.join(2.0)
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            if not self._bus.wait_heard(STATE):
-                return
-            try:
-                self._bus.publish(STATE, "state", **self._tell())
-            except sqlite3.Error as error:
-                log.warning("state_not_told", reason=str(error))
-            self._stopped.wait(PULSE_SECONDS)
+    def _round(self) -> bool:
+        if not self._bus.wait_heard(STATE):
+            return False
+        try:
+            self._bus.publish(STATE, "state", **self._tell())
+        except sqlite3.Error as error:
+            log.warning("state_not_told", reason=str(error))
+        with self._changed:
+            self._changed.wait_for(lambda: self._loop.stopped, PULSE_SECONDS)
+        return True

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from hotfolder import logs
 from hotfolder.keeping import atomic
 from hotfolder.keeping.database import Database
+from hotfolder.loop import Loop
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
 from hotfolder.watching import condition
@@ -70,18 +71,19 @@ class Rounds:
         self._changed = threading.Condition()
         self._requests: list[Request] = []
         self._open: list[Request] = []
-        self._stopped = False
         self._nudged = False
+        self._anew = False
         self._away = False
         self._most_jobs: int | None = None
         self._touching: float | None = None
         self._reconciled = False
         self._sweep_wanted = False
         self._confirm = False
-        self._thread = threading.Thread(target=self._run, name=f"hotfolder-reconcile-{self._name}", daemon=True)
+        self._at_work: list[Request] = []
+        self.loop = Loop("reconcile", self._round, self._changed, subject=self._name, again=self._try_again)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def start_live(self) -> None:
         """The first reconcile, and the regular ones."""
@@ -89,14 +91,11 @@ class Rounds:
         self._schedule.plan_rescan()
 
     def end(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self.loop.end()
 
     def stop(self) -> None:
         """After `end`. A walk of a mount that hangs is left behind."""
-        if self._thread.ident is not None:
-            self._thread.join(0.5 if self.hangs() else 5.0)
+        self.loop.join(0.5 if self.hangs() else 5.0)
         for request in (*self._requests, *self._open):
             request.problem = "stopped"
             request.done.set()
@@ -122,6 +121,12 @@ class Rounds:
     def sweep_soon(self) -> None:
         with self._changed:
             self._sweep_wanted = True
+            self._nudge()
+
+    def watch_anew(self) -> None:
+        """Events come no more: watch the tree again, and walk it for what was missed."""
+        with self._changed:
+            self._anew = True
             self._nudge()
 
     def look_for_root(self) -> None:
@@ -166,29 +171,52 @@ class Rounds:
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._has_to_do, self._wait_seconds())
-                if self._stopped:
-                    return
-                requests, self._requests = self._requests, []
-                self._nudged = False
-            try:
-                if self._away and not self._found():
-                    self._give_up(requests)
-                    continue
-                self._walk(requests)
-                self._after_work()
-            except (sqlite3.Error, OSError) as error:
-                log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
-                self._schedule.try_again({b""})
-                for request in requests:
-                    request.problem = str(error)
-                    request.done.set()
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(self._has_to_do, self._wait_seconds())
+            if self.loop.stopped:
+                return False
+            self._at_work = requests = self._requests
+            self._requests = []
+            self._nudged = False
+            anew, self._anew = self._anew, False
+        if anew and not self._away:  # when a root is back its tree is watched anyway
+            self._watch_anew()
+        try:
+            if self._away and not self._found():
+                self._give_up(requests)
+                return True
+            self._walk(requests)
+            self._after_work()
+        except (sqlite3.Error, OSError) as error:
+            log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
+            self._schedule.try_again({b""})
+            for request in requests:
+                request.problem = str(error)
+                request.done.set()
+        return True
+
+    def _watch_anew(self) -> None:
+        try:
+            with self._touch():
+                self._watcher.watch_tree()
+        except BaseException:
+            self._anew = True
+            raise
+        self.request(Request((b"",)))
+
+    def _try_again(self) -> None:
+        """A round ended in the midst: nobody waits for it in vain, and the whole root is walked again."""
+        self._schedule.try_again({b""})
+        for request in self._at_work:
+            if request not in self._open:
+                request.problem = "internal error: the log has it"
+                request.done.set()
+        with self._changed:
+            self._nudge()
 
     def _has_to_do(self) -> bool:
-        return self._stopped or self._nudged or bool(self._requests)
+        return self.loop.stopped or self._nudged or bool(self._requests)
 
     def _wait_seconds(self) -> float | None:
         if self._away:
@@ -230,7 +258,7 @@ class Rounds:
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
-                stop=lambda: self._stopped, verify=request.verify,
+                stop=lambda: self.loop.stopped, verify=request.verify,
             )  # fmt: skip
             try:
                 with self._touch():
@@ -305,7 +333,7 @@ class Rounds:
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):
-            if self._stopped:
+            if self.loop.stopped:
                 return False
             self._step()
             self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS)

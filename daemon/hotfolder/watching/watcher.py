@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.config import Watch
 from hotfolder.errors import Reason
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
+from hotfolder.loop import Pause
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result
 from hotfolder.watching import condition, moving
@@ -53,6 +54,7 @@ class Watcher:
         pace = Pace(config.settle, config.settle_after_close, lambda path: not self.coverage.by_events(path))
         self.intake = Intake(config.name, rules, pace, self, metrics)
         self._tree: TreeWatcher | None = None
+        self._reader_pause = Pause()
         self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -91,7 +93,10 @@ class Watcher:
         self.condition.set(condition.EVENTS, None)
         self.condition.polled = self.coverage.mostly_polled
         if self.coverage.by_events(b""):
-            tree = TreeWatcher(self.config.path, self._watches, self.intake, recursive=self.config.recursive)
+            tree = TreeWatcher(
+                self.config.path, self._watches, self.intake, recursive=self.config.recursive, name=self.config.name,
+                pause=self._reader_pause, anew=self.rounds.watch_anew,
+            )  # fmt: skip
             try:
                 tree.start()
             except OSError as error:
@@ -130,7 +135,9 @@ class Watcher:
             self.condition.set(condition.OUTPUT, outcome.message)
         elif outcome.result is Result.DONE and condition.OUTPUT in self.condition.troubles:
             self.condition.set(condition.OUTPUT, None)
-            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(lambda done: self._kick())
+            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(
+                faults.callback("callback", lambda done: self._kick())
+            )
         elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_for_root()
 
@@ -138,6 +145,8 @@ class Watcher:
         """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
         self.rounds.limit_jobs(max(1, workers // 2) if self.site.network else None)
         self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
+        if self._tree is not None and self._tree.deaf:
+            self.condition.set(condition.EVENTS, "the thread that reads events has ended; it is started anew")
         if self.rounds.hangs():
             self._hangs()
 
@@ -178,7 +187,7 @@ class Watcher:
                 self.intake.again(job, None)  # the index cannot be written for now
             self._kick()
 
-        self._index.write(wait).add_done_callback(waits)
+        self._index.write(wait).add_done_callback(faults.callback("callback", waits))
 
     def reconcile(self, folder: bytes) -> None:
         self.request(Request((folder,)))

@@ -1,0 +1,111 @@
+"""No silent death: what is raised in a running daemon is logged with its traceback, counted, and work goes on."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults import hooks
+from tests.helpers import Daemon, Place, jpeg, wait_for
+
+Run = Callable[[Place], Daemon]
+
+STEPS = (
+    "hotfolder.working.desk:Desk.enter",
+    "hotfolder.working.desk:Desk.leave",
+    "hotfolder.working.desk:Desk._committed",
+    "hotfolder.working.site:Gate.enter",
+    "hotfolder.working.site:Gate.leave",
+    "hotfolder.keeping.inflight:InFlight.enter",
+    "hotfolder.keeping.inflight:InFlight.leave",
+    "hotfolder.working.oversight:Oversight.begin",
+    "hotfolder.working.oversight:Oversight.end",
+    "hotfolder.working.claims:Claim.release",
+    "hotfolder.working.suspects:Suspects.clear",
+    "hotfolder.working.processor:Processor.run",
+    "hotfolder.working.pool:ElasticPool.submit",
+    "hotfolder.keeping.database:Database.write",
+    "hotfolder.engine:Engine._work",
+    "hotfolder.engine:Engine._tell",
+    "hotfolder.telling:Teller.tell",
+    "hotfolder.working.ends:Ends.told",
+    "hotfolder.working.orders:Orders.told",
+    "hotfolder.watching.watcher:Watcher.told",
+    "hotfolder.watching.watcher:Watcher.look_at",
+    "hotfolder.hooks.courier:Couriers.kick",
+)
+"""What a drop passes on its way."""
+
+
+def problems(daemon: Daemon) -> dict[str, str]:
+    """What /healthz answers with 503; nothing where it is well."""
+    try:
+        daemon.get("/healthz")
+    except urllib.error.HTTPError as error:
+        assert error.code == 503
+        found: dict[str, str] = json.loads(error.read())["problems"]
+        return found
+    return {}
+
+
+def internal_errors(daemon: Daemon) -> float:
+    lines = daemon.get("/metrics").decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("hotfolder_internal_errors_total{"))
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_drop_is_made_whatever_raises_on_its_way(step: str, error: str, tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path), tmp_path / "raise"
+    place.hook(hooks.RAISE.format(where=step, flag=str(flag), error=error))
+    daemon = run(place)
+    place.put("first.jpg", jpeg(seed=1))
+    daemon.wait_renditions(place.of("first.jpg"))
+    flag.touch()
+    place.put("second.jpg", jpeg(seed=2))
+    daemon.wait_renditions(place.of("first.jpg") | place.of("second.jpg"))
+    wait_for("the injected exception", lambda: not flag.exists(), context=daemon.text)
+    wait_for("its count", lambda: internal_errors(daemon) >= 1, context=daemon.text)
+    daemon.wait_log("Traceback (most recent call last)")
+    daemon.wait_log("injected")
+    # Nothing of it stays: the path is free, and so are its gate and its claims.
+    place.put("second.jpg", jpeg(seed=3))
+    (place.inbox / "first.jpg").unlink()
+    daemon.wait_renditions(place.of("second.jpg"))
+    wait_for("nothing in work", lambda: daemon.metric("hotfolder_workers", state="busy") == 0, context=daemon.text)
+    wait_for("well", lambda: not problems(daemon), context=daemon.text)
+
+
+@pytest.mark.parametrize(
+    ("step", "thread"),
+    [
+        ("watchdog.observers.inotify_c:InotifyFD.read_events", "hotfolder-inotify-inbox"),
+        ("hotfolder.keeping.epochs:Epochs._close", "hotfolder-sync"),
+        ("hotfolder.working.feeder:Feeder._feed", "hotfolder-feeder"),
+        ("hotfolder.watching.rounds:Rounds._walk", "hotfolder-reconcile-inbox"),
+        ("hotfolder.watching.intake:Intake._tell", "hotfolder-intake-inbox"),
+    ],
+)
+def test_a_thread_that_ended_is_named_and_started_anew(step: str, thread: str, tmp_path: Path, run: Run) -> None:
+    """SystemExit ends any thread, and Python says nothing of it."""
+    place, flag = Place(tmp_path, watch="    poll_interval: 1s\n    rescan_interval: 2s"), tmp_path / "raise"
+    quick = "from hotfolder.keeping import epochs\nepochs.SYNC_SECONDS = 0.1\n"
+    place.hook(quick + hooks.RAISE.format(where=step, flag=str(flag), error="SystemExit"))
+    daemon = run(place)
+    place.put("first.jpg", jpeg(seed=1))
+    daemon.wait_renditions(place.of("first.jpg"))
+    flag.touch()
+    place.put("second.jpg", jpeg(seed=2))
+    # Woken by whatever comes: a reader by the drop, the others by their work.
+    wait_for("the thread's end", lambda: not flag.exists(), context=daemon.text)
+    wait_for("/healthz to name it", lambda: thread in problems(daemon), context=daemon.text)
+    wait_for("it to be started anew", lambda: not problems(daemon), context=daemon.text)
+    daemon.wait_renditions(place.of("first.jpg") | place.of("second.jpg"))
+    place.put("third.jpg", jpeg(seed=3))
+    daemon.wait_renditions({each for name in ("first", "second", "third") for each in place.of(f"{name}.jpg")})
+    assert internal_errors(daemon) >= 1
+    daemon.wait_log("Traceback (most recent call last)")
