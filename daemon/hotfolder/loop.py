@@ -211,7 +211,8 @@ class Revival:
             if each not in self._due:
                 self._due[each] = now + self._seconds(each, now)
                 log.error("thread_ended", thread=each.name, next=f"started anew in {self._due[each] - now:.0f} s")
-            elif now >= self._due.pop(each):
+            elif now >= self._due[each]:
+                del self._due[each]
                 faults.did("main", each.revive, thread=each.name)
 
     def _seconds(self, lasting: Lasting, now: float) -> float:

@@ -159,3 +159,34 @@ def _fails_once(where, flag, error):
 _fails_once({where!r}, {flag!r}, {error})
 """
 """`module:Class.method` raises at the next call after the flag's file was made."""
+
+FAILS_AT_FIRST = """
+from hotfolder import loop
+from hotfolder.keeping import epochs
+
+_start = loop.Loop.start
+loop.FIRST_PAUSE = epochs.SYNC_SECONDS = 0.05
+_left = dict.fromkeys([{kind!r}], 2)
+
+def _broken(kind, step):
+    def call():
+        if _left.get(kind, 0):
+            _left[kind] -= 1
+            raise RuntimeError("injected")
+        return step()
+    return call
+
+def start(self):
+    if self._thread is None:
+        self._step = _broken(self.kind, self._step)
+    _start(self)
+
+loop.Loop.start = start
+"""
+"""The first two steps of this kind of loop raise."""
+
+ALL_SUSPECTS = """
+from hotfolder.working import suspects
+suspects.Suspects.__contains__ = lambda self, key: True
+"""
+"""Every source is decided by a helper, in the line of suspects."""
