@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from tests.faults import hooks
 from tests.helpers import Daemon, Place, jpeg, wait_for
@@ -109,3 +113,84 @@ def test_a_thread_that_ended_is_named_and_started_anew(step: str, thread: str, t
     daemon.wait_renditions({each for name in ("first", "second", "third") for each in place.of(f"{name}.jpg")})
     assert internal_errors(daemon) >= 1
     daemon.wait_log("Traceback (most recent call last)")
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "hotfolder.engine:Engine.check",
+        "hotfolder.engine:Engine._check_watchers",
+        "hotfolder.working.balance:Balance.beat",
+        "hotfolder.daemon:Gauges.look",
+        "hotfolder.daemon:_notify",
+    ],
+)
+def test_the_main_thread_goes_on(step: str, error: str, tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path), tmp_path / "raise"
+    place.hook(hooks.RAISE.format(where=step, flag=str(flag), error=error))
+    daemon = run(place)
+    flag.touch()
+    daemon.wait_metric("hotfolder_internal_errors_total", 1, where="main")
+    daemon.wait_log("Traceback (most recent call last)")
+    place.put("a.jpg", jpeg())
+    daemon.wait_renditions(place.of("a.jpg"))
+    assert not problems(daemon)
+    assert daemon.stop() == 0
+
+
+def test_a_reload_that_raises_ends_nothing(tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path), tmp_path / "raise"
+    place.hook(hooks.RAISE.format(where="hotfolder.engine:Engine.apply", flag=str(flag), error="RuntimeError"))
+    daemon = run(place)
+    flag.touch()
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_metric("hotfolder_internal_errors_total", 1, where="main")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_applied")
+    place.put("a.jpg", jpeg())
+    daemon.wait_renditions(place.of("a.jpg"))
+
+
+def test_an_error_in_a_request_is_counted(tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path), tmp_path / "raise"
+    place.hook(hooks.RAISE.format(where="hotfolder.serving.state:status", flag=str(flag), error="RuntimeError"))
+    daemon = run(place)
+    flag.touch()
+    with pytest.raises(urllib.error.HTTPError) as answer:
+        daemon.get("/api/status")
+    assert answer.value.code == 500
+    assert b"injected" not in answer.value.read()
+    daemon.wait_metric("hotfolder_internal_errors_total", 1, where="http")
+    daemon.wait_log("RuntimeError: injected")
+    assert json.loads(daemon.get("/api/status"))
+
+
+def test_an_error_in_a_listener_hangs_up(tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path), tmp_path / "raise"
+    place.hook(hooks.RAISE.format(where="hotfolder.events:Subscription.take", flag=str(flag), error="RuntimeError"))
+    daemon = run(place)
+    with connect(f"ws://127.0.0.1:{place.port}/api/events?topics=state") as client:
+        flag.touch()
+        with pytest.raises(ConnectionClosed):
+            while True:
+                client.recv(timeout=30)
+    daemon.wait_metric("hotfolder_internal_errors_total", 1, where="http")
+    daemon.wait_log("RuntimeError: injected")
+    assert not problems(daemon)
+
+
+def test_a_bug_that_stays_does_not_fill_the_log(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path)
+    place.hook(
+        "from hotfolder.working import desk\n"
+        "def enter(self, site, job):\n    raise RuntimeError('injected')\n"
+        "desk.Desk.enter = enter\n"
+    )
+    daemon = run(place)
+    place.put("a.jpg", jpeg())
+    daemon.wait_log("RuntimeError: injected", 5)
+    before = internal_errors(daemon)
+    threading.Event().wait(6)
+    assert internal_errors(daemon) <= before + 8
+    assert not problems(daemon)

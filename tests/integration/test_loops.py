@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.sync.client import connect
@@ -13,9 +14,16 @@ from websockets.sync.client import connect
 from hotfolder import loop
 from hotfolder.config import load
 from hotfolder.engine import Engine
+from hotfolder.keeping.database import Database
+from hotfolder.keeping.inflight import InFlight
 from hotfolder.loop import Loop
 from hotfolder.metrics import WHERE
 from hotfolder.serving.server import Server
+from hotfolder.watching.intake import Intake
+from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
+from hotfolder.working.oversight import Oversight
+from hotfolder.working.pool import ElasticPool
+from hotfolder.working.suspects import Suspects
 from tests.faults import hooks
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
@@ -79,3 +87,50 @@ def test_the_table_has_every_loop(tmp_path: Path) -> None:
         server.stop()
         engine.stop(5.0)
     assert [each.name for each in loop.living() if id(each) not in before] == []
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (InFlight, "enter"), (Oversight, "begin"), (Oversight, "end"), (Desk, "leave"), (Desk, "_committed"),
+        (Desk, "_end"), (Database, "write"), (Suspects, "clear"), (Engine, "_tell"), (Intake, "_hand_on"),
+        (ElasticPool, "submit"), (Engine, "_work"),
+    ],
+)  # fmt: skip
+def test_nothing_is_held_after_a_bug(
+    owner: type, name: str, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, armed = Place(tmp_path), threading.Event()
+    real = getattr(owner, name)
+
+    def fails(*arguments: Any, **keys: Any) -> Any:
+        if armed.is_set():
+            armed.clear()
+            raise error("injected")
+        return real(*arguments, **keys)
+
+    monkeypatch.setattr(owner, name, fails)
+    engine = Engine(load(str(place.base / "config.yaml"), {}).config, live=True)
+    engine.start()
+    site = engine.watchers["inbox"].site
+    try:
+        wait_for("the first walk", engine.watchers["inbox"].rounds.idle)
+        slots = len(engine.inflight._free)
+        armed.set()
+        place.put("a.jpg", jpeg())
+
+        def alive() -> bool:
+            engine.check()  # the main thread's beat
+            return place.renditions() == place.of("a.jpg") and engine.queue.busy() == 0 and engine.pool.busy == 0
+
+        wait_for("its renditions, and rest", alive)
+        assert not armed.is_set()
+        assert engine.desk._places._value == IN_FLIGHT_MOST
+        assert len(engine.inflight._free) == slots
+        assert site.gate._inside == 0
+        assert engine.desk._entries == {}
+        assert not engine.desk.oversight._tasks
+        assert engine.processor._maker._claims._taken == {}
+    finally:
+        engine.stop(5.0)

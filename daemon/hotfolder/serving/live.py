@@ -54,14 +54,21 @@ async def _serve(socket: WebSocket, bus: Bus, topics: list[str]) -> None:
             loop.call_soon_threadsafe(ready.set)
 
     with bus.subscribe(topics, wake=wake) as subscription:
-        sending = asyncio.create_task(_send(socket, subscription, ready))
+        tasks = [asyncio.create_task(_send(socket, subscription, ready)), asyncio.create_task(_hear(socket))]
         try:
-            while (await socket.receive())["type"] != "websocket.disconnect":
-                pass
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
-                await sending
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+            raise error  # the client is hung up on, and asks anew; the log has it
+
+
+async def _hear(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 async def _send(socket: WebSocket, subscription: Subscription, ready: asyncio.Event) -> None:
