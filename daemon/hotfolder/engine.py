@@ -151,8 +151,9 @@ class Engine:
         self.feeder = Feeder(self.index, self.queue, self._present)
         self.dispatcher = Dispatcher(self.queue, self.pool, self._work, self._work_failed)
         self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
+        self.revival = Revival()
         self._chores = Chores(
-            "main", Revival().look, self.balance.beat, self._check_mounts, self.holds.check, self._check_pace,
+            "main", self.revival.look, self.balance.beat, self._check_mounts, self.holds.check, self._check_pace,
             self._check_watchers, self._check_children,
         )  # fmt: skip
 

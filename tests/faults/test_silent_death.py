@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 
 from tests.faults import hooks
 from tests.helpers import Daemon, Place, jpeg, wait_for
+from tests.integration.test_orders import order
 
 Run = Callable[[Place], Daemon]
 
@@ -39,6 +40,8 @@ STEPS = (
     "hotfolder.working.ends:Ends.told",
     "hotfolder.working.orders:Orders.told",
     "hotfolder.watching.watcher:Watcher.told",
+    "hotfolder.watching.inotify:TreeWatcher.on_event",
+    "hotfolder.watching.intake:Intake.changed",
     "hotfolder.watching.watcher:Watcher.look_at",
     "hotfolder.hooks.courier:Couriers.kick",
 )
@@ -194,3 +197,43 @@ def test_a_bug_that_stays_does_not_fill_the_log(tmp_path: Path, run: Run) -> Non
     threading.Event().wait(6)
     assert internal_errors(daemon) <= before + 8
     assert not problems(daemon)
+
+
+@pytest.mark.parametrize("step", ["_judged", "_feed", "_give", "told", "_offer"])
+def test_an_order_ends_whatever_raises_on_its_way(step: str, tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path), tmp_path / "raise"
+    where = f"hotfolder.working.orders:Orders.{step}"
+    place.hook(hooks.RAISE.format(where=where, flag=str(flag), error="RuntimeError"))
+    daemon = run(place)
+    place.put("a.jpg", jpeg(900, 700))
+    daemon.wait_renditions(place.of("a.jpg"))
+    flag.touch()
+    found = order(place, "", paths=["a.jpg"], sizes=[{"width": 320, "height": 320, "suffix": "_w320"}])
+    assert (found["state"], found["failed"]) == ("done", 0)
+    assert not flag.exists()
+    assert internal_errors(daemon) >= 1
+
+
+def test_a_hook_goes_on_after_a_bug_in_one_delivery(tmp_path: Path, run: Run) -> None:
+    told, flag = tmp_path / "told", tmp_path / "raise"
+    place = Place(tmp_path, f'hooks: [{{name: note, events: [ready], run: [sh, -c, "echo told >> {told}"]}}]')
+    place.hook(hooks.RAISE.format(where="hotfolder.hooks.running:run", flag=str(flag), error="RuntimeError"))
+    daemon = run(place)
+    flag.touch()
+    for number in range(3):
+        place.put(f"{number}.jpg", jpeg(seed=number))
+    wait_for("all deliveries", lambda: told.exists() and told.read_text().count("told") == 3, context=daemon.text)
+    daemon.wait_metric("hotfolder_internal_errors_total", 1, where="hook")
+
+
+def test_what_hangs_is_given_up_whatever_raises(tmp_path: Path, run: Run) -> None:
+    place, flag = Place(tmp_path, "pool: {job_timeout: 2s}"), tmp_path / "raise"
+    fails = hooks.RAISE.format(where="hotfolder.working.suspects:Suspects.add", flag=str(flag), error="RuntimeError")
+    place.hook(hooks.DECODER + fails)
+    daemon = run(place)
+    flag.touch()
+    place.put("hangs.jpg", jpeg(comment=b"hang"))
+    wait_for("its quarantine", place.failures, seconds=90, context=daemon.text)
+    assert internal_errors(daemon) >= 1
+    place.put("good.jpg", jpeg())
+    daemon.wait_renditions(place.of("good.jpg"))

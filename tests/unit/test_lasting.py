@@ -113,11 +113,13 @@ def test_one_that_ended_is_started_anew_later_each_time(said: io.StringIO) -> No
 def test_many_threads_start_a_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """All workers may find a suspect at the same time, and the first one starts the line."""
     done: list[Job] = []
+    begun_lines: list[threading.Thread] = []
     line = Line(done.append)
     starting, begun = threading.Barrier(2), threading.Thread.start
 
     def start(thread: threading.Thread) -> None:
         if thread.name == "hotfolder-suspects":
+            begun_lines.append(thread)
             with contextlib.suppress(threading.BrokenBarrierError):
                 starting.wait(0.5)  # the other is here, too, where nothing keeps it away
         begun(thread)
@@ -138,6 +140,7 @@ def test_many_threads_start_a_loop_once(monkeypatch: pytest.MonkeyPatch) -> None
         worker.join()
     wait_for("both suspects", lambda: len(done) == 2)
     assert errors == []
+    assert len(begun_lines) == 1
     line.stop()
 
 

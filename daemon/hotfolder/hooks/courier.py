@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.config import Hook
 from hotfolder.hooks import posting, running
 from hotfolder.hooks.answer import Answer
@@ -129,10 +129,18 @@ class Courier:
         if delivery is None:
             return False
         began = time.monotonic()
-        answer = deliver(self.hook, delivery, self._abort)
+        answer = self._deliver(delivery)
         if not self._abort.is_set():
             self._note(delivery, answer, time.monotonic() - began)
         return True
+
+    def _deliver(self, delivery: Delivery) -> Answer:
+        """A bug costs this delivery a try, and none of the others anything."""
+        try:
+            return deliver(self.hook, delivery, self._abort)
+        except Exception as error:  # noqa: BLE001 - see above
+            faults.report("hook", error, hook=self.hook.name, delivery=delivery.delivery)
+            return Answer(f"internal error: {type(error).__name__}: {error}")
 
     def _note(self, delivery: Delivery, answer: Answer, seconds: float) -> None:
         tries = delivery.tries + 1

@@ -186,18 +186,20 @@ class Desk:
     def _give_up(self, task: Task, phase: Phase) -> None:
         """On the oversight's thread: this one hangs. Another worker takes its place, a helper its picture."""
         entry = self._entries.pop(task)
+        reason = Reason.TIMEOUT if phase is Phase.DECODE else Reason.UNREACHABLE
         if phase is Phase.DECODE:
-            self._isolation.stuck += 1
-            log.warning("stuck", watch=task.job.watch, path=task.job.path, next="a helper process decides")
-            try:
-                self._suspects.add([(entry.site.id, task.job.path)])
-            except sqlite3.Error as error:
-                log.error("suspect_not_stored", path=task.job.path, reason=str(error))
-            except Exception as error:  # noqa: BLE001 - its path is put back all the same
-                faults.report("oversight", error, watch=task.job.watch, path=task.job.path)
-            outcome = Outcome(Result.CHANGED, reason=Reason.TIMEOUT)
-        else:
-            outcome = Outcome(Result.CHANGED, reason=Reason.UNREACHABLE)
+            with faults.guarded("oversight", watch=task.job.watch, path=task.job.path):
+                self._suspect(entry)
         faults.did("oversight", lambda: self._replace_thread(task.thread))
         # Its thread may still die in its picture, or write: the note stays until it has ended.
-        self._end(replace(entry, place=ExitStack()), outcome)
+        self._end(replace(entry, place=ExitStack()), Outcome(Result.CHANGED, reason=reason))
+
+    def _suspect(self, entry: Entry) -> None:
+        """Its decoder hangs."""
+        job = entry.job
+        self._isolation.stuck += 1
+        log.warning("stuck", watch=job.watch, path=job.path, next="a helper process decides")
+        try:
+            self._suspects.add([(entry.site.id, job.path)])
+        except sqlite3.Error as error:
+            log.error("suspect_not_stored", path=job.path, reason=str(error))

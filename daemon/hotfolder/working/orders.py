@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from hotfolder import faults, logs
 from hotfolder.errors import Reason, SourceError
@@ -207,7 +208,7 @@ class Orders:
             return
         out.error = SourceError(Reason.NOT_FOUND, "its watch is no longer configured")
         ending = self._index.write(lambda c: end(c, None, out, None, None))
-        ending.add_done_callback(faults.callback("orders", self._ended))
+        ending.add_done_callback(self._guarded(self._ended))
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
@@ -224,9 +225,16 @@ class Orders:
         def change(connection: sqlite3.Connection) -> list[Verdict]:
             return [judge(connection, site, out, outcome) for out in outs]
 
-        self._index.write(change).add_done_callback(
-            faults.callback("orders", lambda done: self._judged(job.key, outs, done))
-        )
+        self._index.write(change).add_done_callback(self._guarded(lambda done: self._judged(job.key, outs, done)))
+
+    def _guarded(self, then: Callable[[Future[Any]], None]) -> Callable[[Future[Any]], None]:
+        """On the index's thread: after a bug all that has not ended is given anew."""
+
+        def call(done: Future[Any]) -> None:
+            if not faults.did("orders", lambda: then(done)):
+                self.reset()
+
+        return call
 
     def _judged(self, key: Key, outs: list[Out], done: Future[list[Verdict]]) -> None:
         if (error := done.exception()) is not None:
