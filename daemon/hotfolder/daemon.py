@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from hotfolder import logs, systemd
+from hotfolder import faults, logs, systemd
 from hotfolder.config import Config, Loaded
 from hotfolder.engine import Engine
 from hotfolder.errors import Exit, HotfolderError
+from hotfolder.loop import Chores
 from hotfolder.serving.server import Server
 from hotfolder.watching import inotify
 from hotfolder.working import allocator
@@ -43,6 +44,7 @@ class Daemon:
         # A broken lease (see looking.writers) sends SIGIO, whose default would end the process.
         if hasattr(signal, "SIGIO"):
             signal.signal(signal.SIGIO, signal.SIG_IGN)
+        faults.install()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         config = self._loaded.config
@@ -88,23 +90,15 @@ class Daemon:
         """Wait for signals; between them size the pool, give memory back, tell systemd that we live."""
         watchdog = systemd.watchdog_seconds()
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
-        trimmed, worked = time.monotonic(), 0
+        chores = Chores("main", engine.check, Gauges(engine).look, lambda: _notify(engine))
         while not self._ending:
-            self._wake.wait(pause)
-            self._wake.clear()
-            while self._signals:
-                if self._signals.pop(0) == signal.SIGHUP:
-                    self._read_again(engine)
-            engine.check()
-            engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
-            engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
-            made = engine.teller.counts.made
-            if made != worked and not engine.pool.busy and time.monotonic() - trimmed > TRIM_SECONDS:
-                trimmed, worked = time.monotonic(), made
-                allocator.trim()
-            engine.health.beat()
-            if not engine.health.problems():
-                systemd.notify(f"WATCHDOG=1\nSTATUS={_status(engine)}")
+            with faults.guarded("main"):
+                self._wake.wait(pause)
+                self._wake.clear()
+                while self._signals:
+                    if self._signals.pop(0) == signal.SIGHUP:
+                        self._read_again(engine)
+            chores.do()
 
     def _read_again(self, engine: Engine) -> None:
         try:
@@ -123,6 +117,30 @@ class Daemon:
         for key in RESTART_KEYS:
             if getattr(old, key) != getattr(new, key):
                 log.warning("needs_restart", key=key)
+
+
+class Gauges:
+    """What the main thread looks at besides: the kernel's watches, and memory that can be given back."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._trimmed, self._worked = time.monotonic(), 0
+
+    def look(self) -> None:
+        engine = self._engine
+        engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
+        engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
+        made = engine.teller.counts.made
+        if made != self._worked and not engine.pool.busy and time.monotonic() - self._trimmed > TRIM_SECONDS:
+            self._trimmed, self._worked = time.monotonic(), made
+            allocator.trim()
+
+
+def _notify(engine: Engine) -> None:
+    """The main thread lives; systemd hears so where all others do, too."""
+    engine.health.beat()
+    if not engine.health.problems():
+        systemd.notify(f"WATCHDOG=1\nSTATUS={_status(engine)}")
 
 
 def _status(engine: Engine) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from contextlib import ExitStack
 
-from hotfolder import __version__, imaging, logs, mounts, wiring
+from hotfolder import __version__, faults, imaging, logs, loop, mounts, wiring
 from hotfolder.config import Config
 from hotfolder.events import Bus
 from hotfolder.health import Health
@@ -19,6 +20,7 @@ from hotfolder.keeping.database import Database
 from hotfolder.keeping.epochs import Epochs
 from hotfolder.keeping.inflight import InFlight, boot_id
 from hotfolder.keeping.lock import StateLock
+from hotfolder.loop import Chores, Revival
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.presets import OPTIMIZED
@@ -113,6 +115,7 @@ class Engine:
         self.feeder.start()
         self.orders.start()
         self.dispatcher.start()
+        loop.register(self.pool)
         for watcher in self.watchers.values():
             watcher.start()
         if self.live:
@@ -131,8 +134,8 @@ class Engine:
         stage = self.metrics.stage
         maker = Maker(self.index, claims, self.inflight, stage, self.epochs.use, fsync=config.fsync)
         self.desk = Desk(
-            self.index, self.queue, self.inflight, self.isolation, self.suspects, self._tell, self.pool.replace,
-            config.pool.job_timeout,
+            self.index, self.queue, self.inflight, self.isolation, self.suspects, self._tell, self._look_again,
+            self.pool.replace, config.pool.job_timeout,
         )  # fmt: skip
         renames = Renames(self.index, self.queue, claims, self.epochs.use)
         self.orders = Orders(self.index, self.queue, self._sites, self.teller.order)
@@ -146,8 +149,13 @@ class Engine:
         )  # fmt: skip
         self.line = Line(self.processor.run)
         self.feeder = Feeder(self.index, self.queue, self._present)
-        self.dispatcher = Dispatcher(self.queue, self.pool, self._work)
+        self.dispatcher = Dispatcher(self.queue, self.pool, self._work, self._work_failed)
         self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
+        self.revival = Revival()
+        self._chores = Chores(
+            "main", self.revival.look, self.balance.beat, self._check_mounts, self.holds.check, self._check_pace,
+            self._check_watchers, self._check_children,
+        )  # fmt: skip
 
     def _set_up_watches(self) -> None:
         self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
@@ -163,8 +171,6 @@ class Engine:
         workers = self.config.backlog.workers
         self.queue.limit_lane(Lane.BACKLOG, None if workers == "auto" else workers)
         self.couriers.set(self.config.hooks, sites)
-        self.health.watches = tuple(self.watchers)
-        self.health.hooks = tuple(hook.name for hook in self.config.hooks) if self.live else ()
 
     def _retry(self, connection: sqlite3.Connection) -> None:
         """What another decoder, more memory or another configuration may be able to show is tried again."""
@@ -237,28 +243,44 @@ class Engine:
         else:
             self.processor.run(job)
 
+    def _work_failed(self, job: Job, error: BaseException) -> None:
+        self.desk.abandon(job, None, error)
+
+    def _look_again(self, job: Job) -> None:
+        self.watchers[job.watch].intake.again(job, None)
+
     def _tell(self, job: Job, outcome: Outcome) -> None:
-        self.teller.tell(job, outcome)
-        self.ends.told(job, outcome)
-        self.orders.told(job, outcome)
+        """Each hears of it, whatever becomes of the others. What one raises who goes by it comes up at the end."""
         watcher = self.watchers.get(job.watch)
-        if watcher is not None:
-            watcher.told(job, outcome)
-        self.couriers.kick(job.watch)
-        if outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
-            self.feeder.kick()
+        where = {"watch": job.watch, "path": job.path}
+        faults.did("worker", lambda: self.teller.tell(job, outcome), **where)
+        with ExitStack() as others:  # the last in comes first
+            if outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
+                others.callback(self.feeder.kick)
+            if watcher is not None:
+                others.callback(watcher.told, job, outcome)
+            others.callback(self.orders.told, job, outcome)
+            others.callback(self.ends.told, job, outcome)
+        faults.did("worker", lambda: self.couriers.kick(job.watch), **where)
 
     def check(self) -> None:
-        """Part of the beat: states that follow from time or from several parts."""
-        self.balance.beat()
+        """Part of the beat: states that follow from time or from several parts, and threads that have ended."""
+        self._chores.do()
+
+    def _check_mounts(self) -> None:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
                 watcher.mounts_changed()
-        self.holds.check()
-        if self.teller.counts.since(self._noted).made >= NOTED_IMAGES:
-            self._note_pace()
+
+    def _check_watchers(self) -> None:
         for watcher in self.watchers.values():
             watcher.check(self.index.problem, self.pool.size)
+
+    def _check_pace(self) -> None:
+        if self.teller.counts.since(self._noted).made >= NOTED_IMAGES:
+            self._note_pace()
+
+    def _check_children(self) -> None:
         self.isolation.children.trim()
         self.metrics.workers.labels("stuck").set(self.isolation.stuck)
 
@@ -300,7 +322,9 @@ class Engine:
         self.feeder.stop()
         self.orders.stop()
         self.dispatcher.stop()
+        loop.unregister(self.pool)
         self.pool.shutdown(wait=False)
+        self.line.stop()
         began = time.monotonic()
         ended = self.pool.join(timeout)
         self.couriers.stop(max(0.0, timeout - (time.monotonic() - began)))

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -23,9 +24,24 @@ RATE_SECONDS = 10.0
 RATE_LINES = {logging.DEBUG: 5000, logging.INFO: 2000, logging.WARNING: 50, logging.ERROR: 50}
 """Lines of one event in RATE_SECONDS; what is beyond is counted and said in the event's next line."""
 
+_internal_lock = threading.Lock()
+_internal: Counter[str] = Counter()
+
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _FOREIGN = ("watchdog", "uvicorn", "asyncio", "concurrent.futures", "py.warnings")
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def count_internal(where: str) -> None:
+    """One more error of our own (see faults.py)."""
+    with _internal_lock:
+        _internal[where] += 1
+
+
+def internal_errors() -> dict[str, int]:
+    """How many errors of our own this process has seen, by where."""
+    with _internal_lock:
+        return dict(_internal)
 
 
 class Logger:
@@ -105,15 +121,17 @@ def _keys(record: logging.LogRecord) -> dict[str, Any]:
     return keys
 
 
+def trace(error: BaseException) -> str:
+    """Its traceback, as Python would print it."""
+    return "".join(traceback.format_exception(error))
+
+
 def _trace(keys: dict[str, Any]) -> str:
-    for value in keys.values():
-        if isinstance(value, BaseException):
-            return "".join(traceback.format_exception(value))
-    return ""
+    return next((trace(value) for value in keys.values() if isinstance(value, BaseException)), "")
 
 
 class TextFormatter(logging.Formatter):
-    """For people: ``12:03:04 info  ready inbox a/b.jpg seconds=0.12``."""
+    """For people: ``12:03:04 info  ready inbox a/b.jpg seconds=0.12``; a traceback follows in lines that are set in."""
 
     def __init__(self, *, journal: bool) -> None:
         super().__init__()
@@ -121,14 +139,15 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         keys = _keys(record)
+        below = [f"    {_clean(line)}" for line in str(keys.pop("trace", "")).splitlines()]
         words = [_clean(record.getMessage())]
         words += [_clean(str(plain(keys.pop(name)))) for name in ("watch", "path") if name in keys]
         words += [f"{name}={_quoted(plain(value))}" for name, value in keys.items()]
-        line = " ".join(words)
         if self._journal:
-            return f"<{_PRIORITY.get(record.levelno, 6)}>{line}"
+            mark = f"<{_PRIORITY.get(record.levelno, 6)}>"
+            return "\n".join(mark + line for line in (" ".join(words), *below))
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        return f"{clock} {record.levelname.lower():7} {line}"
+        return "\n".join((f"{clock} {record.levelname.lower():7} {' '.join(words)}", *below))
 
 
 def _clean(text: str) -> str:
@@ -155,6 +174,13 @@ class JsonFormatter(logging.Formatter):
         if record.levelno >= logging.ERROR and (trace := _trace(keys)):
             line["trace"] = trace
         return json.dumps(line, ensure_ascii=False)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """A line that cannot be written (standard error was closed) is counted: nobody could read a word about it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        count_internal("log")
 
 
 def _is_utf8(value: bytes) -> bool:
@@ -184,7 +210,7 @@ def hush_libraries() -> None:
 
 def setup(level: str, style: str, stream: TextIO | None = None) -> None:
     """Send all logs, ours and those of the libraries that we run, to `stream` (standard error)."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     journal = "JOURNAL_STREAM" in os.environ
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter(journal=journal))
     handler.addFilter(RateLimit())

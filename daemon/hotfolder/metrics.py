@@ -18,7 +18,10 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from hotfolder import logs
 from hotfolder.errors import Reason
@@ -33,6 +36,11 @@ EXTRAS = ("heif", "raw", "jxl")
 CAMERAS = ("phone", "action", "camera", "unknown")
 VERDICTS = ("sharp", "blurred", "blank")
 LANES = ("fresh", "backlog")
+WHERE = (
+    "main", "index", "sync", "oversight", "feeder", "orders", "dispatcher", "suspects", "intake", "reconcile",
+    "inotify", "hook", "worker", "callback", "http", "control", "pulse", "thread", "interpreter", "log",
+)  # fmt: skip
+"""Where an error of our own can come up: the kinds of threads first, then what belongs to none."""
 RESIZES = ("cpu_idle", "cpu_short", "memory_short")
 
 log = logs.get("metrics")
@@ -110,6 +118,7 @@ class Metrics:
             prefix + "http_request_duration_seconds", "Time to answer a request.", ("route",), registry=r
         )
         self.last_success = gauge("last_success_timestamp_seconds", "When a job last ended well.", "watch")
+        r.register(_InternalErrors())
         build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python", "jpeg")
         build.labels(version, platform.python_version(), jpeg).set(1)
         self.known_reasons, self.known_extras = tuple(Reason), EXTRAS
@@ -182,6 +191,19 @@ class Metrics:
         """The text for a scrape and its content type; OpenMetrics where the scraper asks for it."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type
+
+
+class _InternalErrors(Collector):
+    """Counted where they are logged, for the whole process."""
+
+    def collect(self) -> Iterable[Metric]:
+        found = CounterMetricFamily(
+            "hotfolder_internal_errors", "Errors of our own, each logged with its traceback.", labels=["where"]
+        )
+        counts = dict.fromkeys(WHERE, 0) | logs.internal_errors()
+        for where, count in counts.items():
+            found.add_metric([where], count)
+        yield found
 
 
 def _of_the_process() -> CollectorRegistry:

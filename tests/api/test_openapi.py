@@ -32,5 +32,5 @@ def test_requests_made_from_the_document(place: Place, run: Run) -> None:
     assert "Tested: " in done.stdout, done.stdout[-3000:] + done.stderr[-2000:]
     assert done.returncode == 0, done.stdout[-6000:]
     assert daemon.process.poll() is None
-    assert "job_failed" not in daemon.text()
+    assert "internal_error" not in daemon.text()
     assert "Traceback" not in daemon.text()

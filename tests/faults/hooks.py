@@ -151,3 +151,58 @@ from hotfolder.keeping import inflight
 inflight.boot_id = lambda: open({flag!r}).read()
 """
 """The machine's boot id is what the flag's file says."""
+
+RAISE = """
+import importlib, os
+
+def _fails_once(where, flag, error):
+    module, _, name = where.partition(":")
+    owner = importlib.import_module(module)
+    *names, last = name.split(".")
+    for each in names:
+        owner = getattr(owner, each)
+    real = getattr(owner, last)
+
+    def call(*args, **keys):
+        try:
+            os.unlink(flag)
+        except FileNotFoundError:
+            return real(*args, **keys)
+        raise error("injected")
+
+    setattr(owner, last, call)
+
+_fails_once({where!r}, {flag!r}, {error})
+"""
+"""`module:Class.method` raises at the next call after the flag's file was made."""
+
+FAILS_AT_FIRST = """
+from hotfolder import loop
+from hotfolder.keeping import epochs
+
+_start = loop.Loop.start
+loop.FIRST_PAUSE = epochs.SYNC_SECONDS = 0.05
+_left = dict.fromkeys([{kind!r}], 2)
+
+def _broken(kind, step):
+    def call():
+        if _left.get(kind, 0):
+            _left[kind] -= 1
+            raise RuntimeError("injected")
+        return step()
+    return call
+
+def start(self):
+    if self._thread is None:
+        self._step = _broken(self.kind, self._step)
+    _start(self)
+
+loop.Loop.start = start
+"""
+"""The first two steps of this kind of loop raise."""
+
+ALL_SUSPECTS = """
+from hotfolder.working import suspects
+suspects.Suspects.__contains__ = lambda self, key: True
+"""
+"""Every source is decided by a helper, in the line of suspects."""

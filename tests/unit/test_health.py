@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from hotfolder import health
-from hotfolder.health import LASTING, Health
+from hotfolder import health, loop
+from hotfolder.health import Health
 from hotfolder.keeping.database import Database
+from hotfolder.loop import Loop
+from tests.helpers import wait_for
 
 
 def test_what_does_not_live_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = Database(str(tmp_path / "index.db"))
     index.open()
     found = Health(index)
-    end = threading.Event()
-    names = [name for name in LASTING if name != "hotfolder-index"] + ["hotfolder-intake-a", "hotfolder-reconcile-a"]
-    threads = [threading.Thread(target=end.wait, name=name) for name in names]
-    for thread in threads:
-        thread.start()
-    found.watches = ("a",)
+    assert "hotfolder-index" in [each.name for each in loop.living()]
+    dying, alive = Loop("intake", sys.exit, subject="b"), Loop("intake", lambda: True, subject="a")
+    for each in (dying, alive):
+        each.start()
+    wait_for("the end of one", lambda: dying.ended)
+    assert found.problems() == {"hotfolder-intake-b": "has ended"}
+    for each in (dying, alive):
+        each.stop()
     assert found.problems() == {}
-    found.watches = ("a", "b")
-    assert found.problems() == {"hotfolder-intake-b": "has ended", "hotfolder-reconcile-b": "has ended"}
-    found.watches = ()
     monkeypatch.setattr(health, "BEAT_SECONDS", -1.0)
     assert "main" in found.problems()
     monkeypatch.setattr(health, "BEAT_SECONDS", 60.0)
@@ -38,8 +40,5 @@ def test_what_does_not_live_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert time.monotonic() < deadline
     held.set()
     future.result()
-    end.set()
-    for thread in threads:
-        thread.join()
-    assert "hotfolder-feeder" in found.problems()
     index.close()
+    assert "hotfolder-index" not in [each.name for each in loop.living()]

@@ -102,6 +102,7 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
 
         def ask() -> dict[str, Any]:
             engine.balance.beat()
+            engine.revival.look()
             return requests.job(job_id) or {}
 
         job = _follow(ask, stop)

@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.config import Hook
 from hotfolder.hooks import posting, running
 from hotfolder.hooks.answer import Answer
 from hotfolder.keeping import outbox
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.outbox import Delivery
+from hotfolder.loop import Loop
 from hotfolder.metrics import Metrics
 from hotfolder.working import announcing
 from hotfolder.working.site import Site
@@ -65,20 +66,19 @@ class Courier:
         self._idle = idle
         self._changed = threading.Condition()
         self._kicked = False
-        self._stopped = False
         self._once = False
         self._abort = threading.Event()
         self._failures = 0
         self._rest_until = 0.0
         self._last_seen = dict.fromkeys(sites, time.monotonic())
-        self._thread = threading.Thread(target=self._run, name=f"hotfolder-hook-{hook.name}", daemon=True)
+        self.loop = Loop("hook", self._round, self._changed, subject=hook.name)
         for result in ("ok", "failed", "dead"):
             metrics.hook_deliveries.labels(hook.name, result)
 
     def start(self, *, once: bool = False) -> None:
         """`once`: end as soon as nothing can be done now; what has to wait is left to the next run."""
         self._once = once
-        self._thread.start()
+        self.loop.start()
 
     def kick(self, watch: str) -> None:
         """Something became of an image of this watch."""
@@ -89,9 +89,7 @@ class Courier:
 
     def end(self) -> None:
         """Begin no more deliveries; the one under way goes on."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self.loop.end()
 
     def abort(self) -> None:
         """Break off the one under way; it is repeated at the next start."""
@@ -99,31 +97,29 @@ class Courier:
 
     def join(self, timeout: float) -> bool:
         """Whether its thread has ended within so many seconds."""
-        if self._thread.ident is not None:
-            self._thread.join(max(0.0, timeout))
-        return not self._thread.is_alive()
+        return self.loop.join(timeout)
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._stopped:
-            try:
-                self._close_batches()
-                worked = self._deliver_next()
-                pause = self._seconds() if not worked else 0.0
-            except sqlite3.Error as error:
-                log.error("outbox_unusable", hook=self.hook.name, reason=str(error), next="tried again")
-                worked, pause = False, LOOK_SECONDS
-            if worked:
-                continue
-            if self._once:
-                return
+    def _round(self) -> bool:
+        try:
+            self._close_batches()
+            worked = self._deliver_next()
+            pause = self._seconds() if not worked else 0.0
+        except sqlite3.Error as error:
+            log.error("outbox_unusable", hook=self.hook.name, reason=str(error), next="tried again")
+            worked, pause = False, LOOK_SECONDS
+        if worked:
+            return True
+        if self._once:
+            return False
+        with self._changed:
+            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, pause)
+            self._kicked = False
+        if (rest := self._rest_until - time.monotonic()) > 0:
             with self._changed:
-                self._changed.wait_for(lambda: self._kicked or self._stopped, pause)
-                self._kicked = False
-            if (rest := self._rest_until - time.monotonic()) > 0:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._stopped, rest)
+                self._changed.wait_for(lambda: self.loop.stopped, rest)
+        return True
 
     def _deliver_next(self) -> bool:
         """False where nothing can be delivered now."""
@@ -133,10 +129,18 @@ class Courier:
         if delivery is None:
             return False
         began = time.monotonic()
-        answer = deliver(self.hook, delivery, self._abort)
+        answer = self._deliver(delivery)
         if not self._abort.is_set():
             self._note(delivery, answer, time.monotonic() - began)
         return True
+
+    def _deliver(self, delivery: Delivery) -> Answer:
+        """A bug costs this delivery a try, and none of the others anything."""
+        try:
+            return deliver(self.hook, delivery, self._abort)
+        except Exception as error:  # noqa: BLE001 - see above
+            faults.report("hook", error, hook=self.hook.name, delivery=delivery.delivery)
+            return Answer(f"internal error: {type(error).__name__}: {error}")
 
     def _note(self, delivery: Delivery, answer: Answer, seconds: float) -> None:
         tries = delivery.tries + 1

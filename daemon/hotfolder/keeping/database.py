@@ -7,6 +7,7 @@ It knows no table; what stands in them is for sources.py, folders.py and report.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import queue
 import sqlite3
@@ -16,9 +17,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.errors import StartError
 from hotfolder.keeping import schema
+from hotfolder.loop import Loop
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
@@ -41,7 +43,7 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
         self._changes: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
-        self._writer: threading.Thread | None = None
+        self.loop = Loop("index", self._write_group)
         self._connection: sqlite3.Connection | None = None
         self._group_since: float | None = None
         self.problem: str | None = None
@@ -63,8 +65,7 @@ class Database:
             log.error("index_damaged", error=str(error), set_aside=aside, next="it is built again from the folders")
             connection = self._connect(check=False)
         self._connection = connection
-        self._writer = threading.Thread(target=self._write_groups, name="hotfolder-index", daemon=True)
-        self._writer.start()
+        self.loop.start()
         return renewed
 
     def _connect(self, *, check: bool) -> sqlite3.Connection:
@@ -106,35 +107,43 @@ class Database:
         self._changes.put((change, future))
         return future
 
-    def _write_groups(self) -> None:
+    def _write_group(self) -> bool:
+        """One round of the writer's thread. Whatever happens, all who asked get an answer."""
         connection = self._connection
         assert connection is not None
+        first = self._changes.get()
+        if first is None:
+            return False
+        done: dict[Future[Any], Any] = {first[1]: None}
         running = True
-        while running:
-            first = self._changes.get()
-            if first is None:
-                break
-            done: list[tuple[Future[Any], Any]] = []
-            self._group_since = time.monotonic()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                running = self._run_group(connection, first, done)
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                log.error("index_write_failed", reason=str(error), changes=len(done), next="tried again")
-                self.problem, self._group_since = str(error), None
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                for future, _ in done:
-                    future.set_exception(error)
-                continue
-            self.problem = self._group_since = None
-            for future, result in done:
-                future.set_result(result)
-            self._checkpoint(connection)
+        self._group_since = time.monotonic()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            running = self._run_group(connection, first, done)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self._give_up_group(connection, done, error)
+            if not isinstance(error, sqlite3.Error):
+                raise
+            return running
+        self.problem = self._group_since = None
+        for future, result in done.items():
+            faults.did("index", functools.partial(future.set_result, result))
+        self._checkpoint(connection)
+        return running
+
+    def _give_up_group(
+        self, connection: sqlite3.Connection, done: dict[Future[Any], Any], error: BaseException
+    ) -> None:
+        log.error("index_write_failed", reason=str(error), changes=len(done), next="tried again")
+        self.problem, self._group_since = str(error), None
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        for future in done:
+            faults.did("index", functools.partial(future.set_exception, error))
 
     def _run_group(
-        self, connection: sqlite3.Connection, first: tuple[Change, Future[Any]], done: list[tuple[Future[Any], Any]]
+        self, connection: sqlite3.Connection, first: tuple[Change, Future[Any]], done: dict[Future[Any], Any]
     ) -> bool:
         """Run changes until none waits or the group is full. False when the end was among them."""
         item: tuple[Change, Future[Any]] | None = first
@@ -143,24 +152,31 @@ class Database:
             if item is None:
                 return False
             change, future = item
-            connection.execute("SAVEPOINT change")
-            try:
-                result = change(connection)
-            except sqlite3.OperationalError:
-                done.append((future, None))  # full or unwritable: the whole group fails and its callers try again
-                raise
-            except Exception as error:  # noqa: BLE001 - handed to the one who asked, who logs it
-                connection.execute("ROLLBACK TO change")
-                future.set_exception(error)
+            done[future] = None  # from here on it is answered, whatever becomes of the group
+            if not future.set_running_or_notify_cancel():
+                del done[future]
             else:
-                done.append((future, result))
-            connection.execute("RELEASE change")
+                self._run_change(connection, change, future, done)
             if len(done) >= GROUP_CHANGES or time.monotonic() >= ends:
                 return True
             try:
                 item = self._changes.get_nowait()
             except queue.Empty:
                 return True
+
+    def _run_change(
+        self, connection: sqlite3.Connection, change: Change, future: Future[Any], done: dict[Future[Any], Any]
+    ) -> None:
+        connection.execute("SAVEPOINT change")
+        try:
+            done[future] = change(connection)
+        except sqlite3.OperationalError:
+            raise  # full or unwritable: the whole group fails and its callers try again
+        except BaseException as error:  # noqa: BLE001 - handed to the one who asked, who logs it
+            connection.execute("ROLLBACK TO change")
+            del done[future]
+            faults.did("index", functools.partial(future.set_exception, error))
+        connection.execute("RELEASE change")
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         with contextlib.suppress(OSError):
@@ -203,10 +219,10 @@ class Database:
 
     def close(self) -> None:
         """Commit what waits, checkpoint, close. Other threads must have stopped reading."""
-        if self._writer is not None:
+        if self._connection is not None:
+            self.loop.revive()  # where it had ended
             self._changes.put(None)
-            self._writer.join()
-            self._writer = None
+            self.loop.join(threading.TIMEOUT_MAX)
         with self._readers_lock:
             for reader in self._readers:
                 reader.close()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 
 from hotfolder import logs
 from hotfolder.keeping.database import Database
+from hotfolder.loop import Loop
 
 SYNC_SECONDS = 30.0
 
@@ -36,8 +37,7 @@ class Epochs:
         self._boot = boot
         self._used = False
         self._changed = threading.Condition()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="hotfolder-sync", daemon=True)
+        self.loop = Loop("sync", self._round, self._changed, again=self._open_again)
 
     def use(self) -> int:
         """The epoch for renditions that are published from now on."""
@@ -57,25 +57,25 @@ class Epochs:
     def start(self) -> None:
         """What was open has been compared: the new boot counts."""
         self._index.write(lambda c: _put(c, boot=self._boot, epoch=self.current)).result()
-        self._thread.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Close the last one, too; a hung disk holds nobody up for long."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join(5.0)
+        self.loop.stop()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._used or self._stopped)
-                self._changed.wait_for(lambda: self._stopped, SYNC_SECONDS)
-                stopped, used, self._used = self._stopped, self._used, False
-            if used:
-                self._close()
-            if stopped:
-                return
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._used or self.loop.stopped)
+            self._changed.wait_for(lambda: self.loop.stopped, SYNC_SECONDS)
+            used, self._used = self._used, False
+        if used:
+            self._close()
+        return not self.loop.stopped
+
+    def _open_again(self) -> None:
+        """What was written is not on the disk yet: tried again."""
+        with self._changed:
+            self._used = True
 
     def _close(self) -> None:
         """Rows first, then the files, then the note that both stand."""
@@ -88,8 +88,7 @@ class Epochs:
             self._index.write(lambda c: _put(c, epoch_closed=ending, epoch=ending + 1)).result()
         except (OSError, sqlite3.Error) as error:
             log.warning("not_synced", error=error, next="with the next epoch")
-            with self._changed:
-                self._used = True  # tried again, also for these
+            self._open_again()
             return
         self.closed = ending
         log.debug("synced", epoch=ending, seconds=time.monotonic() - began)

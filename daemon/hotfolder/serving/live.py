@@ -18,6 +18,7 @@ from fastapi import FastAPI, Query, Response, WebSocket, WebSocketDisconnect
 
 from hotfolder import logs
 from hotfolder.events import STATE, TOPICS, Bus, Subscription
+from hotfolder.loop import Loop
 from hotfolder.serving.guard import PROBLEM, problem
 
 log = logs.get("serving")
@@ -53,14 +54,21 @@ async def _serve(socket: WebSocket, bus: Bus, topics: list[str]) -> None:
             loop.call_soon_threadsafe(ready.set)
 
     with bus.subscribe(topics, wake=wake) as subscription:
-        sending = asyncio.create_task(_send(socket, subscription, ready))
+        tasks = [asyncio.create_task(_send(socket, subscription, ready)), asyncio.create_task(_hear(socket))]
         try:
-            while (await socket.receive())["type"] != "websocket.disconnect":
-                pass
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect):
-                await sending
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for error in ended:
+        if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+            raise error  # the client is hung up on, and asks anew; the log has it
+
+
+async def _hear(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
 
 
 async def _send(socket: WebSocket, subscription: Subscription, ready: asyncio.Event) -> None:
@@ -80,23 +88,24 @@ class Pulse:
     def __init__(self, bus: Bus, tell: Callable[[], dict[str, Any]]) -> None:
         self._bus = bus
         self._tell = tell
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hotfolder-pulse", daemon=True)
+        self._changed = threading.Condition()
+        self._loop = Loop("pulse", self._round, self._changed)
 
     def start(self) -> None:
-        self._thread.start()
+        self._loop.start()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._loop.end()
         self._bus.close()
-        self._thread.join(2.0)
+        self._loop.join(2.0)
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            if not self._bus.wait_heard(STATE):
-                return
-            try:
-                self._bus.publish(STATE, "state", **self._tell())
-            except sqlite3.Error as error:
-                log.warning("state_not_told", reason=str(error))
-            self._stopped.wait(PULSE_SECONDS)
+    def _round(self) -> bool:
+        if not self._bus.wait_heard(STATE):
+            return False
+        try:
+            self._bus.publish(STATE, "state", **self._tell())
+        except sqlite3.Error as error:
+            log.warning("state_not_told", reason=str(error))
+        with self._changed:
+            self._changed.wait_for(lambda: self._loop.stopped, PULSE_SECONDS)
+        return True

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hotfolder import logs
 from hotfolder.engine import Engine
 from hotfolder.errors import StartError
+from hotfolder.loop import Loop
 from hotfolder.serving import app, state, uploads
 from hotfolder.serving.guard import Guard
 from hotfolder.serving.live import Pulse
@@ -35,9 +36,9 @@ log = logs.get("serving")
 class _Listener(uvicorn.Server):
     """A server without signal handlers that says when it stands, and sleeps while nobody asks."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, standing: threading.Event) -> None:
         super().__init__(config)
-        self.standing = threading.Event()
+        self.standing = standing
         self._ending = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -98,6 +99,31 @@ class _Impatient(H11Protocol):
             self.transport.close()
 
 
+class _Serving:
+    """One socket and the thread that answers on it; a server that ended by a bug is followed by another."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, name: str) -> None:
+        self.listening = listening
+        self.standing = threading.Event()
+        self.loop = Loop(name, self._round)
+        self._config = config
+        self._listener: _Listener | None = None
+
+    def _round(self) -> bool:
+        self._listener = listener = _Listener(self._config, self.standing)
+        if self.loop.stopped:
+            return False
+        with self.listening.dup() as copy:  # uvicorn closes what it is given
+            copy.setblocking(False)
+            listener.run([copy])
+        return not listener.should_exit
+
+    def end(self) -> None:
+        self.loop.end()
+        if self._listener is not None:
+            self._listener.end()
+
+
 class Server:
     """Both listeners; `start()` returns when they answer."""
 
@@ -105,7 +131,7 @@ class Server:
         self._engine = engine
         self._token = token
         self._path = os.path.join(engine.config.state, CONTROL)
-        self._running: list[tuple[_Listener, threading.Thread]] = []
+        self._running: list[_Serving] = []
         self._pulse = Pulse(engine.events, lambda: state.status(engine))
         self.address: str | None = None
 
@@ -139,21 +165,19 @@ class Server:
             timeout_graceful_shutdown=1, limit_concurrency=200, h11_max_incomplete_event_size=65_536,
             ws="websockets-sansio", ws_max_size=65_536, ws_per_message_deflate=False,
         )  # fmt: skip
-        listener = _Listener(config)
-        thread = threading.Thread(
-            target=listener.run, args=([listening],), name=f"hotfolder-{name}", daemon=True
-        )  # fmt: skip
-        thread.start()
-        self._running.append((listener, thread))
-        if not listener.standing.wait(START_SECONDS):
+        serving = _Serving(config, listening, name)
+        self._running.append(serving)
+        serving.loop.start()
+        if not serving.standing.wait(START_SECONDS):
             raise StartError(f"the {name} server did not start within {START_SECONDS:g} s")
 
     def stop(self) -> None:
         self._pulse.stop()
-        for listener, _ in self._running:
-            listener.end()
-        for _, thread in self._running:
-            thread.join(3.0)
+        for serving in self._running:
+            serving.end()
+        for serving in self._running:
+            serving.loop.join(3.0)
+            serving.listening.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
 

@@ -14,8 +14,13 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from hotfolder import loop
+from hotfolder.loop import Pause
+
 if TYPE_CHECKING:
-    from watchdog.observers.inotify_c import CallbackId, InotifyEvent, InotifyFD, WatchDescriptor
+    from watchdog.observers.inotify_c import CallbackId, InotifyEvent, WatchDescriptor
+
+    from hotfolder.watching.reader import Reader
 
 IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_FROM, IN_MOVED_TO = 0x4, 0x8, 0x40, 0x80
 IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF = 0x100, 0x200, 0x400, 0x800
@@ -93,7 +98,14 @@ class _Node:
 class TreeWatcher:
     """Watches the folders of one root that `enters` lets in. Folders are added by `ensure`, before they are listed."""
 
-    def __init__(self, root: str, enters: Callable[[bytes], bool], sink: Sink, *, recursive: bool) -> None:
+    def __init__(
+        self, root: str, enters: Callable[[bytes], bool], sink: Sink, *, recursive: bool, name: str = "",
+        pause: Pause | None = None, anew: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """`anew` is asked for when this tree is deaf: its reader has ended, or an event was lost to a bug."""
+        self._name = f"hotfolder-inotify-{name}" if name else "hotfolder-inotify"
+        self._pause = pause or Pause()
+        self._anew = anew
         self._root = os.fsencode(root)
         self._enters = enters
         self._sink = sink
@@ -103,16 +115,16 @@ class TreeWatcher:
         self._top = _Node(b"", None)
         self._moving: dict[int, tuple[float, bytes, _Node | None, bool]] = {}
         self._next_id = 0
-        self._fd: InotifyFD | None = None
+        self._fd: Reader | None = None
         self._watched = (0, 0)
 
     def start(self) -> None:
         """Begin with the root alone. Raises OSError where it is missing or cannot be watched."""
-        from watchdog.observers.inotify_c import InotifyFD
+        from hotfolder.watching.reader import Reader
 
-        self._fd = InotifyFD()
-        self._fd.name = "hotfolder-inotify"
+        self._fd = Reader(self._name, self._pause, self._anew)
         self._fd.start()
+        loop.register(self._fd)
         try:
             self._add(self._top, b"")
             self._watched = self._identity()
@@ -134,12 +146,19 @@ class TreeWatcher:
     def stop(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None:
+            loop.unregister(fd)
             fd.stop()
             fd.join(5.0)
         with self._lock:
             self._nodes.clear()
             self._moving.clear()
             self._top = _Node(b"", None)
+
+    @property
+    def deaf(self) -> bool:
+        """The thread that reads its events has ended."""
+        fd = self._fd
+        return fd is not None and fd.ended
 
     @property
     def watches(self) -> int:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from hotfolder import logs
 from hotfolder.keeping.layout import is_image_name
+from hotfolder.loop import Loop
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Version
 from hotfolder.watching.inotify import Kind
@@ -81,18 +82,15 @@ class Intake:
         self._forget = False
         self._lost = False
         self._last_deletion = -DELETIONS_SECONDS
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name=f"hotfolder-intake-{watch}", daemon=True)
+        # Nothing is lost by a bug: a walk finds what the notes would have told.
+        again = lambda: outlet.reconcile(b"", deleted=True)  # noqa: E731
+        self.loop = Loop("intake", self._round, self._changed, subject=watch, again=again)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        if self._thread.ident is not None:
-            self._thread.join(5.0)
+        self.loop.stop()
 
     @property
     def waiting(self) -> int:
@@ -227,31 +225,31 @@ class Intake:
 
     # -- handing on: on the intake's thread ----------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._stopped and not self._ready() and not self._forget:
-                    self._changed.wait(self._wait_seconds())
-                if self._stopped:
-                    return
-                forget, self._forget = self._forget, False
-                moves, self._moves = self._moves, []
-                folders, self._folders = self._folders, {}
-                lost, self._lost = self._lost, False
-                deleted = self._clock() - self._last_deletion < DELETIONS_SECONDS
-                gone = self._take_gone()
-                notes = self._take_due()
-            if forget:
-                self._rules.forget()
-            try:
-                if lost:
-                    self._outlet.events_lost(deleted=deleted)
-                self._tell(moves, folders, gone, notes)
-            except (sqlite3.Error, OSError) as error:
-                # Nothing is lost: a walk finds what these notes would have told.
-                log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
-                told = any(folders.values()) or any(note.deleted for note in notes)
-                self._outlet.reconcile(b"", deleted=bool(moves or gone or told))
+    def _round(self) -> bool:
+        with self._changed:
+            while not self.loop.stopped and not self._ready() and not self._forget:
+                self._changed.wait(self._wait_seconds())
+            if self.loop.stopped:
+                return False
+            forget, self._forget = self._forget, False
+            moves, self._moves = self._moves, []
+            folders, self._folders = self._folders, {}
+            lost, self._lost = self._lost, False
+            deleted = self._clock() - self._last_deletion < DELETIONS_SECONDS
+            gone = self._take_gone()
+            notes = self._take_due()
+        if forget:
+            self._rules.forget()
+        try:
+            if lost:
+                self._outlet.events_lost(deleted=deleted)
+            self._tell(moves, folders, gone, notes)
+        except (sqlite3.Error, OSError) as error:
+            # Nothing is lost: a walk finds what these notes would have told.
+            log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
+            told = any(folders.values()) or any(note.deleted for note in notes)
+            self._outlet.reconcile(b"", deleted=bool(moves or gone or told))
+        return True
 
     def _tell(
         self, moves: list[tuple[bytes, bytes]], folders: dict[bytes, bool], gone: list[bytes], notes: list[Note]

@@ -18,6 +18,7 @@ from hotfolder import logs
 from hotfolder.keeping import atomic
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
+from hotfolder.loop import Loop
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
 from hotfolder.watching import condition
@@ -81,8 +82,8 @@ class Rounds:
         self._changed = threading.Condition()
         self._requests: list[Request] = []
         self._open: list[Request] = []
-        self._stopped = False
         self._nudged = False
+        self._anew = False
         self._away = False
         self._root_due = 0.0
         self._most_jobs: int | None = None
@@ -92,10 +93,11 @@ class Rounds:
         self._lost_mark = self._again_mark = Mark.ONCE_MORE
         self._walked_for_lost = False
         self._confirm = False
-        self._thread = threading.Thread(target=self._run, name=f"hotfolder-reconcile-{self._name}", daemon=True)
+        self._at_work: list[Request] = []
+        self.loop = Loop("reconcile", self._round, self._changed, subject=self._name, again=self._try_again)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def start_live(self) -> None:
         """The first reconcile, and the regular ones."""
@@ -103,14 +105,11 @@ class Rounds:
         self._schedule.plan_rescan()
 
     def end(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self.loop.end()
 
     def stop(self) -> None:
         """After `end`. A walk of a mount that hangs is left behind."""
-        if self._thread.ident is not None:
-            self._thread.join(0.5 if self.hangs() else 5.0)
+        self.loop.join(0.5 if self.hangs() else 5.0)
         for request in (*self._requests, *self._open):
             request.problem = "stopped"
             request.done.set()
@@ -156,6 +155,12 @@ class Rounds:
             self._schedule.try_again({folder})
             self._nudge()
 
+    def watch_anew(self) -> None:
+        """Events come no more: watch the tree again, and walk it for what was missed."""
+        with self._changed:
+            self._anew = True
+            self._nudge()
+
     def look_for_root(self) -> None:
         """The root may be away: its jobs wait until it answers."""
         with self._changed:
@@ -198,28 +203,53 @@ class Rounds:
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._has_to_do, self._wait_seconds())
-                if self._stopped:
-                    return
-                requests, self._requests = self._requests, []
-                self._nudged = False
-            try:
-                if self._away and not self._found():
-                    self._give_up(requests)
-                    continue
-                self._look_at_root()
-                self._walk(requests)
-                self._after_work()
-            except (sqlite3.Error, OSError) as error:
-                log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
-                self._schedule.try_again({b""})
-                for request in requests:
-                    self._keep_mark(request)
-                    request.problem = str(error)
-                    request.done.set()
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(self._has_to_do, self._wait_seconds())
+            if self.loop.stopped:
+                return False
+            self._at_work = requests = self._requests
+            self._requests = []
+            self._nudged = False
+            anew, self._anew = self._anew, False
+        if anew and not self._away:  # when a root is back its tree is watched anyway
+            self._watch_anew()
+        try:
+            if self._away and not self._found():
+                self._give_up(requests)
+                return True
+            self._look_at_root()
+            self._walk(requests)
+            self._after_work()
+        except (sqlite3.Error, OSError) as error:
+            log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
+            self._schedule.try_again({b""})
+            for request in requests:
+                self._fail(request, str(error))
+        return True
+
+    def _fail(self, request: Request, problem: str) -> None:
+        self._keep_mark(request)
+        request.problem = problem
+        request.done.set()
+
+    def _watch_anew(self) -> None:
+        try:
+            with self._touch():
+                self._watcher.watch_tree()
+        except BaseException:
+            self._anew = True
+            raise
+        self.request(Request((b"",)))
+
+    def _try_again(self) -> None:
+        """A round ended in the midst: nobody waits for it in vain, and the whole root is walked again."""
+        self._schedule.try_again({b""})
+        for request in self._at_work:
+            if request not in self._open:
+                self._fail(request, "internal error: the log has it")
+        with self._changed:
+            self._nudge()
 
     def _look_at_root(self) -> None:
         """Its path may lead to another folder by now: a parent was renamed, or it is a link that was set anew. No event
@@ -237,7 +267,7 @@ class Rounds:
             self.request(Request((b"",)))
 
     def _has_to_do(self) -> bool:
-        return self._stopped or self._nudged or bool(self._requests)
+        return self.loop.stopped or self._nudged or bool(self._requests)
 
     def _wait_seconds(self) -> float | None:
         if self._away:
@@ -289,7 +319,7 @@ class Rounds:
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
-                stop=lambda: self._stopped, verify=request.verify, confirm=request.confirm, mark=request.mark,
+                stop=lambda: self.loop.stopped, verify=request.verify, confirm=request.confirm, mark=request.mark,
             )  # fmt: skip
             try:
                 with self._touch():
@@ -382,7 +412,7 @@ class Rounds:
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):
-            if self._stopped:
+            if self.loop.stopped:
                 return False
             self._step()
             self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS)

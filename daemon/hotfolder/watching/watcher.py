@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.config import Watch
 from hotfolder.errors import Reason
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
+from hotfolder.loop import Pause
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Outcome, Result, show
 from hotfolder.watching import condition, moving
@@ -58,6 +59,7 @@ class Watcher:
         self._tree: TreeWatcher | None = None
         self._away: dict[bytes, int] = {}
         self._most_jobs: int | None = None
+        self._reader_pause = Pause()
         self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -86,15 +88,15 @@ class Watcher:
 
     def _keep_deletions(self) -> None:
         """What events told of deletions outlives this watcher: no guard of a later walk holds them."""
-        files, gone = self.intake.deletions()
+        files, folders_gone = self.intake.deletions()
         files += self._queue.deleted(self.config.name)
-        if not files and not gone:
+        if (not files and not folders_gone) or self.rounds.hangs():
             return
+        gone = [source_id for folder in folders_gone for source_id in self._gone_below(folder)]
 
         def keep(connection: sqlite3.Connection) -> None:
-            found = [folders.find(connection, self.site.id, folder) for folder in gone if not self._exists(folder)]
-            ids = [each for each in found if each is not None and not folders.has_mounts(connection, each)]
-            sources.delete(connection, self.site.id, files, ids, time.time())
+            sources.delete_at(connection, self.site.id, files, time.time())
+            sources.delete(connection, gone, time.time())
 
         try:
             self._index.write(keep).result()
@@ -114,7 +116,10 @@ class Watcher:
         self.condition.set(condition.EVENTS, None)
         self.condition.polled = self.coverage.mostly_polled
         if self.coverage.by_events(b""):
-            tree = TreeWatcher(self.config.path, self._watches, self.intake, recursive=self.config.recursive)
+            tree = TreeWatcher(
+                self.config.path, self._watches, self.intake, recursive=self.config.recursive, name=self.config.name,
+                pause=self._reader_pause, anew=self.rounds.watch_anew,
+            )  # fmt: skip
             try:
                 tree.start()
             except OSError as error:
@@ -163,7 +168,9 @@ class Watcher:
             self.condition.set(condition.OUTPUT, outcome.message)
         elif outcome.result is Result.DONE and condition.OUTPUT in self.condition.troubles:
             self.condition.set(condition.OUTPUT, None)
-            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(lambda done: self._kick())
+            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(
+                faults.callback("callback", lambda done: self._kick())
+            )
         elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_for_root()
         elif outcome.result is Result.GONE:
@@ -185,6 +192,8 @@ class Watcher:
         # While a folder is moved, whoever came would wait at the gate.
         self.rounds.limit_jobs(0 if self.site.gate.is_closed else self._most_jobs)
         self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
+        if self._tree is not None and self._tree.deaf:
+            self.condition.set(condition.EVENTS, "the thread that reads events has ended; it is started anew")
         if self.rounds.hangs():
             self._hangs()
 
@@ -249,7 +258,7 @@ class Watcher:
                 self.intake.again(job, None)  # the index cannot be written for now
             self._kick()
 
-        self._index.write(wait).add_done_callback(waits)
+        self._index.write(wait).add_done_callback(faults.callback("callback", waits))
 
     def reconcile(self, folder: bytes, *, deleted: bool) -> None:
         self.request(Request((folder,), mark=Mark.CERTAIN if deleted else Mark.ONCE_MORE))
@@ -271,18 +280,23 @@ class Watcher:
 
     def folder_deleted(self, folder: bytes) -> None:
         """An event said so: what the judge finds missing below it is gone for certain, and no guard holds it."""
+        gone = self._gone_below(folder)
+        if gone:
+            self._index.write(lambda c: sources.delete(c, gone, time.time())).result()
+            self._kick()
+
+    def _gone_below(self, folder: bytes) -> list[int]:
+        """The sources in a folder of which an event says that it went, and below it, where it is gone."""
         folder_id = folders.find(self._index.read(), self.site.id, folder)
         if folder_id is None:
-            return
+            return []
         look = judge.look_at(self.site.root, folder, folder=True)
         if look.verdict is Verdict.THERE:
             self.reconcile(folder, deleted=True)  # another has its name
         if look.verdict is not Verdict.GONE:
-            return
+            return []
         below = sources.below(self._index.read(), folder_id)
-        gone = [source_id for source_id, volume in below if volume in (None, look.volume)]
-        self._index.write(lambda c: sources.delete(c, gone, time.time())).result()
-        self._kick()
+        return [source_id for source_id, volume in below if volume in (None, look.volume)]
 
     def offline(self) -> None:
         """The root went; it is looked for until it is back."""

@@ -21,24 +21,27 @@ class Claims:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._taken: set[Key] = set()
+        self._taken: dict[Key, Claim] = {}
 
     def take(self, site: Site, folder: bytes, targets: Iterable[Target]) -> Claim | None:
         """Hold these paths until released. None, and nothing held, where another job has one of them."""
         where = layout.fold(folder) if site.folds else folder
         keys = frozenset((site.id, where, t.area, place_key(site, t.name)) for t in targets)
+        claim = Claim(self, keys)
         with self._lock:
-            if keys & self._taken:
+            if not keys.isdisjoint(self._taken):
                 return None
-            self._taken |= keys
-        return Claim(self, keys)
+            self._taken |= dict.fromkeys(keys, claim)
+        return claim
 
-    def release(self, keys: frozenset[Key]) -> None:
+    def release(self, claim: Claim) -> None:
         with self._lock:
-            self._taken -= keys
+            for key in claim.keys:
+                if self._taken.get(key) is claim:  # not that of another who has it by now
+                    del self._taken[key]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Claim:
     """Rendition paths held by one job."""
 
@@ -47,7 +50,7 @@ class Claim:
 
     def release(self) -> None:
         """Doing it twice does no harm."""
-        self.claims.release(self.keys)
+        self.claims.release(self)
 
 
 def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Target], source_id: int) -> None:

@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.errors import Reason
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
@@ -27,28 +29,35 @@ from hotfolder.working.suspects import Suspects
 
 IN_FLIGHT_MOST = 512
 """Jobs that are in work or wait for their commit: each has a note that survives a kill until its rows stand."""
+QUICK_TRIES = 3
+"""So often a path that a bug put back is looked at again at once; after that it waits, longer each time."""
 DECIDED = frozenset({Result.DONE, Result.REUSED, Result.FAILED, Result.SKIPPED, Result.GONE})
 
 log = logs.get("working")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """One job in work."""
+    """One job in work. `place` and `turn` are let go of once, by whoever comes first."""
 
     site: Site
     job: Job
     slot: int
     task: Task
     began: float
+    place: ExitStack
+    """Its note and its place among those in flight: until its thread has ended."""
+    turn: ExitStack
+    """Its way through the gate: until its path is free."""
 
 
 class Desk:
-    """`tell` is called once for each job, after its commit; `hung` for a root that does not answer."""
+    """`tell` is called once for each job, after its commit; `look_again` for one that a bug kept from its end."""
 
     def __init__(
         self, index: Database, queue: JobQueue, inflight: InFlight, isolation: Isolation, suspects: Suspects,
-        tell: Callable[[Job, Outcome], None], replace_thread: Callable[[threading.Thread], None], job_timeout: float,
+        tell: Callable[[Job, Outcome], None], look_again: Callable[[Job], None],
+        replace_thread: Callable[[threading.Thread], None], job_timeout: float,
     ) -> None:  # fmt: skip
         self._index = index
         self._queue = queue
@@ -56,6 +65,7 @@ class Desk:
         self._isolation = isolation
         self._suspects = suspects
         self._tell = tell
+        self._look_again = look_again
         self._replace_thread = replace_thread
         self._places = threading.BoundedSemaphore(IN_FLIGHT_MOST)
         self._entries: dict[Task, Entry] = {}
@@ -68,11 +78,16 @@ class Desk:
 
     def enter(self, site: Site, job: Job) -> Entry:
         """Waits for the gate of the watch and a place."""
-        site.gate.enter()
-        self._places.acquire()
-        slot = self._inflight.enter(job.watch, job.path)
-        task = self.oversight.begin(job)
-        entry = self._entries[task] = Entry(site, job, slot, task, time.monotonic())
+        with ExitStack() as turn, ExitStack() as place:
+            site.gate.enter()
+            turn.callback(site.gate.leave)
+            self._places.acquire()
+            place.callback(self._places.release)
+            slot = self._inflight.enter(job.watch, job.path)
+            place.callback(self._inflight.leave, slot)
+            task = self.oversight.begin(job)
+            entry = Entry(site, job, slot, task, time.monotonic(), place.pop_all(), turn.pop_all())
+            self._entries[task] = entry
         return entry
 
     def harmless(self, slot: int) -> None:
@@ -83,22 +98,28 @@ class Desk:
         """The worker has ended. Commits, and then tells; for a job that was given up only its note goes."""
         self.oversight.end(entry.task)
         if not entry.task.keep():
-            self._clear(entry)
+            entry.place.close()
             return
-        del self._entries[entry.task]
         outcome = replace(finding.outcome, seconds=time.monotonic() - entry.began)
         if finding.change is None:
-            self._clear(entry)
             self._end(entry, outcome)
         else:
             future = self._index.write(finding.change)
-            future.add_done_callback(lambda done: self._committed(entry, finding, outcome, done))
+            future.add_done_callback(self._guarded(entry, lambda done: self._committed(entry, finding, outcome, done)))
+
+    def _guarded(self, entry: Entry, then: Callable[[Future[Any]], None]) -> Callable[[Future[Any]], None]:
+        """On the index's thread: a bug there costs this job another look, and nobody else anything."""
+
+        def call(done: Future[Any]) -> None:
+            try:
+                then(done)
+            except BaseException as error:  # noqa: BLE001 - the thread is the index's
+                self.abandon(entry.job, entry, error)
+
+        return call
 
     def _committed(self, entry: Entry, finding: Finding, outcome: Outcome, done: Future[object]) -> None:
-        if finding.claim is not None:
-            finding.claim.release()
         error = done.exception()
-        self._clear(entry)
         if error is None:
             found = done.result()
             self._end(entry, replace(outcome, source_id=found) if isinstance(found, int) else outcome)
@@ -110,7 +131,7 @@ class Desk:
             return
         problem = f"{type(error).__name__}: {error}"
         refused = changes.NotStored(entry.site, entry.job.path, getattr(finding.change, "version", None), problem)
-        self._index.write(refused).add_done_callback(lambda noted: self._refused(entry, noted))
+        self._index.write(refused).add_done_callback(self._guarded(entry, lambda noted: self._refused(entry, noted)))
 
     def _refused(self, entry: Entry, noted: Future[Outcome]) -> None:
         error = noted.exception()
@@ -120,31 +141,65 @@ class Desk:
             log.error("result_not_stored", watch=entry.job.watch, path=entry.job.path, reason=str(error))
             self._end(entry, Outcome(Result.CHANGED, reason=Reason.INTERNAL, message=str(error)))
 
-    def _clear(self, entry: Entry) -> None:
-        self._inflight.leave(entry.slot)
-        self._places.release()
-
     def _end(self, entry: Entry, outcome: Outcome) -> None:
+        """The job has ended as `outcome` says: let go of all that it holds, whatever becomes of one of them."""
+        job = entry.job
+        steps = [*self._holds(entry), entry.turn.close, lambda: self._tell(job, outcome)]
         if outcome.result in DECIDED:
-            self._suspects.clear((entry.site.id, entry.job.path))
-        entry.site.gate.leave()
-        self._tell(entry.job, outcome)
-        self._queue.finish(entry.job)
+            steps.insert(0, lambda: self._suspects.clear((entry.site.id, job.path)))
+        done = [faults.did("worker", step, watch=job.watch, path=job.path) for step in steps]
+        if not all(done):
+            self._put_back(job)
+        self._queue.finish(job)
+
+    def _holds(self, entry: Entry) -> list[Callable[[], object]]:
+        """What frees the entry's claims, its note and its place."""
+        self._entries.pop(entry.task, None)
+        claim = entry.task.claim
+        return [entry.place.close] if claim is None else [claim.release, entry.place.close]
+
+    def abandon(self, job: Job, entry: Entry | None, error: BaseException) -> None:
+        """A bug kept the job from its end: it lets go of what it holds, and its path is looked at again.
+
+        `entry`: None where it had not entered. One that hung, and was given up, is no longer ours to put back.
+        """
+        faults.report("worker", error, watch=job.watch, path=job.path)
+        if entry is not None:
+            given_up = not entry.task.keep()
+            ends = [lambda: self.oversight.end(entry.task), *self._holds(entry)]
+            for step in ends if given_up else [*ends, entry.turn.close]:
+                faults.did("worker", step, watch=job.watch, path=job.path)
+            if given_up:
+                return
+        self._put_back(job)
+        self._queue.finish(job)
+
+    def _put_back(self, job: Job) -> None:
+        """It is in work, so it waits again as soon as it is finished; one that fails again and again rests before."""
+        again = replace(job, waits=job.waits + 1)
+        if job.waits >= QUICK_TRIES:
+            with faults.guarded("worker", watch=job.watch, path=job.path):
+                self._look_again(again)
+                return
+        self._queue.offer(again)
 
     def _give_up(self, task: Task, phase: Phase) -> None:
         """On the oversight's thread: this one hangs. Another worker takes its place, a helper its picture."""
         entry = self._entries.pop(task)
-        if task.claim is not None:
-            task.claim.release()
+        reason = Reason.TIMEOUT if phase is Phase.DECODE else Reason.UNREACHABLE
         if phase is Phase.DECODE:
-            self._isolation.stuck += 1
-            log.warning("stuck", watch=task.job.watch, path=task.job.path, next="a helper process decides")
-            try:
-                self._suspects.add([(entry.site.id, task.job.path)])
-            except sqlite3.Error as error:
-                log.error("suspect_not_stored", path=task.job.path, reason=str(error))
-            outcome = Outcome(Result.CHANGED, reason=Reason.TIMEOUT)
-        else:
-            outcome = Outcome(Result.CHANGED, reason=Reason.UNREACHABLE)
-        self._replace_thread(task.thread)
-        self._end(entry, outcome)
+            with faults.guarded("oversight", watch=task.job.watch, path=task.job.path):
+                self._suspect(entry)
+        faults.did("oversight", lambda: self._replace_thread(task.thread))
+        # Its thread may still die in its picture, or write: the note stays until it has ended.
+        self._end(replace(entry, place=ExitStack()), Outcome(Result.CHANGED, reason=reason))
+
+    def _suspect(self, entry: Entry) -> None:
+        """Its decoder hangs."""
+        job = entry.job
+        self._isolation.stuck += 1
+        log.warning("stuck", watch=job.watch, path=job.path, next="a helper process decides")
+        try:
+            self._suspects.add([(entry.site.id, job.path)])
+        except sqlite3.Error as error:
+            log.error("suspect_not_stored", path=job.path, reason=str(error))

@@ -9,11 +9,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Waiting
+from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane, State
 from hotfolder.working.pool import ElasticPool
 from hotfolder.working.queue import JobQueue
@@ -40,11 +42,10 @@ class Feeder:
         self._watches = watches
         self._changed = threading.Condition()
         self._kicked = True
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="hotfolder-feeder", daemon=True)
+        self.loop = Loop("feeder", self._round, self._changed, again=self.kick)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def kick(self) -> None:
         """Something waits that did not before."""
@@ -53,20 +54,17 @@ class Feeder:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join(5.0)
+        self.loop.stop()
 
-    def _run(self) -> None:
-        while not self._stopped:
-            with self._changed:
-                self._changed.wait_for(lambda: self._kicked or self._stopped, self._pause())
-                self._kicked = False
-            try:
-                self._feed()
-            except sqlite3.Error as error:
-                log.error("backlog_unreadable", error=error)
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._pause())
+            self._kicked = False
+        try:
+            self._feed()
+        except sqlite3.Error as error:
+            log.error("backlog_unreadable", error=error)
+        return True
 
     def _pause(self) -> float | None:
         """Seconds until a row that is put off becomes due; None where none is."""
@@ -82,7 +80,7 @@ class Feeder:
         watches = self._watches()
         lanes = self._lanes(watches)
         after = dict.fromkeys(watches, _START)
-        while after and not self._stopped:
+        while after and not self.loop.stopped:
             shares = {each: self._share(lanes[each], len(after)) for each in after}
             fed = False
             for watch_id in list(after):
@@ -138,28 +136,43 @@ class Feeder:
 
 
 class Dispatcher:
-    """Gives jobs to workers as they become free: what waits stays in the queue, where it can be overtaken."""
+    """Gives jobs to workers as they become free: what waits stays in the queue, where it can be overtaken.
 
-    def __init__(self, queue: JobQueue, pool: ElasticPool, work: Callable[[Job], None]) -> None:
+    `failed` hears of a job that `work` did not bring to its end.
+    """
+
+    def __init__(
+        self, queue: JobQueue, pool: ElasticPool, work: Callable[[Job], None],
+        failed: Callable[[Job, BaseException], None],
+    ) -> None:  # fmt: skip
         self._queue = queue
         self._pool = pool
         self._work = work
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hotfolder-dispatcher", daemon=True)
+        self._failed = failed
+        self.loop = Loop("dispatcher", self._round)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """The queue must have been closed."""
-        self._stopped.set()
-        self._thread.join(5.0)
+        self.loop.stop()
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            if not self._pool.wait_free(POLL_SECONDS):
-                continue
-            job = self._queue.take()
-            if job is None:
-                return
-            self._pool.submit(self._work, job)
+    def _round(self) -> bool:
+        if not self._pool.wait_free(POLL_SECONDS):
+            return True
+        job = self._queue.take()
+        if job is None:
+            return False
+        try:
+            future = self._pool.submit(self._work, job)
+        except BaseException:
+            self._queue.offer(job)
+            self._queue.finish(job)
+            raise
+        future.add_done_callback(faults.callback("worker", lambda done: self._look(job, done)))
+        return True
+
+    def _look(self, job: Job, done: Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._failed(job, error)

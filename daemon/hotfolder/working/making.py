@@ -23,7 +23,7 @@ from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, Version
 from hotfolder.working import changes, following, isolation, looking
-from hotfolder.working.claims import Claim, Claims, check_names
+from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.isolation import Work
 from hotfolder.working.oversight import GivenUp, Phase, Task
 from hotfolder.working.site import Site
@@ -39,8 +39,6 @@ class Finding:
 
     outcome: Outcome
     change: Change | None = None
-    claim: Claim | None = None
-    """Rendition names that are held until the rows say whose they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +126,7 @@ class Maker:
             raise
         if finding.change is None:
             claim.release()
-            return finding
-        return replace(finding, claim=claim)
+        return finding
 
     def _publish(
         self, subject: Subject, former: list[Made], wanted: Mapping[str, str], draw: Draw, result: Result

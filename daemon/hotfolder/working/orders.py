@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
-from hotfolder import logs
+from hotfolder import faults, logs
 from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import orders, renditions
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.orders import Item, Kind, New, Order
+from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane, Outcome
 from hotfolder.working.ordered import Spec
 from hotfolder.working.queue import JobQueue
@@ -66,17 +68,14 @@ class Orders:
         self._changed = threading.Condition()
         self._state = _State()
         self._kicked = True
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="hotfolder-orders", daemon=True)
+        self._next: float | None = None
+        self.loop = Loop("orders", self._round, self._changed, again=self.reset)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join(5.0)
+        self.loop.stop()
 
     def reset(self) -> None:
         """The queue was emptied, or the watches have changed: all that has not ended is given anew."""
@@ -138,18 +137,17 @@ class Orders:
 
     # -- feeding -------------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        pause: float | None = None
-        while not self._stopped:
-            with self._changed:
-                self._changed.wait_for(lambda: self._kicked or self._stopped, pause)
-                self._kicked = False
-            try:
-                self._offer_again()
-                pause = self._feed()
-            except sqlite3.Error as error:
-                log.error("orders_unreadable", reason=str(error), next="tried again")
-                pause = RETRY_SECONDS
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._next)
+            self._kicked = False
+        try:
+            self._offer_again()
+            self._next = self._feed()
+        except sqlite3.Error as error:
+            log.error("orders_unreadable", reason=str(error), next="tried again")
+            self._next = RETRY_SECONDS
+        return True
 
     def _offer_again(self) -> None:
         with self._changed:
@@ -173,7 +171,7 @@ class Orders:
         away = False
         with self._changed:
             self._state.fed = {order.id: self._state.fed.get(order.id, -1) for order in waiting}
-        while waiting and not self._stopped:
+        while waiting and not self.loop.stopped:
             left = []
             for order in waiting:
                 room = min(TURN, self._most - self._state.count())
@@ -209,7 +207,8 @@ class Orders:
             self._offer((site.name, item.path))
             return
         out.error = SourceError(Reason.NOT_FOUND, "its watch is no longer configured")
-        self._index.write(lambda c: end(c, None, out, None, None)).add_done_callback(self._ended)
+        ending = self._index.write(lambda c: end(c, None, out, None, None))
+        ending.add_done_callback(self._guarded(self._ended))
 
     # -- ending --------------------------------------------------------------------------------------------------------
 
@@ -226,7 +225,16 @@ class Orders:
         def change(connection: sqlite3.Connection) -> list[Verdict]:
             return [judge(connection, site, out, outcome) for out in outs]
 
-        self._index.write(change).add_done_callback(lambda done: self._judged(job.key, outs, done))
+        self._index.write(change).add_done_callback(self._guarded(lambda done: self._judged(job.key, outs, done)))
+
+    def _guarded(self, then: Callable[[Future[Any]], None]) -> Callable[[Future[Any]], None]:
+        """On the index's thread: after a bug all that has not ended is given anew."""
+
+        def call(done: Future[Any]) -> None:
+            if not faults.did("orders", lambda: then(done)):
+                self.reset()
+
+        return call
 
     def _judged(self, key: Key, outs: list[Out], done: Future[list[Verdict]]) -> None:
         if (error := done.exception()) is not None:

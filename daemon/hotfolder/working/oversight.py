@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
+from hotfolder.loop import Loop
 from hotfolder.model import Job
 from hotfolder.working.claims import Claim
 from hotfolder.working.owntime import OwnTime
@@ -90,17 +91,13 @@ class Oversight:
         self._given_up = given_up
         self._changed = threading.Condition()
         self._tasks: set[Task] = set()
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="hotfolder-oversight", daemon=True)
+        self.loop = Loop("oversight", self._round, self._changed)
 
     def start(self) -> None:
-        self._thread.start()
+        self.loop.start()
 
     def stop(self) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join(5.0)
+        self.loop.stop()
 
     def begin(self, job: Job) -> Task:
         task = Task(job)
@@ -114,15 +111,15 @@ class Oversight:
         with self._changed:
             self._tasks.discard(task)
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._stopped or bool(self._tasks))
-                self._changed.wait_for(lambda: self._stopped, min(LOOK_SECONDS, self._job_timeout / 4))
-                if self._stopped:
-                    return
-                tasks = list(self._tasks)
-            for task in tasks:
-                if task.hangs(self._job_timeout) and (phase := task.give_up()) is not None:
-                    self.end(task)
-                    self._given_up(task, phase)
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self.loop.stopped or bool(self._tasks))
+            self._changed.wait_for(lambda: self.loop.stopped, min(LOOK_SECONDS, self._job_timeout / 4))
+            if self.loop.stopped:
+                return False
+            tasks = list(self._tasks)
+        for task in tasks:
+            if task.hangs(self._job_timeout) and (phase := task.give_up()) is not None:
+                self.end(task)
+                self._given_up(task, phase)
+        return True

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+from hotfolder import faults
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -44,7 +46,7 @@ class ElasticPool(Executor):
     """An Executor whose number of workers can be changed at any time."""
 
     def __init__(self, workers: int, name: str = "hotfolder-worker") -> None:
-        self._name = name
+        self.name = name
         self._changed = threading.Condition()
         self._tasks: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._goal = _within(workers)
@@ -63,10 +65,10 @@ class ElasticPool(Executor):
         with self._changed:
             if self._closed:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            if len(self._tasks) >= self._idle and len(self._threads) < self._goal:
+                self._start()
             self._tasks.append((future, lambda: fn(*args, **kwargs)))
             self._submitted += 1
-            if len(self._tasks) > self._idle and len(self._threads) < self._goal:
-                self._start()
             self._changed.notify_all()  # others than workers wait here, too
         return future
 
@@ -105,6 +107,21 @@ class ElasticPool(Executor):
             self._changed.notify_all()
 
     @property
+    def ended(self) -> bool:
+        """A worker has ended that nobody let go."""
+        with self._changed:
+            return bool(self._dead())
+
+    def revive(self) -> None:
+        """Start others in place of those that have ended."""
+        with self._changed:
+            self._threads -= self._dead()
+            self.resize(self._goal)
+
+    def _dead(self) -> set[threading.Thread]:
+        return {thread for thread in self._threads if thread.ident is not None and not thread.is_alive()}
+
+    @property
     def size(self) -> int:
         """How many workers it may have now."""
         return self._goal
@@ -125,9 +142,21 @@ class ElasticPool(Executor):
 
     def _start(self) -> None:
         self._number += 1
-        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._number}", daemon=True)
+        thread = threading.Thread(target=self._run, name=f"{self.name}-{self._number}", daemon=True)
         self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no room for one more
+            self._threads.discard(thread)
+            raise
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - not of a task: those go to their futures
+            faults.report("worker", error, thread=threading.current_thread().name)
+            self.replace(threading.current_thread())
+            self.resize(self._goal)
 
     def _work(self) -> None:
         while (task := self._next()) is not None:
@@ -151,9 +180,11 @@ class ElasticPool(Executor):
                 return None  # replaced meanwhile
             self._idle += 1
             self._changed.notify_all()
-            while not self._tasks and not self._closed and len(self._threads) <= self._goal:
-                self._changed.wait()
-            self._idle -= 1
+            try:
+                while not self._tasks and not self._closed and len(self._threads) <= self._goal:
+                    self._changed.wait()
+            finally:
+                self._idle -= 1
             if self._tasks and len(self._threads) <= self._goal:
                 return self._tasks.popleft()
             self._threads.discard(threading.current_thread())

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import xxhash
 
-from hotfolder import imaging, logs
+from hotfolder import faults, imaging, logs
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.database import Database
@@ -67,24 +67,31 @@ class Processor:
         self._retries = changes.Retries(patient)
 
     def run(self, job: Job) -> None:
-        """Do one job to its end. Raises nothing that an image, a file or a disk can cause."""
-        site = self.sites.get(job.watch)
-        if site is None:
-            self._desk.refuse(job)
-            return
-        entry = self._desk.enter(site, job)
+        """Do one job to its end, or put its path back. Raises nothing."""
+        entry = None
         try:
-            finding = self._find(entry)
+            site = self.sites.get(job.watch)
+            if site is None:
+                self._desk.refuse(job)
+                return
+            entry = self._desk.enter(site, job)
+            self._desk.leave(entry, self._found(entry))
+        except BaseException as error:  # noqa: BLE001 - the thread is the pool's
+            self._desk.abandon(job, entry, error)
+
+    def _found(self, entry: Entry) -> Finding:
+        site, job = entry.site, entry.job
+        try:
+            return self._find(entry)
         except (GivenUp, Closed):
             # Given up: another has the job. Closed: the program ends, and the next start finds it as it was.
-            finding = Finding(Outcome(Result.CHANGED))
+            return Finding(Outcome(Result.CHANGED))
         except (sqlite3.Error, MemoryError) as error:
             log.error("put_back", watch=job.watch, path=job.path, reason=str(error) or type(error).__name__)
-            finding = Finding(Outcome(Result.CHANGED))
+            return Finding(Outcome(Result.CHANGED))
         except Exception as error:  # noqa: BLE001 - a bug must cost one image, not the daemon
-            log.error("job_failed", watch=job.watch, path=job.path, error=error)
-            finding = self._failed(site, job, SourceError(Reason.INTERNAL, f"{type(error).__name__}: {error}"), None)
-        self._desk.leave(entry, finding)
+            faults.report("worker", error, watch=job.watch, path=job.path)
+            return self._failed(site, job, SourceError(Reason.INTERNAL, f"{type(error).__name__}: {error}"), None)
 
     # -- deciding --------------------------------------------------------------------------------------------------
 

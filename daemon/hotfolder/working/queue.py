@@ -183,8 +183,10 @@ class JobQueue:
             self._changed.notify_all()
 
     def finish(self, job: Job) -> None:
-        """The job has ended; what was announced meanwhile waits now."""
-        self._leave(job.key)
+        """The job has ended; what was announced meanwhile waits now. Once for each that was taken: again is no harm."""
+        with self._changed:
+            if self._in_work.get(job.key) is job:
+                self._leave(job.key)
 
     def claim(self, watch: str, path: bytes) -> bool:
         """Keep a path out of work without a job, as for a rename. False where it is in work."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from hotfolder.keeping.database import Database
+from hotfolder.loop import Loop
 from hotfolder.model import Job
 
 Key = tuple[int, bytes]
@@ -55,15 +56,22 @@ class Line:
 
     def __init__(self, work: Callable[[Job], None]) -> None:
         self._work = work
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="hotfolder-suspects", daemon=True)
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self.loop = Loop("suspects", self._round)
 
     def add(self, job: Job) -> None:
-        """The thread starts with the first; most daemons never have one. Called on one thread."""
+        """The thread starts with the first; most daemons never have one. Called by all workers."""
         self._jobs.put(job)
-        if self._thread.ident is None:
-            self._thread.start()
+        self.loop.start()
 
-    def _run(self) -> None:
-        while True:
-            self._work(self._jobs.get())
+    def stop(self) -> None:
+        """Begin no more; a helper that is at work is not waited for."""
+        self.loop.end()
+        self._jobs.put(None)
+
+    def _round(self) -> bool:
+        job = self._jobs.get()
+        if job is None:
+            return False
+        self._work(job)
+        return True

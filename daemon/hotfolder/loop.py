@@ -1,0 +1,223 @@
+"""Lasting threads: each does one step again and again, outlives what a step raises, and is known by its name.
+
+Health asks `living()` for those that have ended all the same; the beat starts them anew.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from hotfolder import faults, logs
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds after a failure; each in a row is followed by a pause twice as long."""
+
+log = logs.get("loop")
+
+
+class Pause:
+    """How long to rest after a failure."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def longer(self) -> float:
+        """Seconds for one more failure in a row."""
+        self._failures += 1
+        return float(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 30)))
+
+    def reset(self) -> None:
+        """It went well."""
+        self._failures = 0
+
+
+class Lasting(Protocol):
+    """A thread, or several of a kind, that lives as long as its owner."""
+
+    name: str
+
+    @property
+    def ended(self) -> bool:
+        """It has begun, nobody has asked it to end, and it has."""
+
+    def revive(self) -> None:
+        """Start anew; called when it has ended. What it was about to do is done again."""
+
+
+_lock = threading.Lock()
+_living: list[Lasting] = []
+
+
+def register(lasting: Lasting) -> None:
+    """From now on its end is a problem."""
+    with _lock:
+        if lasting not in _living:
+            _living.append(lasting)
+
+
+def unregister(lasting: Lasting) -> None:
+    """Its end is expected."""
+    with _lock:
+        if lasting in _living:
+            _living.remove(lasting)
+
+
+def living() -> list[Lasting]:
+    """All in this process that should be alive."""
+    with _lock:
+        return list(_living)
+
+
+class Loop:
+    """A thread that calls `step` until that returns False or `end` was called.
+
+    A step waits itself, on `changed`, which `end` notifies. One that raises is reported and called again after a
+    pause; `again` is called before, so that nothing which the step had taken is lost. `kind` is the metric's label,
+    `hotfolder-KIND[-SUBJECT]` the thread's name.
+    """
+
+    def __init__(
+        self, kind: str, step: Callable[[], bool], changed: threading.Condition | None = None, *, subject: str = "",
+        again: Callable[[], object] | None = None,
+    ) -> None:  # fmt: skip
+        self.kind = kind
+        self.name = f"hotfolder-{kind}-{subject}" if subject else f"hotfolder-{kind}"
+        self._step = step
+        self._again = again
+        self._changed = changed or threading.Condition()
+        self._pause = Pause()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._done = False
+        self.stopped = False
+
+    def start(self) -> None:
+        """Doing it twice does no harm, from any threads."""
+        with self._starting:
+            if self._thread is None and not self.stopped:
+                register(self)
+                self._begin()
+
+    def _begin(self) -> None:
+        thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        thread.start()
+        self._thread = thread
+
+    def kick(self) -> None:
+        """Let a step that waits look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """No more steps; the one under way goes on."""
+        unregister(self)
+        with self._changed:
+            self.stopped = True
+            self._changed.notify_all()
+
+    def join(self, timeout: float) -> bool:
+        """Whether the thread has ended within so many seconds, or never begun."""
+        if self._thread is not None:
+            self._thread.join(max(0.0, timeout))
+        return self._thread is None or not self._thread.is_alive()
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """`end` and `join`."""
+        self.end()
+        return self.join(timeout)
+
+    # -- Lasting ------------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> bool:
+        thread = self._thread
+        return thread is not None and not thread.is_alive() and not self._done and not self.stopped
+
+    def revive(self) -> None:
+        with self._starting:
+            if self.ended:
+                self._begin()
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self.stopped and self._one():
+                pass
+        except BaseException as error:  # noqa: BLE001 - SystemExit and the like: it ends, and is started anew
+            self._failed(error)
+        else:
+            self._done = True
+            unregister(self)
+
+    def _one(self) -> bool:
+        try:
+            goes_on = self._step()
+        except Exception as error:  # noqa: BLE001 - a bug costs a pause, not the thread
+            self._failed(error)
+            seconds = self._pause.longer()
+            with self._changed:
+                self._changed.wait_for(lambda: self.stopped, seconds)
+            return True
+        self._pause.reset()
+        return goes_on
+
+    def _failed(self, error: BaseException) -> None:
+        faults.report(self.kind, error, thread=self.name)
+        if self._again is not None:
+            faults.did(self.kind, self._again, thread=self.name)
+
+
+class Chores:
+    """What a beat does besides: each part by itself; one that raises is reported and rests for a growing pause."""
+
+    def __init__(self, where: str, *parts: Callable[[], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._where = where
+        self._clock = clock
+        self._parts = [(part, Pause()) for part in parts]
+        self._rests: dict[int, float] = {}
+
+    def do(self) -> None:
+        for number, (part, pause) in enumerate(self._parts):
+            if self._clock() < self._rests.get(number, 0.0):
+                continue
+            if faults.did(self._where, part):
+                pause.reset()
+                self._rests.pop(number, None)
+            else:
+                self._rests[number] = self._clock() + pause.longer()
+
+
+class Revival:
+    """Starts anew what has ended all the same: after a pause, in which health names it, longer each time."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._due: dict[Lasting, float] = {}
+        self._pauses: dict[Lasting, tuple[float, Pause]] = {}
+
+    def look(self) -> None:
+        """Part of the beat."""
+        now = self._clock()
+        here = living()
+        self._due = {each: due for each, due in self._due.items() if each in here and each.ended}
+        self._pauses = {each: known for each, known in self._pauses.items() if each in here}
+        for each in here:
+            if not each.ended:
+                continue
+            if each not in self._due:
+                self._due[each] = now + self._seconds(each, now)
+                log.error("thread_ended", thread=each.name, next=f"started anew in {self._due[each] - now:.0f} s")
+            elif now >= self._due[each]:
+                del self._due[each]
+                faults.did("main", each.revive, thread=each.name)
+
+    def _seconds(self, lasting: Lasting, now: float) -> float:
+        ended_before, pause = self._pauses.get(lasting, (now, Pause()))
+        if now - ended_before > 2 * LONGEST_PAUSE:
+            pause.reset()
+        self._pauses[lasting] = (now, pause)
+        return pause.longer()
