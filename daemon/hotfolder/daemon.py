@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from hotfolder import faults, logs, systemd
+from hotfolder import bugs, logs, systemd
 from hotfolder.config import Config, Loaded
 from hotfolder.engine import Engine
 from hotfolder.errors import Exit, HotfolderError
@@ -44,7 +44,7 @@ class Daemon:
         # A broken lease (see looking.writers) sends SIGIO, whose default would end the process.
         if hasattr(signal, "SIGIO"):
             signal.signal(signal.SIGIO, signal.SIG_IGN)
-        faults.install()
+        bugs.install()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         config = self._loaded.config
@@ -92,7 +92,7 @@ class Daemon:
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
         chores = Chores("main", engine.check, Gauges(engine).look, lambda: _notify(engine))
         while not self._ending:
-            with faults.guarded("main"):
+            with bugs.guarded("main"):
                 self._wake.wait(pause)
                 self._wake.clear()
                 while self._signals:

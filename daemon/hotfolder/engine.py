@@ -10,7 +10,7 @@ import sqlite3
 import time
 from contextlib import ExitStack
 
-from hotfolder import __version__, faults, imaging, logs, loop, mounts, wiring
+from hotfolder import __version__, bugs, imaging, logs, loop, mounts, wiring
 from hotfolder.config import Config
 from hotfolder.events import Bus
 from hotfolder.health import Health
@@ -253,7 +253,7 @@ class Engine:
         """Each hears of it, whatever becomes of the others. What one raises who goes by it comes up at the end."""
         watcher = self.watchers.get(job.watch)
         where = {"watch": job.watch, "path": job.path}
-        faults.did("worker", lambda: self.teller.tell(job, outcome), **where)
+        bugs.did("worker", lambda: self.teller.tell(job, outcome), **where)
         with ExitStack() as others:  # the last in comes first
             if outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
                 others.callback(self.feeder.kick)
@@ -261,7 +261,7 @@ class Engine:
                 others.callback(watcher.told, job, outcome)
             others.callback(self.orders.told, job, outcome)
             others.callback(self.ends.told, job, outcome)
-        faults.did("worker", lambda: self.couriers.kick(job.watch), **where)
+        bugs.did("worker", lambda: self.couriers.kick(job.watch), **where)
 
     def check(self) -> None:
         """Part of the beat: states that follow from time or from several parts, and threads that have ended."""

@@ -33,7 +33,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def count_internal(where: str) -> None:
-    """One more error of our own (see faults.py)."""
+    """One more error of our own (see bugs.py)."""
     with _internal_lock:
         _internal[where] += 1
 

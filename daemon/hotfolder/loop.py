@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after a failure; each in a row is followed by a pause twice as long."""
@@ -166,9 +166,9 @@ class Loop:
         return goes_on
 
     def _failed(self, error: BaseException) -> None:
-        faults.report(self.kind, error, thread=self.name)
+        bugs.report(self.kind, error, thread=self.name)
         if self._again is not None:
-            faults.did(self.kind, self._again, thread=self.name)
+            bugs.did(self.kind, self._again, thread=self.name)
 
 
 class Chores:
@@ -184,7 +184,7 @@ class Chores:
         for number, (part, pause) in enumerate(self._parts):
             if self._clock() < self._rests.get(number, 0.0):
                 continue
-            if faults.did(self._where, part):
+            if bugs.did(self._where, part):
                 pause.reset()
                 self._rests.pop(number, None)
             else:
@@ -213,7 +213,7 @@ class Revival:
                 log.error("thread_ended", thread=each.name, next=f"started anew in {self._due[each] - now:.0f} s")
             elif now >= self._due[each]:
                 del self._due[each]
-                faults.did("main", each.revive, thread=each.name)
+                bugs.did("main", each.revive, thread=each.name)
 
     def _seconds(self, lasting: Lasting, now: float) -> float:
         ended_before, pause = self._pauses.get(lasting, (now, Pause()))

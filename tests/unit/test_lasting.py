@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hotfolder import faults, logs, loop
+from hotfolder import bugs, logs, loop
 from hotfolder.keeping.database import Database
 from hotfolder.loop import Chores, Loop, Pause, Revival
 from hotfolder.model import Job, Lane
@@ -258,7 +258,7 @@ def test_what_python_would_say_itself_is_reported(said: io.StringIO, monkeypatch
         monkeypatch.setattr(sys, name, getattr(sys, name))
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     before = logs.internal_errors()
-    faults.install()
+    bugs.install()
 
     class Bad:
         def __del__(self) -> None:
@@ -299,7 +299,7 @@ def test_a_traceback_forges_no_line() -> None:
     try:
         raise ValueError("bad\n12:00:00 info    forged\x1b[1m")
     except ValueError as error:
-        faults.report("main", error)
+        bugs.report("main", error)
     first, *others = stream.getvalue().splitlines()
     assert "internal_error where=main" in first
     assert all(line.startswith("    ") for line in others)

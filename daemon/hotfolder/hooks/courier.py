@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 from hotfolder.config import Hook
 from hotfolder.hooks import posting, running
 from hotfolder.hooks.answer import Answer
@@ -139,7 +139,7 @@ class Courier:
         try:
             return deliver(self.hook, delivery, self._abort)
         except Exception as error:  # noqa: BLE001 - see above
-            faults.report("hook", error, hook=self.hook.name, delivery=delivery.delivery)
+            bugs.report("hook", error, hook=self.hook.name, delivery=delivery.delivery)
             return Answer(f"internal error: {type(error).__name__}: {error}")
 
     def _note(self, delivery: Delivery, answer: Answer, seconds: float) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 from hotfolder.errors import StartError
 from hotfolder.keeping import schema
 from hotfolder.loop import Loop
@@ -128,7 +128,7 @@ class Database:
             return running
         self.problem = self._group_since = None
         for future, result in done.items():
-            faults.did("index", functools.partial(future.set_result, result))
+            bugs.did("index", functools.partial(future.set_result, result))
         self._checkpoint(connection)
         return running
 
@@ -140,7 +140,7 @@ class Database:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         for future in done:
-            faults.did("index", functools.partial(future.set_exception, error))
+            bugs.did("index", functools.partial(future.set_exception, error))
 
     def _run_group(
         self, connection: sqlite3.Connection, first: tuple[Change, Future[Any]], done: dict[Future[Any], Any]
@@ -175,7 +175,7 @@ class Database:
         except BaseException as error:  # noqa: BLE001 - handed to the one who asked, who logs it
             connection.execute("ROLLBACK TO change")
             del done[future]
-            faults.did("index", functools.partial(future.set_exception, error))
+            bugs.did("index", functools.partial(future.set_exception, error))
         connection.execute("RELEASE change")
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
-from hotfolder import faults, loop
+from hotfolder import bugs, loop
 
 
 class Reader(InotifyFD):
@@ -26,14 +26,14 @@ class Reader(InotifyFD):
         self._anew()
 
     def run(self) -> None:
-        with faults.guarded("inotify", thread=self.name):
+        with bugs.guarded("inotify", thread=self.name):
             super().run()
 
     def handle_event(self, event: InotifyEvent) -> None:
         try:
             super().handle_event(event)
         except Exception as error:  # noqa: BLE001 - a bug costs a walk, not the thread
-            faults.report("inotify", error, thread=self.name)
+            bugs.report("inotify", error, thread=self.name)
             self.stopped_event.wait(self._pause.longer())
             self._anew()
         else:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 from hotfolder.config import Watch
 from hotfolder.errors import Reason
 from hotfolder.keeping import folders, sources
@@ -169,7 +169,7 @@ class Watcher:
         elif outcome.result is Result.DONE and condition.OUTPUT in self.condition.troubles:
             self.condition.set(condition.OUTPUT, None)
             self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(
-                faults.callback("callback", lambda done: self._kick())
+                bugs.callback("callback", lambda done: self._kick())
             )
         elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_for_root()
@@ -258,7 +258,7 @@ class Watcher:
                 self.intake.again(job, None)  # the index cannot be written for now
             self._kick()
 
-        self._index.write(wait).add_done_callback(faults.callback("callback", waits))
+        self._index.write(wait).add_done_callback(bugs.callback("callback", waits))
 
     def reconcile(self, folder: bytes, *, deleted: bool) -> None:
         self.request(Request((folder,), mark=Mark.CERTAIN if deleted else Mark.ONCE_MORE))

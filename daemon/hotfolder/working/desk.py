@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 from hotfolder.errors import Reason
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
@@ -147,7 +147,7 @@ class Desk:
         steps = [*self._holds(entry), entry.turn.close, lambda: self._tell(job, outcome)]
         if outcome.result in DECIDED:
             steps.insert(0, lambda: self._suspects.clear((entry.site.id, job.path)))
-        done = [faults.did("worker", step, watch=job.watch, path=job.path) for step in steps]
+        done = [bugs.did("worker", step, watch=job.watch, path=job.path) for step in steps]
         if not all(done):
             self._put_back(job)
         self._queue.finish(job)
@@ -163,12 +163,12 @@ class Desk:
 
         `entry`: None where it had not entered. One that hung, and was given up, is no longer ours to put back.
         """
-        faults.report("worker", error, watch=job.watch, path=job.path)
+        bugs.report("worker", error, watch=job.watch, path=job.path)
         if entry is not None:
             given_up = not entry.task.keep()
             ends = [lambda: self.oversight.end(entry.task), *self._holds(entry)]
             for step in ends if given_up else [*ends, entry.turn.close]:
-                faults.did("worker", step, watch=job.watch, path=job.path)
+                bugs.did("worker", step, watch=job.watch, path=job.path)
             if given_up:
                 return
         self._put_back(job)
@@ -178,7 +178,7 @@ class Desk:
         """It is in work, so it waits again as soon as it is finished; one that fails again and again rests before."""
         again = replace(job, waits=job.waits + 1)
         if job.waits >= QUICK_TRIES:
-            with faults.guarded("worker", watch=job.watch, path=job.path):
+            with bugs.guarded("worker", watch=job.watch, path=job.path):
                 self._look_again(again)
                 return
         self._queue.offer(again)
@@ -188,9 +188,9 @@ class Desk:
         entry = self._entries.pop(task)
         reason = Reason.TIMEOUT if phase is Phase.DECODE else Reason.UNREACHABLE
         if phase is Phase.DECODE:
-            with faults.guarded("oversight", watch=task.job.watch, path=task.job.path):
+            with bugs.guarded("oversight", watch=task.job.watch, path=task.job.path):
                 self._suspect(entry)
-        faults.did("oversight", lambda: self._replace_thread(task.thread))
+        bugs.did("oversight", lambda: self._replace_thread(task.thread))
         # Its thread may still die in its picture, or write: the note stays until it has ended.
         self._end(replace(entry, place=ExitStack()), Outcome(Result.CHANGED, reason=reason))
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Waiting
@@ -170,7 +170,7 @@ class Dispatcher:
             self._queue.offer(job)
             self._queue.finish(job)
             raise
-        future.add_done_callback(faults.callback("worker", lambda done: self._look(job, done)))
+        future.add_done_callback(bugs.callback("worker", lambda done: self._look(job, done)))
         return True
 
     def _look(self, job: Job, done: Future[None]) -> None:

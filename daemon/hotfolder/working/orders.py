@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from hotfolder import faults, logs
+from hotfolder import bugs, logs
 from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import orders, renditions
 from hotfolder.keeping.database import Database
@@ -231,7 +231,7 @@ class Orders:
         """On the index's thread: after a bug all that has not ended is given anew."""
 
         def call(done: Future[Any]) -> None:
-            if not faults.did("orders", lambda: then(done)):
+            if not bugs.did("orders", lambda: then(done)):
                 self.reset()
 
         return call

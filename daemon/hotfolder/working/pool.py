@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from hotfolder import faults
+from hotfolder import bugs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class ElasticPool(Executor):
         try:
             self._work()
         except BaseException as error:  # noqa: BLE001 - not of a task: those go to their futures
-            faults.report("worker", error, thread=threading.current_thread().name)
+            bugs.report("worker", error, thread=threading.current_thread().name)
             self.replace(threading.current_thread())
             self.resize(self._goal)
 

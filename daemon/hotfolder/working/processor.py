@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import xxhash
 
-from hotfolder import faults, imaging, logs
+from hotfolder import bugs, imaging, logs
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.database import Database
@@ -90,7 +90,7 @@ class Processor:
             log.error("put_back", watch=job.watch, path=job.path, reason=str(error) or type(error).__name__)
             return Finding(Outcome(Result.CHANGED))
         except Exception as error:  # noqa: BLE001 - a bug must cost one image, not the daemon
-            faults.report("worker", error, watch=job.watch, path=job.path)
+            bugs.report("worker", error, watch=job.watch, path=job.path)
             return self._failed(site, job, SourceError(Reason.INTERNAL, f"{type(error).__name__}: {error}"), None)
 
     # -- deciding --------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ LIBRARIES = {
 }  # fmt: skip
 """Loggers to which libraries hand the exceptions that they catch, and where those count."""
 
-log = logs.get("faults")
+log = logs.get("bugs")
 
 
 def report(where: str, error: BaseException, **keys: Any) -> None:
