@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from hotfolder import logs
+from hotfolder.errors import SourceError
 from hotfolder.keeping import atomic, folders, renditions
 from hotfolder.keeping.database import Database
 from hotfolder.working import announcing, following, making
@@ -44,8 +45,8 @@ def move_folder(index: Database, site: Site, root_fd: int, old: bytes, new: byte
             return False
         try:
             moved = index.write(move).result()
-        except OSError as error:
-            log.warning("folder_not_moved", watch=site.name, path=new, error=error)
+        except SourceError as error:  # its images follow one by one, as soon as they can
+            log.warning("folder_not_moved", watch=site.name, path=new, reason=error.message)
             return False
     if moved:
         log.info("folder_moved", watch=site.name, path=new, was=old)

@@ -30,6 +30,9 @@ from hotfolder.watching.settle import Pace
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
+FORGOTTEN_SECONDS = 60.0
+"""An output that nobody has complained of for so long, and for which nothing is put off, counts as well."""
+
 log = logs.get("watching")
 
 
@@ -53,6 +56,7 @@ class Watcher:
         pace = Pace(config.settle, config.settle_after_close, lambda path: not self.coverage.by_events(path))
         self.intake = Intake(config.name, rules, pace, self, metrics)
         self._tree: TreeWatcher | None = None
+        self._output_failed: float | None = None
         self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -114,6 +118,11 @@ class Watcher:
         return self.intake.knows(path) or self._queue.holds(self.config.name, path)
 
     @property
+    def stands(self) -> bool:
+        """Whether its root is there and its output prepared: only then is anything done."""
+        return self.condition.state != "offline" and self.site.habits.ready
+
+    @property
     def watches(self) -> int:
         """Kernel watches in use."""
         return self._tree.watches if self._tree is not None else 0
@@ -123,21 +132,36 @@ class Watcher:
     def told(self, job: Job, outcome: Outcome) -> None:
         """How a job of this watch ended."""
         if outcome.result is Result.CHANGED:
-            self.intake.again(job, outcome.look)
+            self.intake.again(job, outcome.look, stirs=outcome.stirs)
             if outcome.reason is Reason.UNREACHABLE:
                 self._hangs()
         elif outcome.reason is Reason.OUTPUT_ERROR and outcome.message:
-            self.condition.set(condition.OUTPUT, outcome.message)
-        elif outcome.result is Result.DONE and condition.OUTPUT in self.condition.troubles:
-            self.condition.set(condition.OUTPUT, None)
-            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(lambda done: self._kick())
+            self.output_failed(outcome.message)
+        elif (outcome.result is Result.DONE or outcome.old_path or outcome.removed) and self._output_failed is not None:
+            self._output_works()
         elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_for_root()
+
+    def output_failed(self, message: str) -> None:
+        self._output_failed = time.monotonic()
+        self.condition.set(condition.OUTPUT, message)
+
+    def _output_works(self) -> None:
+        self._output_failed = None
+        self.condition.set(condition.OUTPUT, None)
+        self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(lambda done: self._kick())
+
+    def _forget_output(self) -> None:
+        """Nobody has complained for long: where nothing is put off, what met the trouble is gone itself."""
+        if sources.next_retry(self._index.read(), self.site.id, 0.0) is None:
+            self._output_works()
 
     def check(self, index_problem: str | None, workers: int) -> None:
         """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
         self.rounds.limit_jobs(max(1, workers // 2) if self.site.network else None)
         self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
+        if self._output_failed is not None and time.monotonic() - self._output_failed > FORGOTTEN_SECONDS:
+            self._forget_output()
         if self.rounds.hangs():
             self._hangs()
 

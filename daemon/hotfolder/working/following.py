@@ -49,7 +49,8 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
     followed: list[Made] = []
     left: list[Made] = []
     for rendition in made:
-        target = ordered.target(rendition, name) if rendition.ordered else targets.get(rendition.preset)
+        bound = site.habits.name_max
+        target = ordered.target(rendition, name, bound) if rendition.ordered else targets.get(rendition.preset)
         known = rendition.ordered or site.signatures.get(rendition.preset) == rendition.signature
         if target is None or not known or not rendition.present:
             left.append(rendition)

@@ -45,8 +45,8 @@ class Renames:
         return None
 
     def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version, root_fd: int) -> Outcome | None:
-        if old == job.path or former.state is not State.DONE or not atomic.is_gone(root_fd, old):
-            return None
+        if old == job.path or former.state not in (State.DONE, State.PENDING) or not atomic.is_gone(root_fd, old):
+            return None  # PENDING: its removal, or another look at it, was put off
         if not self._queue.claim(site.name, old):
             return None  # someone is at work on the old path
         try:
@@ -81,7 +81,7 @@ class Renames:
     def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
         """Whether what an order made cannot follow, since another source has its new name."""
         folder, _, name = path.rpartition(b"/")
-        target = ordered.target(made, name)
+        target = ordered.target(made, name, site.habits.name_max)
         if target is None:
             return True
         try:
