@@ -81,7 +81,7 @@ def reasons(place: Place) -> dict[str, str]:
     return {os.path.relpath(each["path"], place.inbox): each["reason"] for each in place.failures()}
 
 
-# -- names ---------------------------------------------------------------------------------------------------------------
+# -- names -----------------------------------------------------------------------------------------------------------
 
 
 def ntfs(mounts: Mounts, base: Path) -> None:
@@ -124,9 +124,7 @@ def test_a_name_that_the_output_cannot_hold(
     (place.inbox / "late:.jpg").rename(place.inbox / "later.jpg")
     (place.inbox / "good.jpg").rename(place.inbox / "good?.jpg")
     wait_for("the renamed one", lambda: reasons(place).get("good?.jpg") == "bad_name", context=daemon.text)
-    wait_for(
-        "the mended one", lambda: "thumbnails/later_thumb_small.jpg" in place.renditions(), context=daemon.text
-    )
+    wait_for("the mended one", lambda: "thumbnails/later_thumb_small.jpg" in place.renditions(), context=daemon.text)
     assert readiness(daemon) == {}
 
 
@@ -146,10 +144,10 @@ def test_a_folder_in_the_way_of_a_rendition(tmp_path: Path, run: Run) -> None:
     assert readiness(daemon) == {}
     # As soon as the way is free it is made.
     (place.inbox / "x_thumb_small.jpg/in.jpg").unlink()
-    wait_for("x.jpg", lambda: (place.out / "thumbnails/x_thumb_small.jpg").is_file(), context=daemon.text)
+    wait_for("x.jpg", (place.out / "thumbnails/x_thumb_small.jpg").is_file, context=daemon.text)
 
 
-# -- outputs -------------------------------------------------------------------------------------------------------------
+# -- outputs ---------------------------------------------------------------------------------------------------------
 
 
 def test_an_output_that_refuses_modes_and_times(tmp_path: Path, run: Run, mounts: Mounts) -> None:
@@ -203,7 +201,7 @@ def _starts_and_mends(tmp_path: Path, run: Run, mend: Callable[[], None], proble
     assert (tmp_path / "out2/thumbnails/b_thumb_small.jpg").exists()
     daemon = run(place)
     (other / "c.jpg").write_bytes(jpeg(seed=2))
-    wait_for("the other watch", lambda: (tmp_path / "out2/thumbnails/c_thumb_small.jpg").exists(), context=daemon.text)
+    wait_for("the other watch", (tmp_path / "out2/thumbnails/c_thumb_small.jpg").exists, context=daemon.text)
     assert list(readiness(daemon)) == ["watch inbox: output"]
     assert problem in readiness(daemon)["watch inbox: output"]
     mend()
@@ -225,7 +223,7 @@ def test_start_with_a_mount_whose_server_died(tmp_path: Path, run: Run, mounts: 
     wait_for("the mount to be dead", lambda: not os.path.isdir(tmp_path / dead))
     (tmp_path / "inbox2/b.jpg").write_bytes(jpeg(seed=1))
     daemon = run(place)
-    wait_for("the other watch", lambda: (tmp_path / "out2/thumbnails/b_thumb_small.jpg").exists(), context=daemon.text)
+    wait_for("the other watch", (tmp_path / "out2/thumbnails/b_thumb_small.jpg").exists, context=daemon.text)
     assert list(readiness(daemon)) == [f"watch inbox: {'root' if dead == 'inbox' else 'output'}"]
     subprocess.run(["umount", "-l", tmp_path / dead], check=True)
     mounts.points.clear()
@@ -260,7 +258,7 @@ def test_renamed_while_the_output_is_read_only(tmp_path: Path, run: Run, mounts:
     assert place.failures() == []
 
 
-# -- images of others ----------------------------------------------------------------------------------------------------
+# -- images of others ------------------------------------------------------------------------------------------------
 
 
 def test_a_damaged_image_of_another_user_ends_in_quarantine(tmp_path: Path) -> None:
@@ -280,7 +278,7 @@ def test_a_damaged_image_of_another_user_ends_in_quarantine(tmp_path: Path) -> N
         place.put("dropped.jpg", jpeg(1000, 800, seed=2)[:9000])
 
         wait_for("the quarantine", lambda: len(_failures(daemon)) == 3, 150, context=daemon.text)
-        tries = {os.path.basename(each["path"]): each["tries"] for each in _failures(daemon)}
+        tries = {Path(str(each["path"])).name: each["tries"] for each in _failures(daemon)}
         assert tries["dropped.jpg"] == 6
     finally:
         daemon.stop()

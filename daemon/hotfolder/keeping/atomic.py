@@ -45,21 +45,24 @@ def open_folder(root_fd: int, folder: bytes) -> int:
     return fd
 
 
-def make_folder(root_fd: int, folder: bytes, mode: int) -> int:
-    """The same, with the folders on the way made where they are missing, of exactly this mode."""
+def make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
+    """A folder of an area, with those on the way made where they are missing, of exactly this mode. Raises Unnamed
+    where a name is refused; names of areas are ours, and never at fault."""
     try:
-        return _make_folder(root_fd, folder, mode)
+        return _make_folder(root_fd, area, folder, mode)
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise
-    return _make_folder(root_fd, folder, mode)  # a job beside us pruned one on the way while it was empty
+    return _make_folder(root_fd, area, folder, mode)  # a job beside us pruned one on the way while it was empty
 
 
-def _make_folder(root_fd: int, folder: bytes, mode: int) -> int:
+def _make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
+    path = area + b"/" + folder if folder else area
+    ours = area.count(b"/") + 1
     fd = os.dup(root_fd)
-    for name in folder.split(b"/") if folder else ():
+    for depth, name in enumerate(path.split(b"/")):
         try:
-            with _naming(fd, folder):
+            with contextlib.nullcontext() if depth < ours else _naming(fd, path):
                 below = _step(fd, name, mode)
         finally:
             os.close(fd)
@@ -199,8 +202,7 @@ class Staging:
         return file
 
     def _make_area(self, area: bytes) -> None:
-        path = area + b"/" + self._folder if self._folder else area
-        fd = make_folder(self._output_fd, path, self._dir_mode)
+        fd = make_folder(self._output_fd, area, self._folder, self._dir_mode)
         if area in self._folders:
             os.close(self._folders[area])
         self._folders[area] = fd
@@ -259,12 +261,12 @@ class Staging:
         self.discard()
 
 
-def rename_beneath(root_fd: int, old: bytes, new: bytes, dir_mode: int) -> None:
-    """Move a file or a folder, making the folders it goes to."""
+def rename_beneath(root_fd: int, old: bytes, new: bytes, area: bytes, dir_mode: int) -> None:
+    """Move a file or a folder, making the folders of the area that it goes to."""
     new_folder, _, new_name = new.rpartition(b"/")
     _refuse_dots(new_name)
     with _parent(root_fd, old) as (old_fd, old_name):
-        new_fd = make_folder(root_fd, new_folder, dir_mode)
+        new_fd = make_folder(root_fd, area, new_folder[len(area) + 1 :], dir_mode)
         try:
             with _naming(new_fd, new, (old_fd, old_name)):
                 os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)

@@ -38,8 +38,8 @@ class Habits:
 
 
 def prepare(path: str, dir_mode: int, habits: Habits) -> None:
-    """Make the output, mark it as ours and learn its habits. Raises StartError where it is or holds files of others, OSError
-    where it cannot be written, or not be reached."""
+    """Make the output, mark it as ours and learn its habits. Raises StartError where it is a file or holds files of
+    others, OSError where it cannot be written, or not be reached."""
     try:
         os.makedirs(path, mode=dir_mode, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
