@@ -43,6 +43,8 @@ def prepare(path: str, dir_mode: int, habits: Habits) -> None:
     try:
         os.makedirs(path, mode=dir_mode, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
+        if isinstance(error, FileExistsError):
+            os.stat(path)  # a mount whose server died "exists", and is no folder: says so itself
         raise StartError(f"output {path}: a file is in the way; make it a writable folder") from error
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

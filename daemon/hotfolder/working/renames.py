@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from hotfolder.errors import SourceError
+from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Row
-from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
+from hotfolder.model import Job, Outcome, Rendition, Result, State, Version, show
 from hotfolder.working import changes, following, making, ordered
 from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.queue import JobQueue
@@ -48,7 +48,7 @@ class Renames:
         if old == job.path or former.state not in (State.DONE, State.PENDING) or not atomic.is_gone(root_fd, old):
             return None  # PENDING: its removal, or another look at it, was put off
         if not self._queue.claim(site.name, old):
-            return None  # someone is at work on the old path
+            raise SourceError(Reason.BUSY, f"{show(old)}, which it was renamed from, is being worked on")
         try:
             return self._move(site, job, former, old, version)
         finally:
