@@ -223,7 +223,11 @@ class Processor:
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version, root_fd: int) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
         if row is None or _is_new(row):
-            moved = self._renames.follow(site, job, version, root_fd)
+            try:
+                moved = self._renames.follow(site, job, version, root_fd)
+            except SourceError as refusal:
+                refusal.version = version
+                raise
             return None if moved is None else Finding(moved)
         if row.version.hash != version.hash:
             return None
