@@ -95,7 +95,7 @@ class Engine:
         allocator.tune()
         self.lock.acquire()
         try:
-            wiring.check_folders(self.config.watches)
+            self._habits = wiring.check_folders(self.config.watches)
             self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=IN_FLIGHT_MOST + 64)
             renewed = self.index.open(clean=self.inflight.clean)
         except BaseException:
@@ -161,7 +161,7 @@ class Engine:
         self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
         sites = {}
         for watch in self.config.watches:
-            site = sites[watch.name] = wiring.site_of(self.config, watch, self.index)
+            site = sites[watch.name] = wiring.site_of(self.config, watch, self.index, self._habits[watch.name])
             rules = wiring.rules_of(self.config, watch)
             self.watchers[watch.name] = Watcher(
                 watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
@@ -201,8 +201,11 @@ class Engine:
         compared = lost = 0
         for source_id, watch_id in self.epochs.open_rows():
             if watch_id in sites:
+                try:
+                    lost += recovery.compare(self.index, sites[watch_id], source_id)
+                except OSError:
+                    sites[watch_id].habits.doubted = True  # compared by the first walk that can
                 compared += 1
-                lost += recovery.compare(self.index, sites[watch_id], source_id)
         log.info("after_reboot", sources_compared=compared, renditions_lost=lost)
 
     def _offer_suspects(self) -> None:
@@ -218,9 +221,9 @@ class Engine:
         return {each.site.id: (each.site, each.condition.state != "offline") for each in list(self.watchers.values())}
 
     def _present(self) -> dict[int, str]:
-        """Watches whose roots are there, by id."""
+        """Watches whose roots are there, and whose outputs have been prepared, by id."""
         here = self.watchers.values()
-        return {each.site.id: each.config.name for each in here if each.condition.state != "offline"}
+        return {each.site.id: each.config.name for each in here if each.stands}
 
     def watcher_of(self, watch_id: int) -> Watcher | None:
         """By the watch's id in the index; None for one that is no longer configured."""
@@ -294,7 +297,7 @@ class Engine:
 
     def apply(self, config: Config) -> None:
         """Go on with another configuration. Raises StartError, with the old one still at work, where it cannot."""
-        wiring.check_folders(config.watches)
+        self._habits = wiring.check_folders(config.watches)
         for watcher in self.watchers.values():
             watcher.stop()
         self.queue.drop()

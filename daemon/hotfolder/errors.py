@@ -25,6 +25,17 @@ class Exit(IntEnum):
     """`wait` alone; the status of timeout(1)."""
 
 
+class Owner(StrEnum):
+    """Whose fault something is; it decides who suffers, and who waits."""
+
+    IMAGE = "image"
+    NAME = "name"
+    OUTPUT = "output"
+    ROOT = "root"
+    MACHINE = "machine"
+    OURSELVES = "ourselves"
+
+
 class Reason(StrEnum):
     """Why an image failed. The text is what users see in `failures`, `/api/failures` and metric labels."""
 
@@ -37,6 +48,7 @@ class Reason(StrEnum):
     TOO_MANY_BYTES = "too_many_bytes"
     TOO_MUCH_MEMORY = "too_much_memory"
     NAME_TAKEN = "name_taken"
+    BAD_NAME = "bad_name"
     NO_PERMISSION = "no_permission"
     NOT_FOUND = "not_found"
     BUSY = "busy"
@@ -49,14 +61,19 @@ class Reason(StrEnum):
     INTERNAL = "internal"
 
     @property
+    def owner(self) -> Owner:
+        """Whose fault it is."""
+        return _OWNERS.get(self, Owner.IMAGE)
+
+    @property
     def may_pass(self) -> bool:
         """True where waiting can help, so that the source is tried again before it counts as failed."""
-        return self in _MAY_PASS
+        return self.innocent or self in _MAY_PASS
 
     @property
     def innocent(self) -> bool:
         """True where it says nothing against the image: it is tried for ever and never counts as failed."""
-        return self in _INNOCENT
+        return self.owner in _OTHERS
 
     @property
     def young_may_pass(self) -> bool:
@@ -64,8 +81,17 @@ class Reason(StrEnum):
         return self in _YOUNG_MAY_PASS
 
 
-_INNOCENT = frozenset({Reason.OUTPUT_ERROR, Reason.SHORTAGE, Reason.UNREACHABLE})
-_MAY_PASS = frozenset({Reason.BUSY, Reason.IO_ERROR, *_INNOCENT})
+_OWNERS = {
+    Reason.NAME_TAKEN: Owner.NAME,
+    Reason.BAD_NAME: Owner.NAME,
+    Reason.BUSY: Owner.NAME,
+    Reason.OUTPUT_ERROR: Owner.OUTPUT,
+    Reason.UNREACHABLE: Owner.ROOT,
+    Reason.SHORTAGE: Owner.MACHINE,
+    Reason.INTERNAL: Owner.OURSELVES,
+}
+_OTHERS = frozenset({Owner.OUTPUT, Owner.ROOT, Owner.MACHINE})
+_MAY_PASS = frozenset({Reason.BUSY, Reason.IO_ERROR})
 _YOUNG_MAY_PASS = frozenset({Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.DAMAGED})
 
 

@@ -132,6 +132,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     look: Version | None = None
     """CHANGED: what was seen, for the next look to compare with."""
+    stirs: bool = False
+    """CHANGED: it was seen to change, or someone has it open for writing; not only that nothing is known of it yet."""
     old_path: bytes | None = None
     """REUSED by a rename: where the source and its renditions were before."""
     removed: bool = False

@@ -2,35 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sqlite3
+import stat
 from collections.abc import Iterable
 
-from hotfolder import imaging, mounts
+from hotfolder import faults, imaging, mounts
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
 from hotfolder.keeping import outputs, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.outbox import Subscriber
+from hotfolder.keeping.outputs import Habits
 from hotfolder.model import State
 from hotfolder.watching.rules import Rules
 from hotfolder.working.site import Site
 
 
-def check_folders(watches: Iterable[Watch]) -> None:
-    """Make what may be made. Raises StartError where a root is missing or an output cannot be used."""
+def check_folders(watches: Iterable[Watch]) -> dict[str, Habits]:
+    """Make what may be made; gives the habits of each watch's output, by the watch's name. Raises StartError where a
+    root is missing or an output holds files of others.
+
+    What else goes wrong is one watch's trouble, at start as later: it is found again, told and waited for by its own
+    thread (see watching/rounds.py).
+    """
+    found = {}
     for watch in watches:
-        if not os.path.isdir(watch.path):
-            if not watch.create:
-                raise StartError(f"watch {watch.name}: {watch.path} is missing; make it, or set `create: true`")
-            try:
-                os.makedirs(watch.path, exist_ok=True)
-            except OSError as error:
+        _check_root(watch)
+        habits = found[watch.name] = Habits()
+        with contextlib.suppress(OSError):
+            outputs.prepare(watch.output, watch.files.dir_mode, habits)
+    return found
+
+
+def _check_root(watch: Watch) -> None:
+    try:
+        missing = not stat.S_ISDIR(os.stat(watch.path).st_mode)
+        if missing and not watch.create:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not watch.create:
+            text = f"watch {watch.name}: {watch.path} is missing; make it, or set `create: true`"
+            raise StartError(text) from error
+        missing = True
+    except OSError:
+        return  # it is there, and does not answer well: a root that is away
+    if missing:
+        try:
+            os.makedirs(watch.path, exist_ok=True)
+        except OSError as error:
+            if error.errno not in faults.AWAY:
                 raise StartError(f"watch {watch.name}: {watch.path}: {os.strerror(error.errno or 0)}") from error
-        outputs.claim(watch.output, watch.files.dir_mode)
 
 
-def site_of(config: Config, watch: Watch, index: Database) -> Site:
+def site_of(config: Config, watch: Watch, index: Database, habits: Habits) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
     presets = config.all_presets()
     return Site(
@@ -45,7 +72,7 @@ def site_of(config: Config, watch: Watch, index: Database) -> Site:
         dir_mode=watch.files.dir_mode,
         source_times=watch.files.mtime == "source",
         keep_deleted=watch.on_delete == "keep",
-        folds=outputs.ignores_case(watch.output),
+        habits=habits,
         hooks=tuple(
             Subscriber(hook.name, frozenset(hook.events))
             for hook in config.hooks

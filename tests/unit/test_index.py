@@ -15,6 +15,7 @@ from hotfolder.errors import StartError
 from hotfolder.keeping import folders, numbers, renditions, report, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
+from hotfolder.keeping.outputs import Habits
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts
 from hotfolder.model import Result, State, Version
@@ -199,7 +200,7 @@ def test_a_result_that_cannot_be_stored_ends_in_quarantine(index: Database, tmp_
         dir_mode=0o755,
         source_times=True,
         keep_deleted=False,
-        folds=False,
+        habits=Habits(),
     )
     outcomes = [index.write(changes.NotStored(site, b"a.jpg", VERSION, "no room for it")).result() for _ in range(4)]
     assert [each.result for each in outcomes] == [Result.RETRIED] * 3 + [Result.FAILED]

@@ -12,8 +12,8 @@ import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",), ("presets", "model"), ("logs", "metrics", "events", "mounts", "systemd"), ("bugs",), ("loop",),
-    ("config",),
+    ("errors",), ("presets", "model"), ("faults",), ("logs", "metrics", "events", "mounts", "systemd"), ("bugs",),
+    ("loop",), ("config",),
     ("imaging",), ("keeping",), ("working", "library"),
     ("telling", "watching", "hooks"), ("wiring", "health"), ("engine", "bench", "doctor"), ("serving",), ("daemon",),
     ("face",),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotfolder.metrics import Metrics
+from hotfolder.model import Job, Lane, Version
 from hotfolder.watching.inotify import Kind
 from hotfolder.watching.intake import Intake, Outlet
 from hotfolder.watching.rules import Rules
@@ -54,3 +55,14 @@ def test_a_deletion_waits_for_the_last_rename_but_a_file_that_is_there_does_not(
     assert due == ({b"0.jpg", b"3.jpg"} if back else {b"3.jpg"})
     now[0] += DELETE_SECONDS
     assert {note.path for note in intake._take_due()} == {b"0.jpg", b"1.jpg", b"2.jpg"} - due
+
+
+@pytest.mark.parametrize("stirs", [False, True])
+def test_only_what_was_seen_to_change_makes_its_tries_begin_anew(tmp_path: Path, *, stirs: bool) -> None:
+    """A look that found nothing to compare with is our own, and no change."""
+    now = [100.0]
+    rules = Rules(str(tmp_path), recursive=True, include=(), exclude=(), ignore_files=())
+    intake = Intake("w", rules, Pace(), cast("Outlet", None), Metrics("0", "pillow"), lambda: now[0])
+    intake.again(Job("w", b"a.jpg", Lane.FRESH, 1.0, 1.0), Version(1, 1, 1, 1), stirs=stirs)
+    now[0] += 10.0
+    assert [note.seen_changing for note in intake._take_due()] == [100.0 if stirs else None]

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import BinaryIO
 
+from hotfolder.faults import Unnamed
 from hotfolder.keeping.layout import Target
 
 TEMP_PREFIX = b".hotfolder-"
@@ -44,19 +45,25 @@ def open_folder(root_fd: int, folder: bytes) -> int:
     return fd
 
 
-def make_folder(root_fd: int, folder: bytes, mode: int) -> int:
-    """The same, with the folders on the way made where they are missing, of exactly this mode."""
+def make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
+    """A folder of an area, with those on the way made where they are missing, of exactly this mode. Raises Unnamed
+    where a name is refused; names of areas are ours, and never at fault."""
     try:
-        return _make_folder(root_fd, folder, mode)
-    except FileNotFoundError:  # a job beside us pruned one on the way while it was empty
-        return _make_folder(root_fd, folder, mode)
+        return _make_folder(root_fd, area, folder, mode)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    return _make_folder(root_fd, area, folder, mode)  # a job beside us pruned one on the way while it was empty
 
 
-def _make_folder(root_fd: int, folder: bytes, mode: int) -> int:
+def _make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
+    path = area + b"/" + folder if folder else area
+    ours = area.count(b"/") + 1
     fd = os.dup(root_fd)
-    for name in folder.split(b"/") if folder else ():
+    for depth, name in enumerate(path.split(b"/")):
         try:
-            below = _step(fd, name, mode)
+            with contextlib.nullcontext() if depth < ours else _naming(fd, path):
+                below = _step(fd, name, mode)
         finally:
             os.close(fd)
         fd = below
@@ -65,26 +72,59 @@ def _make_folder(root_fd: int, folder: bytes, mode: int) -> int:
 
 def _step(fd: int, name: bytes, mode: int) -> int:
     _refuse_dots(name)
-    made = False
-    while True:
-        try:
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):  # a job beside us made it: open that one
+            os.mkdir(name, mode, dir_fd=fd)
             below = os.open(name, _FOLDER, dir_fd=fd)
-            break
-        except FileNotFoundError:
-            with contextlib.suppress(FileExistsError):  # a job beside us made it: open that one
-                os.mkdir(name, mode, dir_fd=fd)
-                made = True
-    if made:
-        _set_mode(below, mode)
-    return below
+            _set_mode(below, mode)
+            return below
+    return os.open(name, _FOLDER, dir_fd=fd)
 
 
-def _set_mode(fd: int, mode: int) -> None:
-    """Whatever the umask is. What we made is ours, so a refusal says that the file system has no modes (exFAT …)."""
+@contextlib.contextmanager
+def _naming(folder_fd: int, path: bytes, was: tuple[int, bytes] | None = None) -> Iterator[None]:
+    """An error within is one of the name `path`, unless the folder, or the file that was to get it, went meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOENT and not (os.fstat(folder_fd).st_nlink and (was is None or _is_there(*was))):
+            raise
+        raise Unnamed(error, path) from error
+
+
+def _is_there(folder_fd: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _set_mode(fd: int, mode: int) -> bool:
+    """Whatever the umask is. False where that is refused: the file system has no modes (exFAT …), or they are another
+    user's to set (CIFS)."""
     try:
         os.fchmod(fd, mode)
+    except OSError:
+        return False
+    return True
+
+
+def _set_mtime(fd: int, mtime_ns: int) -> bool:
+    try:
+        os.utime(fd, ns=(mtime_ns, mtime_ns))
+    except OSError:  # CIFS and exFAT of another user
+        return False
+    return True
+
+
+def _sync(fd: int) -> None:
+    try:
+        os.fsync(fd)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a folder of CIFS, FUSE …
             raise
 
 
@@ -130,6 +170,8 @@ class Staging:
         self._fsync = fsync
         self._folders: dict[bytes, int] = {}
         self._waiting: dict[str, tuple[Target, bytes, BinaryIO]] = {}
+        self.refused: set[str] = set()
+        """What is nice to have and this output does not give: ``modes``, ``times``."""
 
     def create(self, target: Target) -> BinaryIO:
         """A new file under a temporary name, of the right mode. Raises OSError (disk full, no permission …)."""
@@ -144,12 +186,12 @@ class Staging:
             fd = self._open_new(target.area, name)
         file = os.fdopen(fd, "w+b")
         self._waiting[target.preset] = (target, name, file)
-        _set_mode(fd, self._mode)
+        if not _set_mode(fd, self._mode):
+            self.refused.add("modes")
         return file
 
     def _make_area(self, area: bytes) -> None:
-        path = area + b"/" + self._folder if self._folder else area
-        fd = make_folder(self._output_fd, path, self._dir_mode)
+        fd = make_folder(self._output_fd, area, self._folder, self._dir_mode)
         if area in self._folders:
             os.close(self._folders[area])
         self._folders[area] = fd
@@ -167,20 +209,22 @@ class Staging:
         written: dict[str, tuple[int, int]] = {}
         for preset, (_, _, file) in self._waiting.items():
             file.flush()
-            if preset in times:
-                os.utime(file.fileno(), ns=(times[preset], times[preset]))
+            if preset in times and not _set_mtime(file.fileno(), times[preset]):
+                self.refused.add("times")
             if self._fsync:
-                os.fsync(file.fileno())
+                _sync(file.fileno())
             result = os.fstat(file.fileno())
             written[preset] = (result.st_size, result.st_mtime_ns)
             file.close()
         for preset, (target, name, _) in list(self._waiting.items()):
             folder_fd = self._folders[target.area]
-            os.rename(name, target.name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            path = b"/".join(part for part in (target.area, self._folder, target.name) if part)
+            with _naming(folder_fd, path, (folder_fd, name)):
+                os.rename(name, target.name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             del self._waiting[preset]
         if self._fsync:
             for folder_fd in self._folders.values():
-                os.fsync(folder_fd)
+                _sync(folder_fd)
         return written
 
     def drop(self, preset: str) -> None:
@@ -206,14 +250,15 @@ class Staging:
         self.discard()
 
 
-def rename_beneath(root_fd: int, old: bytes, new: bytes, dir_mode: int) -> None:
-    """Move a file or a folder, making the folders it goes to."""
+def rename_beneath(root_fd: int, old: bytes, new: bytes, area: bytes, dir_mode: int) -> None:
+    """Move a file or a folder, making the folders of the area that it goes to."""
     new_folder, _, new_name = new.rpartition(b"/")
     _refuse_dots(new_name)
     with _parent(root_fd, old) as (old_fd, old_name):
-        new_fd = make_folder(root_fd, new_folder, dir_mode)
+        new_fd = make_folder(root_fd, area, new_folder[len(area) + 1 :], dir_mode)
         try:
-            os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+            with _naming(new_fd, new, (old_fd, old_name)):
+                os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)
         finally:
             os.close(new_fd)
 

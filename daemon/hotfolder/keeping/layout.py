@@ -47,39 +47,41 @@ def is_image_name(name: bytes) -> bool:
     return split(name)[1].lower() in SOURCE_EXTENSIONS
 
 
-def thumbnail_name(name: bytes, preset: Preset) -> bytes:
-    """The name of one thumbnail of a source of this name."""
+def thumbnail_name(name: bytes, preset: Preset, name_max: int = NAME_MAX) -> bytes:
+    """The name of one thumbnail of a source of this name, of at most `name_max` bytes."""
     stem, extension = split(name)
     own = [known.encode() for known in EXTENSIONS[preset.format]]
     suffix = preset.suffix.encode()
     if extension.lower() in own and not is_image_name(stem):
-        return _bounded(stem, suffix + extension, name)
-    return _bounded(name, suffix + own[0], name)
+        return _bounded(stem, suffix + extension, name, name_max)
+    return _bounded(name, suffix + own[0], name, name_max)
 
 
-def optimized_name(name: bytes, spec: OptimizeSpec) -> bytes:
+def optimized_name(name: bytes, spec: OptimizeSpec, name_max: int = NAME_MAX) -> bytes:
     """The source's own name under ``format: keep``; otherwise that name with the format's extension added."""
     if spec.format == "keep":
-        return name
-    return _bounded(name, EXTENSIONS[spec.format][0].encode(), name)
+        return _bounded(*split(name), name, name_max)
+    return _bounded(name, EXTENSIONS[spec.format][0].encode(), name, name_max)
 
 
-def _bounded(head: bytes, tail: bytes, full_name: bytes) -> bytes:
-    """`head` + `tail`; where that would pass 255 bytes `head` is cut and told apart by the MD5 of the full name."""
-    if len(head) + len(tail) <= NAME_MAX:
+def _bounded(head: bytes, tail: bytes, full_name: bytes, name_max: int) -> bytes:
+    """`head` + `tail`; where that would pass `name_max` `head` is cut and told apart by the MD5 of the full name."""
+    if len(head) + len(tail) <= name_max:
         return head + tail
     mark = b"~" + hashlib.md5(full_name, usedforsecurity=False).hexdigest()[:8].encode()
-    cut = NAME_MAX - len(tail) - len(mark)
+    cut = name_max - len(tail) - len(mark)
     while cut and head[cut] & 0xC0 == 0x80:  # not within a UTF-8 character
         cut -= 1
     return head[:cut] + mark + tail
 
 
-def targets(name: bytes, presets: Iterable[Preset], optimize: OptimizeSpec | None) -> tuple[Target, ...]:
+def targets(
+    name: bytes, presets: Iterable[Preset], optimize: OptimizeSpec | None, name_max: int = NAME_MAX
+) -> tuple[Target, ...]:
     """All renditions of a source of this name."""
-    found = [Target(preset.name, THUMBNAILS, thumbnail_name(name, preset)) for preset in presets]
+    found = [Target(preset.name, THUMBNAILS, thumbnail_name(name, preset, name_max)) for preset in presets]
     if optimize is not None:
-        found.append(Target(OPTIMIZED, OPTIMIZED_FOLDER, optimized_name(name, optimize)))
+        found.append(Target(OPTIMIZED, OPTIMIZED_FOLDER, optimized_name(name, optimize, name_max)))
     return tuple(found)
 
 

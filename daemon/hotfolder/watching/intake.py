@@ -185,13 +185,15 @@ class Intake:
             self._last_deletion = now
         return kind is Kind.DELETED
 
-    def again(self, job: Job, look: Version | None) -> None:
-        """A worker found the path unfinished: look again after the quiet time."""
+    def again(self, job: Job, look: Version | None, *, stirs: bool = False) -> None:
+        """A worker found the path unfinished: look again after the quiet time. Only what `stirs` was seen to change: a
+        second look of our own is none, and must not make its tries begin anew."""
         now = self._clock()
         with self._changed:
             note = self._notes.get(job.path)
             if note is None:
-                note = Note(job.path, job.since, now, seen_changing=now, hint=job.hint, deleted=job.deleted)
+                seen = now if stirs else job.seen_changing
+                note = Note(job.path, job.since, now, seen_changing=seen, hint=job.hint, deleted=job.deleted)
                 note.waits = job.waits
                 self._put(self._pace.unfinished(note, look, now))
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from hotfolder import logs
+from hotfolder.errors import SourceError
 from hotfolder.keeping import folders, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.working import announcing, following, judge, making
@@ -58,8 +59,8 @@ def _move_files(index: Database, site: Site, old: bytes, new: bytes) -> bool:
     try:
         with making.output_root(site) as output_fd:
             return following.rename_folder(site, output_fd, old, new, renditions.areas(index.read()))
-    except OSError as error:
-        log.warning("folder_not_moved", watch=site.name, path=new, error=error)
+    except SourceError as error:  # its images follow one by one, as soon as they can
+        log.warning("folder_not_moved", watch=site.name, path=new, reason=error.message)
         return False
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hotfolder import logs
-from hotfolder.keeping import atomic
+from hotfolder.errors import Owner, SourceError, StartError
+from hotfolder.keeping import atomic, outputs
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
 from hotfolder.loop import Loop
@@ -26,6 +27,7 @@ from hotfolder.watching.grounds import Grounds, RootAway
 from hotfolder.watching.reconcile import Findings, Reconcile
 from hotfolder.watching.schedule import Schedule
 from hotfolder.watching.sweep import Guard, sweep
+from hotfolder.working import making
 from hotfolder.working.oversight import HUNG_SECONDS
 from hotfolder.working.queue import JobQueue
 
@@ -97,6 +99,7 @@ class Rounds:
         self.loop = Loop("reconcile", self._round, self._changed, subject=self._name, again=self._try_again)
 
     def start(self) -> None:
+        self._limit()
         self.loop.start()
 
     def start_live(self) -> None:
@@ -166,7 +169,7 @@ class Rounds:
         with self._changed:
             if not self._away:
                 self._away = True
-                self._queue.limit(self._name, 0)
+                self._limit()
             self._nudge()
 
     def limit_jobs(self, most: int | None) -> None:
@@ -174,8 +177,11 @@ class Rounds:
         with self._changed:
             if most != self._most_jobs:
                 self._most_jobs = most
-                if not self._away:
-                    self._queue.limit(self._name, most)
+                self._limit()
+
+    def _limit(self) -> None:
+        waits = self._away or not self._watcher.site.habits.ready
+        self._queue.limit(self._name, 0 if waits else self._most_jobs)
 
     def _nudge(self) -> None:
         self._nudged = True
@@ -215,13 +221,15 @@ class Rounds:
         if anew and not self._away:  # when a root is back its tree is watched anyway
             self._watch_anew()
         try:
-            if self._away and not self._found():
+            if (self._away and not self._found()) or not self._prepared():
                 self._give_up(requests)
                 return True
             self._look_at_root()
             self._walk(requests)
             self._after_work()
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, SourceError) as error:
+            if isinstance(error, SourceError) and error.reason.owner is Owner.OUTPUT:
+                self._watcher.output_failed(error.message)
             log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
             self._schedule.try_again({b""})
             for request in requests:
@@ -270,7 +278,7 @@ class Rounds:
         return self.loop.stopped or self._nudged or bool(self._requests)
 
     def _wait_seconds(self) -> float | None:
-        if self._away:
+        if self._away or not self._watcher.site.habits.ready:
             return AWAY_SECONDS
         if self._open or self._sweep_since is not None:
             return IDLE_SECONDS
@@ -315,11 +323,13 @@ class Rounds:
             return
         if request.adopt:
             self._watcher.site.adopts.set()
+        habits = self._watcher.site.habits
         for folder in dict.fromkeys(request.folders):
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
-                stop=lambda: self.loop.stopped, verify=request.verify, confirm=request.confirm, mark=request.mark,
+                stop=lambda: self.loop.stopped, verify=request.verify or habits.doubted, confirm=request.confirm,
+                mark=request.mark,
             )  # fmt: skip
             try:
                 with self._touch():
@@ -329,6 +339,8 @@ class Rounds:
                 self._watcher.offline()
                 request.done.set()
                 return
+            if not folder and findings.complete and not findings.stopped:
+                habits.doubted = False
             request.findings.append(findings)
             self._note_end(folder, findings, expected=request.expected)
             if findings.unread:
@@ -440,7 +452,7 @@ class Rounds:
             watcher.condition.set(condition.ROOT, f"{watcher.config.path}: {os.strerror(error.errno or 0)}")
             return False
         self._away = False
-        self._queue.limit(self._name, self._most_jobs)
+        self._limit()
         watcher.condition.set(condition.ROOT, None)
         if self._live:
             watcher.rules.forget()
@@ -449,9 +461,29 @@ class Rounds:
             self.request(Request((b"",)))
         return True
 
+    def _prepared(self) -> bool:
+        """Make the output ours where that could not be done at the start."""
+        watcher, site = self._watcher, self._watcher.site
+        if site.habits.ready:
+            return True
+        try:
+            with making.writing(site):
+                outputs.prepare(site.output, site.dir_mode, site.habits)
+        except (SourceError, StartError) as error:
+            watcher.condition.set(condition.OUTPUT, str(error))
+            return False
+        watcher.condition.set(condition.OUTPUT, None)
+        self._limit()
+        self._kick()
+        if self._live:
+            self.request(Request((b"",)))
+        return True
+
     def _give_up(self, requests: list[Request]) -> None:
+        troubles = self._watcher.condition.troubles
+        problem = troubles.get(condition.ROOT) or troubles.get(condition.OUTPUT)
         for request in (*requests, *self._open):
-            request.problem = f"{self._watcher.config.path} is away"
+            request.problem = problem or f"{self._watcher.config.path} is away"
             request.done.set()
         self._open = []
 

@@ -34,6 +34,9 @@ from hotfolder.working.judge import Verdict
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
 
+FORGOTTEN_SECONDS = 60.0
+"""An output that nobody has complained of for so long, and for which nothing is put off, counts as well."""
+
 log = logs.get("watching")
 
 
@@ -59,6 +62,7 @@ class Watcher:
         self._tree: TreeWatcher | None = None
         self._away: dict[bytes, int] = {}
         self._most_jobs: int | None = None
+        self._output_failed: float | None = None
         self._reader_pause = Pause()
         self.rounds = Rounds(self, index, queue, metrics, kick, live=live)
 
@@ -150,6 +154,11 @@ class Watcher:
         return self.intake.knows(path) or self._queue.holds(self.config.name, path)
 
     @property
+    def stands(self) -> bool:
+        """Whether its root is there and its output prepared: only then is anything done."""
+        return self.condition.state != "offline" and self.site.habits.ready
+
+    @property
     def watches(self) -> int:
         """Kernel watches in use."""
         return self._tree.watches if self._tree is not None else 0
@@ -161,16 +170,13 @@ class Watcher:
         if outcome.result is Result.CHANGED and job.unwanted:
             self.rounds.sweep_soon()  # its row is marked still
         elif outcome.result is Result.CHANGED:
-            self.intake.again(job, outcome.look)
+            self.intake.again(job, outcome.look, stirs=outcome.stirs)
             if outcome.reason is Reason.UNREACHABLE:
                 self._hangs()
         elif outcome.reason is Reason.OUTPUT_ERROR and outcome.message:
-            self.condition.set(condition.OUTPUT, outcome.message)
-        elif outcome.result is Result.DONE and condition.OUTPUT in self.condition.troubles:
-            self.condition.set(condition.OUTPUT, None)
-            self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(
-                bugs.callback("callback", lambda done: self._kick())
-            )
+            self.output_failed(outcome.message)
+        elif (outcome.result is Result.DONE or outcome.old_path or outcome.removed) and self._output_failed is not None:
+            self._output_works()
         elif outcome.result is Result.RETRIED and outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_for_root()
         elif outcome.result is Result.GONE:
@@ -186,6 +192,22 @@ class Watcher:
         elif not self.intake.knows(job.path):
             self.rounds.look_soon(folder)
 
+    def output_failed(self, message: str) -> None:
+        self._output_failed = time.monotonic()
+        self.condition.set(condition.OUTPUT, message)
+
+    def _output_works(self) -> None:
+        self._output_failed = None
+        self.condition.set(condition.OUTPUT, None)
+        self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(
+            bugs.callback("callback", lambda done: self._kick())
+        )
+
+    def _forget_output(self) -> None:
+        """Nobody has complained for long: where nothing is put off, what met the trouble is gone itself."""
+        if sources.next_retry(self._index.read(), self.site.id, 0.0) is None:
+            self._output_works()
+
     def check(self, index_problem: str | None, workers: int) -> None:
         """Part of the daemon's beat; touches no root. A mount that may hang gets at most half of the workers."""
         self._most_jobs = max(1, workers // 2) if self.site.network else None
@@ -194,6 +216,8 @@ class Watcher:
         self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
         if self._tree is not None and self._tree.deaf:
             self.condition.set(condition.EVENTS, "the thread that reads events has ended; it is started anew")
+        if self._output_failed is not None and time.monotonic() - self._output_failed > FORGOTTEN_SECONDS:
+            self._forget_output()
         if self.rounds.hangs():
             self._hangs()
 

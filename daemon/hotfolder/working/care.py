@@ -10,6 +10,7 @@ import sqlite3
 
 from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.outputs import Habits
 from hotfolder.keeping.renditions import Made
 from hotfolder.model import State
 from hotfolder.working import following
@@ -87,7 +88,7 @@ def _remove_all(index: Database, watch_id: int, output: str, found: dict[str, in
     except OSError:
         return  # the output went with the watch
     after = 0
-    site = Site("", watch_id, "", output, (), None, None, 0o644, 0o755, True, False, False)
+    site = Site("", watch_id, "", output, (), None, None, 0o644, 0o755, True, False, Habits())
     try:
         while rows := index.read().execute(_IDS, (watch_id, after, PAGE)).fetchall():
             after = rows[-1][0]

@@ -49,7 +49,8 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
     followed: list[Made] = []
     left: list[Made] = []
     for rendition in made:
-        target = ordered.target(rendition, name) if rendition.ordered else targets.get(rendition.preset)
+        bound = site.habits.name_max
+        target = ordered.target(rendition, name, bound) if rendition.ordered else targets.get(rendition.preset)
         known = rendition.ordered or site.signatures.get(rendition.preset) == rendition.signature
         if target is None or not known or not rendition.present:
             left.append(rendition)
@@ -57,7 +58,7 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
         moved = _renamed(rendition, target.name)
         source = rendition_path(old_folder, rendition.area, rendition.name)
         goal = rendition_path(new_folder, target.area, target.name)
-        if rendition.note == "kept" or source == goal or _bring(site, output_fd, source, goal, rendition):
+        if rendition.note == "kept" or source == goal or _bring(site, output_fd, source, goal, target.area, rendition):
             followed.append(moved)
         else:
             left.append(rendition)
@@ -66,9 +67,9 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
     return followed, left
 
 
-def _bring(site: Site, output_fd: int, source: bytes, goal: bytes, rendition: Made) -> bool:
+def _bring(site: Site, output_fd: int, source: bytes, goal: bytes, area: bytes, rendition: Made) -> bool:
     if _is_as_made(output_fd, source, rendition):
-        atomic.rename_beneath(output_fd, source, goal, site.dir_mode)
+        atomic.rename_beneath(output_fd, source, goal, area, site.dir_mode)
         return True
     return _is_as_made(output_fd, goal, rendition)
 
@@ -101,13 +102,13 @@ def rename_folder(site: Site, output_fd: int, old: bytes, new: bytes, areas: Ite
 
     What is not there was never made, or a crash came after its rename.
     """
-    pairs = [(rendition_path(old, area, b""), rendition_path(new, area, b"")) for area in areas]
-    pairs = [(source, goal) for source, goal in pairs if _exists(output_fd, source)]
-    if any(_exists(output_fd, goal) for _, goal in pairs):
+    moves = [(rendition_path(old, area, b""), rendition_path(new, area, b""), area) for area in areas]
+    moves = [each for each in moves if _exists(output_fd, each[0])]
+    if any(_exists(output_fd, goal) for _, goal, _ in moves):
         log.info("folder_met_another", watch=site.name, path=new, next="its images are renamed one by one")
         return False
-    for source, goal in pairs:
-        atomic.rename_beneath(output_fd, source, goal, site.dir_mode)
+    for source, goal, area in moves:
+        atomic.rename_beneath(output_fd, source, goal, area, site.dir_mode)
         atomic.prune_folders(output_fd, source.rpartition(b"/")[0])
     return True
 

@@ -20,15 +20,6 @@ from hotfolder.keeping import atomic
 from hotfolder.model import Job, Version
 
 CHUNK = 1 << 20
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-_AWAY = frozenset(
-    {
-        errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH,
-        errno.ENODEV, errno.ENXIO, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET,
-    }
-)  # fmt: skip
-"""What a mount says that has gone away."""
 
 
 class Writers(Enum):
@@ -108,16 +99,3 @@ def _digest(fd: int, step: Callable[[], None]) -> bytes:
         done += len(part)
         step()
     return found.digest()
-
-
-def passing(error: OSError, what: str, reason: Reason = Reason.IO_ERROR) -> SourceError:
-    """An error of the system as one of the source: one that says nothing against it is told from one that may."""
-    text = os.strerror(error.errno) if error.errno else str(error)
-    if error.errno in _FULL:
-        text += "; free some space"
-    elif error.errno in _SHORT:
-        reason = Reason.SHORTAGE
-        text += "; raise LimitNOFILE of the service" if error.errno != errno.ENOMEM else ""
-    elif error.errno in _AWAY and reason is Reason.IO_ERROR:
-        reason = Reason.UNREACHABLE
-    return SourceError(reason, f"{what}: {text}")

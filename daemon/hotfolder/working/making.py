@@ -9,13 +9,14 @@ import errno
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from hotfolder import imaging
+from hotfolder import faults, imaging, logs
 from hotfolder.errors import Reason, SourceError
+from hotfolder.faults import Operation
 from hotfolder.imaging.plan import Plan
-from hotfolder.keeping import atomic, renditions, sources
+from hotfolder.keeping import atomic, outputs, renditions, sources
 from hotfolder.keeping.atomic import Staging
 from hotfolder.keeping.database import Change, Database
 from hotfolder.keeping.inflight import InFlight
@@ -27,6 +28,8 @@ from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.isolation import Work
 from hotfolder.working.oversight import GivenUp, Phase, Task
 from hotfolder.working.site import Site
+
+log = logs.get("working")
 
 Stage = Callable[[str, float], None]
 SMALL_SHARE = 0.05
@@ -118,9 +121,6 @@ class Maker:
         try:
             check_names(self._index, site, subject.folder, targets.values(), row.id if row else 0)
             finding = self._publish(subject, former, wanted, draw, result)
-        except OSError as error:
-            claim.release()
-            raise output_error(site, error) from error
         except BaseException:
             claim.release()
             raise
@@ -136,7 +136,7 @@ class Maker:
             with staging_for(site, output_fd, subject.folder, fsync=self._fsync) as staging:
                 drawn = draw(staging)
                 if (version := _still(subject)) is None:
-                    return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd)))
+                    return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd), stirs=True))
                 subject = replace(subject, version=version)
                 storing = time.monotonic()
                 epoch = self._epoch()
@@ -157,7 +157,8 @@ def _still(subject: Subject) -> Version | None:
     """Its version after drawing; None where it has other bytes now. A copy that sets the time of its original after it
     has closed the file changes nothing that was drawn. Raises GivenUp where its root hangs meanwhile."""
     subject.task.enter(Phase.LOOK)
-    version = looking.still(subject.fd, subject.version, subject.task.step)
+    with faults.during(Operation.READ, "it cannot be read"):
+        version = looking.still(subject.fd, subject.version, subject.task.step)
     if not subject.task.keep():
         raise GivenUp
     return version
@@ -193,6 +194,9 @@ def published(
     """Give the temporary files their names."""
     targets = site.targets(subject.name)
     written = staging.publish(site.times(subject.version))
+    for what in staging.refused - site.habits.refused:
+        site.habits.refused.add(what)
+        log.warning("output_refuses", watch=site.name, what=what, next="renditions are made without")
     made = []
     for preset, width, height, note in drawn.outputs:
         target = targets[preset]
@@ -210,28 +214,28 @@ def staging_for(site: Site, output_fd: int, folder: bytes, *, fsync: bool) -> St
 
 @contextmanager
 def output_root(site: Site) -> Iterator[int]:
-    """The output root's descriptor. Raises OSError where it is away."""
-    fd = atomic.open_root(site.output)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    """The output root's descriptor. Raises SourceError for what goes wrong with the output, here and within."""
+    with writing(site):
+        fd = atomic.open_root(site.output)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def writing(site: Site) -> AbstractContextManager[None]:
+    """What goes wrong within it is the output's fault, or that of a name on it, or the machine's."""
+    return faults.during(Operation.WRITE, f"the output {site.output} cannot be written")
 
 
 def check_output(site: Site, min_free: int) -> None:
     """Raises SourceError(OUTPUT_ERROR) where nothing can be written, before anything is read or decoded for it."""
-    try:
-        with output_root(site) as fd:
-            found = os.fstatvfs(fd)
-    except OSError as error:
-        raise output_error(site, error) from error
-    if found.f_flag & os.ST_RDONLY:
-        raise output_error(site, OSError(errno.EROFS, os.strerror(errno.EROFS)))
+    with output_root(site) as fd:
+        found = os.fstatvfs(fd)
+        if found.f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    site.habits.name_max = outputs.name_max(found)
     free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
     if total and free < (min_free if total > min_free else SMALL_SHARE * total):
         text = f"only {free // 1_000_000} MB are free, less than limits.min_free; free some space"
         raise SourceError(Reason.OUTPUT_ERROR, f"the output {site.output} is nearly full: {text}")
-
-
-def output_error(site: Site, error: OSError) -> SourceError:
-    return looking.passing(error, f"the output {site.output} cannot be written", Reason.OUTPUT_ERROR)

@@ -86,16 +86,16 @@ def site_of(site: Site, spec: Spec) -> Site:
     )
 
 
-def target(made: Made, name: bytes) -> Target | None:
+def target(made: Made, name: bytes, name_max: int) -> Target | None:
     """Where a rendition of an order belongs if its source has this name; None where its plan cannot be read."""
     try:
         plan = Plan.from_json(made.plan)
     except (ValueError, TypeError, KeyError):
         return None
     if (preset := next((each for each in plan.presets if each.name == made.preset), None)) is not None:
-        return Target(made.preset, made.area, layout.thumbnail_name(name, preset))
+        return Target(made.preset, made.area, layout.thumbnail_name(name, preset, name_max))
     if plan.optimize is not None and label(made.preset).startswith(OPTIMIZED):
-        return Target(made.preset, made.area, layout.optimized_name(name, plan.optimize))
+        return Target(made.preset, made.area, layout.optimized_name(name, plan.optimize, name_max))
     return None
 
 

@@ -104,11 +104,8 @@ class Ordering:
         if not known:
             return []
         folder = entry.job.path.rpartition(b"/")[0]
-        try:
-            with making.output_root(entry.site) as output_fd:
-                return [each for each in known if not following.is_as_made(output_fd, folder, each)]
-        except OSError as error:
-            raise making.output_error(entry.site, error) from error
+        with making.output_root(entry.site) as output_fd:
+            return [each for each in known if not following.is_as_made(output_fd, folder, each)]
 
     def _render(
         self, entry: Entry, site: Site, row: Row, version: Version, fd: int, wanted: dict[str, str]
@@ -132,7 +129,7 @@ class Ordering:
         data = imaging.read_all(fd, version.size, task.step)
         hashed = version.hashed(xxhash.xxh3_128_digest(data))
         if hashed.hash != row.version.hash or not looking.version_of(fd).same_moment(version):
-            return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
+            return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd), stirs=True))
         self._stage("read", time.monotonic() - reading)
         task.enter(Phase.WAIT)
         subject = Subject(site, entry.job, task, entry.slot, row, hashed, fd)

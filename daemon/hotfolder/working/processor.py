@@ -14,8 +14,9 @@ from dataclasses import replace
 
 import xxhash
 
-from hotfolder import bugs, imaging, logs
+from hotfolder import bugs, faults, imaging, logs
 from hotfolder.errors import MissingExtra, Reason, SourceError
+from hotfolder.faults import Operation
 from hotfolder.keeping import atomic, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.renditions import Made
@@ -28,6 +29,7 @@ from hotfolder.working.children import Died
 from hotfolder.working.desk import Desk, Entry
 from hotfolder.working.isolation import Asked, Isolation, Work
 from hotfolder.working.judge import Verdict
+from hotfolder.working.looking import Writers
 from hotfolder.working.making import Drawn, Finding, Maker, Subject
 from hotfolder.working.memory import Closed, Held, Reservation
 from hotfolder.working.ordering import Ordering
@@ -104,8 +106,8 @@ class Processor:
             root_fd = atomic.open_root(site.root)
         except OSError as error:
             entry.task.enter(Phase.WAIT)
-            text = f"the root {site.root} cannot be opened: {os.strerror(error.errno or 0)}"
-            return self._failed(site, job, SourceError(Reason.UNREACHABLE, text), row)
+            away = faults.failure(error, Operation.REACH, f"the root {site.root} cannot be opened")
+            return self._failed(site, job, away, row)
         try:
             with looking.opened(root_fd, job.path) as fd:
                 return self._look(entry, row, root_fd, fd)
@@ -121,14 +123,16 @@ class Processor:
         if isinstance(error, MissingExtra):
             return self._skipped(site, job, error, row)
         if isinstance(error, OSError):
-            error = looking.passing(error, "it cannot be read")
+            error = faults.failure(error, Operation.READ, "it cannot be read")
         return self._failed(site, job, error, row)
 
     def _look(self, entry: Entry, row: Row | None, root_fd: int, fd: int) -> Finding:
         site, job, task = entry.site, entry.job, entry.task
         version = looking.version_of(fd, judge.volume(root_fd, fd))
-        if not looking.is_whole(job, version, looking.writers(fd)):
-            return Finding(Outcome(Result.CHANGED, look=version))
+        writers = looking.writers(fd)
+        if not looking.is_whole(job, version, writers):
+            moves = job.look is not None and not job.look.same_moment(version)
+            return Finding(Outcome(Result.CHANGED, look=version, stirs=moves or writers is Writers.SOME))
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._unchanged(entry, row, version, fd)
         task.enter(Phase.WAIT)
@@ -154,7 +158,7 @@ class Processor:
         data = imaging.read_all(fd, version.size, task.step)
         hashed = version.hashed(xxhash.xxh3_128_digest(data))
         if len(data) != version.size or not looking.version_of(fd).same_moment(version):
-            return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd)))
+            return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd), stirs=True))
         self._metrics.stage("read", time.monotonic() - reading)
         task.enter(Phase.WAIT)
         if found := self._same_bytes(site, job, row, hashed):
@@ -225,7 +229,11 @@ class Processor:
     def _same_bytes(self, site: Site, job: Job, row: Row | None, version: Version) -> Finding | None:
         """The file was touched, copied over itself or renamed: what was made of these bytes serves on."""
         if row is None or _is_new(row):
-            moved = self._renames.follow(site, job, version)
+            try:
+                moved = self._renames.follow(site, job, version)
+            except SourceError as refusal:
+                refusal.version = version
+                raise
             return None if moved is None else Finding(moved)
         if row.version.hash != version.hash:
             return None
@@ -295,8 +303,8 @@ class Processor:
         try:
             with making.output_root(site) as output_fd:
                 following.remove(site, output_fd, job.path.rpartition(b"/")[0], made)
-        except OSError as error:
-            return making.output_error(site, error)
+        except SourceError as error:
+            return error
         return None
 
     def _skipped(self, site: Site, job: Job, error: MissingExtra, row: Row | None) -> Finding:

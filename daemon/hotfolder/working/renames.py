@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from hotfolder.errors import SourceError
+from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Row
-from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
+from hotfolder.model import Job, Outcome, Rendition, Result, State, Version, show
 from hotfolder.working import changes, following, judge, making, ordered
 from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.judge import Verdict
@@ -46,14 +46,12 @@ class Renames:
         return None
 
     def _follow(self, site: Site, job: Job, former: Row, old: bytes, version: Version) -> Outcome | None:
-        if (
-            old == job.path
-            or former.state is not State.DONE
-            or judge.source(site.root, old, former) is not Verdict.GONE
-        ):
+        if old == job.path or former.state not in (State.DONE, State.PENDING):
+            return None  # PENDING: its removal, or another look at it, was put off
+        if judge.source(site.root, old, former) is not Verdict.GONE:
             return None
         if not self._queue.claim(site.name, old):
-            return None  # someone is at work on the old path
+            raise SourceError(Reason.BUSY, f"{show(old)}, which it was renamed from, is being worked on")
         try:
             return self._move(site, job, former, old, version)
         finally:
@@ -86,7 +84,7 @@ class Renames:
     def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
         """Whether what an order made cannot follow, since another source has its new name."""
         folder, _, name = path.rpartition(b"/")
-        target = ordered.target(made, name)
+        target = ordered.target(made, name, site.habits.name_max)
         if target is None:
             return True
         try:

@@ -17,6 +17,7 @@ from hotfolder.imaging.plan import Plan
 from hotfolder.keeping import layout
 from hotfolder.keeping.layout import Target
 from hotfolder.keeping.outbox import Subscriber
+from hotfolder.keeping.outputs import Habits
 from hotfolder.model import Version
 from hotfolder.presets import ANALYSIS, OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
 
@@ -65,7 +66,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Site:
-    """What a worker must know of a watch. `folds`: the output ignores case or normalises Unicode."""
+    """What a worker must know of a watch."""
 
     name: str
     id: int
@@ -79,7 +80,8 @@ class Site:
     source_times: bool
     """Optimized copies carry the mtime of their source."""
     keep_deleted: bool
-    folds: bool
+    habits: Habits
+    """Of the output's file system; shared by all who work for this watch."""
     network: bool = False
     hooks: tuple[Subscriber, ...] = ()
     """Who is told of its results."""
@@ -93,6 +95,11 @@ class Site:
     copy_key: str = OPTIMIZED
     """The name of the optimized copy in the index."""
 
+    @property
+    def folds(self) -> bool:
+        """The output ignores case or normalises Unicode."""
+        return self.habits.folds
+
     @cached_property
     def plan(self) -> Plan:
         return Plan(tuple(sorted(self.presets, key=lambda preset: preset.name)), self.optimize, self.analyze)
@@ -103,7 +110,7 @@ class Site:
 
     def targets(self, name: bytes) -> dict[str, Target]:
         """Where each rendition of a source of this name goes, by preset."""
-        found = layout.targets(name, self.presets, self.optimize)
+        found = layout.targets(name, self.presets, self.optimize, self.habits.name_max)
         if self.below:
             found = tuple(replace(target, area=self.below + b"/" + target.area) for target in found)
         return {target.preset: target for target in found}

@@ -18,7 +18,7 @@ from hotfolder.keeping.database import Database
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts, Row
 from hotfolder.model import State
-from hotfolder.working.making import Draw, Drawn, Subject
+from hotfolder.working.making import Draw, Drawn, Subject, output_root
 from hotfolder.working.site import rendition_path
 
 
@@ -51,14 +51,11 @@ def _copying(index: Database, subject: Subject, row: Row, folder: bytes, made: l
 
     def draw(staging: Staging) -> Drawn:
         targets = site.targets(subject.name)
-        output_fd = atomic.open_root(site.output)
-        try:
+        with output_root(site) as output_fd:
             for each in made:
                 if each.note != "kept":
                     path = rendition_path(folder, each.area, each.name)
                     _copy(output_fd, path, each, staging.create(targets[each.preset]))
-        finally:
-            os.close(output_fd)
         outputs = tuple((each.preset, each.width, each.height, each.note) for each in made)
         record = sources.analysis(index.read(), row.id, site.analyze.signature) if site.analyze else None
         return Drawn(outputs, _facts(index, row), record=record)
@@ -74,7 +71,7 @@ def _facts(index: Database, row: Row) -> Facts:
 def _copy(output_fd: int, path: bytes, made: Made, target: BinaryIO) -> None:
     try:
         fd = atomic.open_source(output_fd, path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NoTwin from error
     with os.fdopen(fd, "rb") as source:
         stat = os.fstat(fd)
@@ -90,15 +87,12 @@ def adopted(subject: Subject, sizes: Mapping[str, tuple[int, int]]) -> dict[str,
     their source, by preset."""
     site = subject.site
     found = {}
-    output_fd = atomic.open_root(site.output)
-    try:
+    with output_root(site) as output_fd:
         for preset, target in site.targets(subject.name).items():
             path = rendition_path(subject.folder, target.area, target.name)
             if file := _adopt(output_fd, path, sizes[preset], subject.version.mtime_ns):
                 made = (target.area, target.name, *sizes[preset], *file, True, "")
                 found[preset] = Made(preset, site.signatures[preset], site.plan_spec, *made)
-    finally:
-        os.close(output_fd)
     return found
 
 

@@ -12,6 +12,7 @@ export const REASONS = {
   empty: "The file is empty", not_an_image: "Not an image", truncated: "The file is cut short", damaged: "Damaged",
   unsupported: "A kind that is not supported", too_many_pixels: "Too many pixels", too_many_bytes: "Too large a file",
   too_much_memory: "Needs too much memory", name_taken: "Another image has its rendition's name",
+  bad_name: "Its name cannot be held by the output",
   no_permission: "Not allowed to read it", not_found: "Not there", busy: "Still being written", io_error: "Could not be read",
   crashed: "The decoder crashed", timeout: "Took too long", internal: "An error in hotfolder",
 };
