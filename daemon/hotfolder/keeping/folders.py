@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hotfolder.keeping.layout import fold
 from hotfolder.keeping.numbers import number, stored
+from hotfolder.keeping.readers import Reader
 
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"
 _CHILDREN = "SELECT id, name, inode, mount FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
@@ -39,7 +40,7 @@ class Folder:
     mount: str | None
 
 
-def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> int | None:
+def find(connection: Reader, watch_id: int, path: bytes) -> int | None:
     """The id of the folder at `path`, or None."""
     row = connection.execute(_CHILD, (watch_id, 0, b"")).fetchone()
     for name in path.split(b"/") if path else ():
@@ -71,12 +72,12 @@ def _shared_place(connection: sqlite3.Connection, watch_id: int, parent: int, na
     return 0
 
 
-def place(connection: sqlite3.Connection, folder_id: int) -> int:
+def place(connection: Reader, folder_id: int) -> int:
     """The id under which renditions of this folder are kept apart from others."""
     return int(connection.execute(_PLACE, (folder_id,)).fetchone()[0])
 
 
-def place_at(connection: sqlite3.Connection, watch_id: int, path: bytes, *, folds: bool) -> int | None:
+def place_at(connection: Reader, watch_id: int, path: bytes, *, folds: bool) -> int | None:
     """The place of the folder at `path`, or the one that it would share; None where it would have one of its own."""
     if not folds:
         folder_id = find(connection, watch_id, path)
@@ -94,12 +95,12 @@ def place_at(connection: sqlite3.Connection, watch_id: int, path: bytes, *, fold
     return here
 
 
-def children(connection: sqlite3.Connection, watch_id: int, folder_id: int) -> list[Folder]:
+def children(connection: Reader, watch_id: int, folder_id: int) -> list[Folder]:
     rows = connection.execute(_CHILDREN, (watch_id, folder_id)).fetchall()
     return [Folder(id_, name, number(inode), mount) for id_, name, inode, mount in rows]
 
 
-def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
+def path_of(connection: Reader, folder_id: int) -> bytes:
     """The path of a folder relative to its root; ``b""`` for the root itself."""
     names: list[bytes] = []
     row = connection.execute(_PARENT, (folder_id,)).fetchone()
@@ -109,7 +110,7 @@ def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
     return b"/".join(reversed(names))
 
 
-def with_inode(connection: sqlite3.Connection, watch_id: int, inode: int) -> list[int]:
+def with_inode(connection: Reader, watch_id: int, inode: int) -> list[int]:
     """Folders that had this inode when last seen: where a new folder may have come from."""
     query = "SELECT id FROM folder WHERE watch_id = ? AND inode = ?"
     return [row[0] for row in connection.execute(query, (watch_id, stored(inode))).fetchall()]
@@ -119,7 +120,7 @@ def describe(connection: sqlite3.Connection, folder_id: int, inode: int, mount: 
     connection.execute("UPDATE folder SET inode = ?, mount = ? WHERE id = ?", (stored(inode), mount, folder_id))
 
 
-def has_mounts(connection: sqlite3.Connection, folder_id: int) -> bool:
+def has_mounts(connection: Reader, folder_id: int) -> bool:
     """Whether a file system was mounted on this folder or below it."""
     return bool(connection.execute(_MOUNTS_BELOW, (folder_id,)).fetchone()[0])
 

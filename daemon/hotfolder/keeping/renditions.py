@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hotfolder.keeping.numbers import number, stored
+from hotfolder.keeping.readers import Reader
 
 _RENDITIONS = """
     SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
@@ -49,7 +50,7 @@ class Made:
     ordered: bool = False
 
 
-def of(connection: sqlite3.Connection, source_id: int) -> list[Made]:
+def of(connection: Reader, source_id: int) -> list[Made]:
     rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
     return [
         Made(preset, signature, plan, area, name, wide, high, size, number(mtime), bool(present), note, bool(ordered))
@@ -57,7 +58,7 @@ def of(connection: sqlite3.Connection, source_id: int) -> list[Made]:
     ]
 
 
-def owner(connection: sqlite3.Connection, place: int, area: bytes, key: bytes, but: int) -> int | None:
+def owner(connection: Reader, place: int, area: bytes, key: bytes, but: int) -> int | None:
     """The other source to which the index gives this rendition path, or None."""
     row = connection.execute(_TAKEN, (place, area, key, but)).fetchone()
     return None if row is None else int(row[0])
@@ -101,6 +102,6 @@ def area_id(connection: sqlite3.Connection, path: bytes) -> int:
     return int(row[0])
 
 
-def areas(connection: sqlite3.Connection) -> list[bytes]:
+def areas(connection: Reader) -> list[bytes]:
     """All folders below outputs in which renditions lie, or may soon."""
     return [row[0] for row in connection.execute("SELECT path FROM area ORDER BY id").fetchall()]

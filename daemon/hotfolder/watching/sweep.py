@@ -6,7 +6,6 @@ It only offers jobs: the worker looks itself, once more, before anything goes.
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from hotfolder import logs
 from hotfolder.keeping import atomic, folders, sources
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Lane
 from hotfolder.watching.rules import Rules
@@ -77,7 +77,7 @@ def sweep(
     return Swept(removed, held)
 
 
-def _count(connection: sqlite3.Connection, watch_id: int) -> tuple[int, int]:
+def _count(connection: Reader, watch_id: int) -> tuple[int, int]:
     missing = connection.execute("SELECT count(*) FROM source WHERE watch_id = ? AND gone > 0", (watch_id,)).fetchone()
     total = connection.execute("SELECT total(n) FROM tally WHERE watch_id = ?", (watch_id,)).fetchone()
     return int(missing[0]), int(total[0])
