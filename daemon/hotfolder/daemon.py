@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from hotfolder import logs, systemd
+from hotfolder import logs, processes, systemd
 from hotfolder.config import Config, Loaded
 from hotfolder.engine import Engine
 from hotfolder.errors import Exit, HotfolderError
@@ -96,6 +96,7 @@ class Daemon:
                 if self._signals.pop(0) == signal.SIGHUP:
                     self._read_again(engine)
             engine.check()
+            processes.reap_orphans()
             engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
             engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
             made = engine.teller.counts.made

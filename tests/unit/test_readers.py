@@ -54,6 +54,10 @@ def many(do: Callable[[], object], count: int) -> list[BaseException]:
     return raised
 
 
+def put(index: Database, key: str, value: str) -> None:
+    index.write(lambda c: c.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))).result()
+
+
 def test_any_number_of_threads_read_through_a_few_connections(index: Database, tmp_path: Path) -> None:
     before = descriptors(tmp_path)
     for _ in range(4):
@@ -66,7 +70,7 @@ def test_any_number_of_threads_read_through_a_few_connections(index: Database, t
 def test_each_statement_sees_what_was_committed_before_it(index: Database) -> None:
     reader = index.read()
     for number in range(50):
-        index.write(lambda c, n=number: c.execute("INSERT INTO meta VALUES (?, ?)", (f"k{n}", "v"))).result()
+        put(index, f"k{number}", "v")
         assert reader.execute("SELECT count(*) FROM meta WHERE key LIKE 'k%'").fetchone() == (number + 1,)
 
 
@@ -96,5 +100,5 @@ def test_nothing_read_keeps_the_log_from_starting_over(index: Database) -> None:
     assert rows.fetchone() is not None
     blob = "x" * 100_000
     for number in range(300):
-        index.write(lambda c, n=number: c.execute("REPLACE INTO meta VALUES ('big', ?)", (f"{n}{blob}",))).result()
+        put(index, "big", f"{number}{blob}")
     assert os.path.getsize(index.path + "-wal") < 20_000_000
