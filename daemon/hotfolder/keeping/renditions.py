@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from hotfolder.keeping.numbers import number, stored
 from hotfolder.keeping.readers import Reader
 
+PLANS = 500
+"""New plans between two looks at which of them are still of use."""
 _RENDITIONS = """
     SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
            r.ordered
@@ -91,6 +93,9 @@ def miss(connection: sqlite3.Connection, source_id: int, presets: Iterable[str])
 def plan(connection: sqlite3.Connection, spec: str) -> int:
     row = connection.execute("SELECT id FROM plan WHERE spec = ?", (spec,)).fetchone()
     if row is None:
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM plan").fetchone()
+        if (last + 1) % PLANS == 0:  # callers may order sizes that nobody asks for twice
+            connection.execute("DELETE FROM plan WHERE id NOT IN (SELECT plan_id FROM rendition)")
         row = (connection.execute("INSERT INTO plan (spec) VALUES (?)", (spec,)).lastrowid,)
     return int(row[0] or 0)
 

@@ -49,6 +49,7 @@ class Coverage:
             changed = set(grounds).symmetric_difference(self._grounds) if self._grounds else set()
             self._grounds = grounds
             self._deaf &= set(grounds)
+            self._strikes = Counter({ground: n for ground, n in self._strikes.items() if ground in grounds})
         return sorted(changed)
 
     def _backend(self, fstype: str) -> Backend:

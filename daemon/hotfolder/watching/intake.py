@@ -26,6 +26,7 @@ from hotfolder.watching.trails import Trails
 
 NOTES_MAX = 50_000
 FOLDERS_MAX = 1_000
+HEAP_MORE = 1000
 CLOSES_MAX = 10_000
 
 log = logs.get("watching")
@@ -124,6 +125,7 @@ class Intake:
         if kind is Kind.DELETED:
             with self._changed:
                 self._gone_folders[path] = self._clock() + 2.0
+                self._keep_bounds()
                 self._forget = True
                 self._changed.notify_all()
         else:
@@ -135,6 +137,7 @@ class Intake:
             with self._changed:
                 self._gone_folders.pop(old, None)
                 self._moves.append((old, new))
+                self._keep_bounds()
                 self._forget = True
                 self._changed.notify_all()
             return
@@ -177,7 +180,17 @@ class Intake:
     def _put(self, note: Note) -> None:
         self._notes[note.path] = note
         heapq.heappush(self._heap, (note.due, note.path))
+        if len(self._heap) > 2 * len(self._notes) + HEAP_MORE:  # a file that is written on and on adds one each time
+            self._heap = [(each.due, each.path) for each in self._notes.values()]
+            heapq.heapify(self._heap)
         self._changed.notify_all()
+
+    def _keep_bounds(self) -> None:
+        """More folders that move or go than can be kept, as while a root hangs, are found by comparing everything."""
+        if len(self._moves) + len(self._gone_folders) > FOLDERS_MAX:
+            self._moves.clear()
+            self._gone_folders.clear()
+            self._add_folder(b"", self._clock())
 
     def _note_folder(self, folder: bytes, *, forget: bool) -> None:
         with self._changed:
