@@ -36,6 +36,7 @@ PAGES = ("/api/status", "/metrics", "/healthz", "/readyz", "/", "/api/image-proc
 MEMORY = 6_000_000 + 400 * MANY
 """Bytes that may differ: arenas of threads and the like, and what a larger index's pages take in caches."""
 BURST = 30
+OUT = ("thumbnails/{0}_thumb_small.jpg", "thumbnails/{0}_square.jpg", "optimized/{0}.jpg")
 
 pytestmark = pytest.mark.timeout(600 + MANY)
 
@@ -56,7 +57,7 @@ class Work:
         wait_for("the output to be empty", lambda: not self.place.renditions(), 120, self._tail)
 
     def made(self, names: list[str]) -> None:
-        wanted = {each for name in names for each in self.place.of(name)}
+        wanted = {each.format(name.removesuffix(".jpg")) for name in names for each in OUT}
         wait_for("all to be made", lambda: wanted <= self.place.renditions(), 60 + len(names), self._tail)
 
     def _tail(self) -> str:
@@ -74,8 +75,8 @@ class Work:
     def jobs(self, count: int) -> None:
         for start in range(0, count, 100):
             names = self.names(min(100, count - start))
-            for name in names:
-                self.place.put(name, PICTURE)
+            for number, name in enumerate(names, self._serial):
+                self.place.put(name, jpeg(40, 30, number))
             self.made(names)
             for name in names:
                 (self.place.inbox / name).unlink()
@@ -98,7 +99,7 @@ class Work:
         names = self.names(count // 4)
         for name in names:
             self.place.put(name, b"\xff\xd8\xff\xe0 no picture")
-        self.daemon.wait_log("failed", 1)
+        self.daemon.wait_log("put_off", 1)
         for name in names:
             (self.place.inbox / name).unlink()
 
@@ -222,7 +223,7 @@ def test_nothing_grows_with_deliveries(
     kind: str, tmp_path: Path, run: Callable[[Place], Daemon], receiver: Receiver
 ) -> None:
     goal = "run: [/bin/true]" if kind == "program" else f"url: '{receiver.address}/told'"
-    place = Place(tmp_path, f"hooks:\n  - {{name: told, events: [ready, deleted], {goal}}}", WATCH)
+    place = Place(tmp_path, f"hooks:\n  - {{name: told, events: [ready, removed], {goal}}}", WATCH)
     daemon = run(place)
     work = Work(place, daemon)
 
