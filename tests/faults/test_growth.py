@@ -27,7 +27,7 @@ from tests.helpers import Daemon, Place, jpeg, wait_for
 from tests.integration.test_uploads import body, send
 from tests.receiver import Receiver
 
-MANY = int(os.environ.get("GROWTH", "600"))
+MANY = int(os.environ.get("GROWTH", "300"))
 FEW = max(MANY // 10, 40)
 PICTURE = jpeg(40, 30)
 WATCH = "    presets: [small, square]\n    delete_guard: {fraction: 100%, min: 100000}"
@@ -180,12 +180,12 @@ def compare(daemon: Daemon, work: Callable[[int], None], count: int) -> None:
     """Warm up with half of it, then do all of it: what is held then is what was held before."""
     pid = daemon.process.pid
     work(count // 2)
-    before = settled(pid)
+    before = settled(daemon)
     log_before = daemon.log.stat().st_size
     work(count)
     wait_for(
         "what it holds to be as before",
-        lambda: not Footprint.of(pid).beyond(before, MEMORY), 90,
+        lambda: not settled(daemon).beyond(before, MEMORY), 90,
         lambda: f"{Footprint.of(pid).beyond(before, MEMORY)}\n{Counter(open_files(pid)).most_common(12)}",
     )  # fmt: skip
     assert connections(pid) <= 3 * (MOST + 1)
@@ -193,16 +193,18 @@ def compare(daemon: Daemon, work: Callable[[int], None], count: int) -> None:
     assert (daemon.place.base / ".hotfolder/index.db-wal").stat().st_size < 64_000_000
 
 
-def settled(pid: int) -> Footprint:
-    """When it no longer changes; threads that requests needed end some seconds after them."""
-    found = [Footprint.of(pid)]
+def settled(daemon: Daemon) -> Footprint:
+    """When it no longer changes. Threads of requests end when they were idle for 10 s and another request comes."""
+    found = [Footprint.of(daemon.process.pid)]
 
     def still() -> bool:
+        daemon.get("/api/status")
         threading.Event().wait(2)
-        found.append(Footprint.of(pid))
-        return found[-1].descriptors == found[-2].descriptors and found[-1].threads == found[-2].threads
+        found.append(Footprint.of(daemon.process.pid))
+        last = [(each.descriptors, each.threads) for each in found[-7:]]
+        return len(last) == 7 and len(set(last)) == 1
 
-    wait_for("it to be at rest", still, 60, lambda: str(found[-4:]))
+    wait_for("it to be at rest", still, 90, lambda: str(found[-4:]))
     return found[-1]
 
 
