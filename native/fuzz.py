@@ -1,13 +1,14 @@
 """The accelerator under sanitizers, on damaged JPEGs: ``python native/fuzz.py [SECONDS [SEED]] [--corpus FOLDER]``.
 
-Builds it with those for addresses and undefined behaviour, then decodes, resamples and encodes what seeded
-mutations make of small JPEGs of every kind. Ends with 0 where nothing was found; libjpeg itself comes from the system,
-and is not built anew.
+Builds it with those for addresses, leaks and undefined behaviour, then decodes, resamples and encodes what seeded
+mutations make of small JPEGs of every kind; with some of them memory runs out on the way. Ends with 0 where nothing was
+found; libjpeg itself comes from the system, and is not built anew.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import io
 import os
 import random
@@ -16,6 +17,8 @@ import sys
 import sysconfig
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,12 @@ from PIL import Image
 SANITIZERS = "-fsanitize=address,undefined"
 LARGEST = 4_000_000
 """Pixels that a damaged header may claim; more would only take longer."""
+STEPS = 40
+"""More allocations than one call makes."""
+ABORTED = 99
+"""Exit status where the sanitizer for addresses ended it."""
+OURS = ("/planes.c", "/baseline.c", "/progressive.c", "/libjpeg.so")
+"""Who asked for memory that counts as lost: what Python and its libraries lose is not looked for here."""
 
 
 def build(folder: Path) -> dict[str, str]:
@@ -33,10 +42,26 @@ def build(folder: Path) -> dict[str, str]:
     command = ["gcc", "-g", "-O1", SANITIZERS, "-fno-sanitize-recover=all", "-shared", "-fPIC", "-std=gnu11"]
     command += [f"-I{include}", "-o", str(folder / "_planes.so"), *sources, "-ljpeg", "-lm"]
     subprocess.run(command, check=True)
+    failing = str(folder / "failing.so")
+    subprocess.run(
+        ["gcc", "-O1", "-shared", "-fPIC", "-o", failing, str(Path(__file__).with_name("failing.c"))], check=True
+    )
     names = [f"-print-file-name={name}.so" for name in ("libasan", "libubsan")]
     found = [subprocess.check_output(["gcc", name], text=True).strip() for name in names]
-    options = "detect_leaks=0:allocator_may_return_null=1"  # Python's own leaks would drown ours
-    return {**os.environ, "LD_PRELOAD": " ".join(found), "ASAN_OPTIONS": options, "PYTHONPATH": str(folder)}
+    # Leaks are asked for while Python lives, when all that it holds can be reached; whole stacks tell whose they are.
+    options = "detect_leaks=1:leak_check_at_exit=0:allocator_may_return_null=1:verify_asan_link_order=0"
+    options += f":fast_unwind_on_malloc=0:malloc_context_size=12:exitcode={ABORTED}:log_path={folder / 'found'}"
+    return {
+        **os.environ, "LD_PRELOAD": " ".join([failing, *found]), "ASAN_OPTIONS": options, "PYTHONPATH": str(folder),
+        "PYTHONMALLOC": "malloc", "FUZZED": str(folder),
+    }  # fmt: skip
+
+
+def leaks(folder: Path) -> list[str]:
+    """What the leak sanitizer finds now of ours: a paragraph each."""
+    ctypes.CDLL(None).__lsan_do_recoverable_leak_check()
+    found = "".join(file.read_text() for file in sorted(folder.glob("found.*")))
+    return [each for each in found.split("\n\n") if "leak of" in each and any(name in each for name in OURS)]
 
 
 def corpus(dice: random.Random) -> list[bytes]:
@@ -93,6 +118,17 @@ def compare(core: Any, data: bytes, size: tuple[int, int], scale: int, ours: Any
     assert [ours.plane(i)[0] for i in range(ours.count)] == [theirs.plane(i)[0] for i in range(theirs.count)]
 
 
+def starve(ask: Callable[[], object], number: int) -> None:
+    """Ask, and let the allocation of this number fail on the way, be it Python's, libjpeg's or ours."""
+    fail_at = ctypes.CDLL(None).fail_at
+    for fails, call in ((number, ask), (0, int)):
+        try:  # where it is still to come, whatever is asked of Python may be what fails: nothing more is asked here
+            fail_at(fails)
+            call()
+        except MemoryError:
+            pass
+
+
 def attack(core: Any, data: bytes, dice: random.Random) -> bool:
     """Everything that can be asked of one file; whether it was decoded at all."""
     try:
@@ -108,6 +144,7 @@ def attack(core: Any, data: bytes, dice: random.Random) -> bool:
         return False
     if planes.direct:
         compare(core, data, size, scale, planes)
+    starve(lambda: core.decode(data, *size, scale), dice.randrange(1, STEPS))
     orientation = dice.randrange(1, 9)
     wide, high = size if orientation < 5 else size[::-1]
     goal = (dice.choice((1, 2, 3, 15, 16, 17, 31, 100, 257)), dice.choice((1, 2, 3, 15, 16, 17, 33, 90)))
@@ -127,7 +164,26 @@ def attack(core: Any, data: bytes, dice: random.Random) -> bool:
             assert all(full.plane(number)[0] == goal for number in range(full.count))
     whole = planes.resized((wide, high), (0.0, 0.0, float(wide), float(high)), orientation, True)
     whole.jpeg(85, 1)
+    starve(lambda: planes.resized((wide, high), box, orientation, False), dice.randrange(1, STEPS))
+    starve(lambda: whole.jpeg(95, dice.randrange(3)), dice.randrange(1, STEPS))
     return True
+
+
+def starve_large(core: Any, dice: random.Random) -> None:
+    """Each allocation fails in turn, with a picture whose file outgrows what was taken for it at first."""
+    size = (640, 480)
+    data = _jpeg(Image.frombytes("RGB", size, dice.randbytes(size[0] * size[1] * 3)), quality=95)
+    box = (0.0, 0.0, *map(float, size))
+    planes = core.decode(data, *size, 1)
+    whole = planes.resized(size, box, 1, True)
+    for number in range(1, STEPS):
+        for progressive in (False, True):
+            file = _jpeg(Image.new("RGB", size), progressive=progressive)
+            starve(partial(core.decode, file, *size, 2), number)
+        for turned in (1, 6):
+            starve(partial(planes.resized, (90, 60), (0.0, 0.0, 99.0, 99.0), turned, True), number)
+        for scans in range(3):
+            starve(partial(whole.jpeg, 95, scans), number)
 
 
 def main() -> None:
@@ -136,15 +192,18 @@ def main() -> None:
     parser.add_argument("seed", type=int, nargs="?", default=int(time.time()))
     parser.add_argument("--corpus", type=Path, help="every file below is tried as it is, then damaged")
     arguments = parser.parse_args()
-    if "_planes" not in os.environ.get("FUZZED", ""):
+    if "FUZZED" not in os.environ:
         with tempfile.TemporaryDirectory() as folder:
-            environment = {**build(Path(folder)), "FUZZED": "_planes"}
             command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:]]
-            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+            code = subprocess.run(command, env=build(Path(folder)), check=False).returncode
+            if code == ABORTED:
+                print(*(file.read_text() for file in Path(folder).glob("found.*")), sep="\n", file=sys.stderr)
+            sys.exit(code)
     import _planes  # type: ignore[import-not-found]
 
     dice = random.Random(arguments.seed)
     sources = corpus(dice)
+    starve_large(_planes, dice)
     tried, decoded = 0, 0
     for path in sorted(arguments.corpus.rglob("*")) if arguments.corpus else ():
         if path.is_file() and path.stat().st_size:
@@ -155,6 +214,11 @@ def main() -> None:
     while time.monotonic() < end:
         decoded += attack(_planes, damaged(dice.choice(sources), dice), dice)
         tried += 1
+    lost = leaks(Path(os.environ["FUZZED"]))
+    if lost:
+        sys.exit(
+            "\n\n".join(lost[:5]) + f"\n\nseed {arguments.seed}: {tried} files, {decoded} decoded, {len(lost)} leaks"
+        )
     print(f"seed {arguments.seed}: {tried} files, {decoded} decoded, nothing found")
     assert decoded
 

@@ -38,7 +38,7 @@
 #define ROWS_AT_ONCE(c) ((c)->max_v_samp_factor * (c)->min_DCT_scaled_size)
 #endif
 
-enum { LANES = 32, BLOCK = 16, MOST_ROWS = 16, LOBES = 3, FINE = 1024, BITS = 14, ONE = 1 << BITS };
+enum { LANES = 32, BLOCK = 16, MOST_ROWS = 16, LOBES = 3, FINE = 1024, BITS = 14, ONE = 1 << BITS, FIRST_ROOM = 65536 };
 
 /* Samples of one kind. Rows are `stride` apart; stride is a multiple of LANES, the rows there are a multiple of BLOCK,
  * and LANES bytes follow the last: so loops may run over the edge in whole steps. `across` and `down` say how many
@@ -230,25 +230,47 @@ static int decode(Planes *planes, const uint8_t *data, size_t size, int denomina
 
 /* ---- Encoding ------------------------------------------------------------------------------------------------ */
 
-static int encode_progressive(const Planes *planes, uint16_t table[2][DCTSIZE2], int scans, unsigned char **out,
-                              unsigned long *size, Errors *errors) {
+/* Where libjpeg writes to: memory that is the caller's from the first byte on, whatever happens. jpeg_mem_dest tells where
+ * its memory lies only when all went well, and takes some as soon as it is named. */
+typedef struct {
+    struct jpeg_destination_mgr manager;
+    uint8_t *data;
+    size_t size, room;
+} Output;
+
+static boolean output_grow(j_compress_ptr c) {
+    Output *out = (Output *)c->dest;
+    size_t room = out->room ? 2 * out->room : FIRST_ROOM;
+    uint8_t *data = realloc(out->data, room);
+    if (!data) ERREXIT1(c, JERR_OUT_OF_MEMORY, 1);
+    out->manager.next_output_byte = data + out->room;  /* libjpeg asks when all is full */
+    out->manager.free_in_buffer = room - out->room;
+    out->data = data;
+    out->room = room;
+    return TRUE;
+}
+
+static void output_start(j_compress_ptr c) { output_grow(c); }
+
+static void output_end(j_compress_ptr c) {
+    Output *out = (Output *)c->dest;
+    out->size = out->room - out->manager.free_in_buffer;
+}
+
+static int encode_progressive(const Planes *planes, uint16_t table[2][DCTSIZE2], int scans, Output *out, Errors *errors) {
     Samples samples[3];
-    size_t written = 0;
     for (int i = 0; i < planes->count; i++) {
         const Plane *plane = &planes->plane[i];
         samples[i] = (Samples){plane->width, plane->height, plane->stride, plane->data};
     }
     errors->memory = 1;  /* all that can fail */
-    if (!progressive_write(samples, planes->count, planes->width, planes->height, table, scans, out, &written)) return 0;
-    *size = written;
-    return 1;
+    return progressive_write(samples, planes->count, planes->width, planes->height, table, scans, &out->data, &out->size);
 }
 
-/* Writes the planes, the colour at half size, into memory that the caller frees, also after a failure. libjpeg writes
- * what has a single scan, and says what a quality means; `tables`, where given, are taken instead: two of 64 steps, in
- * natural order. */
-static int encode(const Planes *planes, int quality, const uint8_t *tables, int scans, unsigned char **out,
-                  unsigned long *size, Errors *errors) {
+/* Writes the planes, the colour at half size, into `out`, which is all zero; the caller frees its data, also after a
+ * failure. libjpeg writes what has a single scan, and says what a quality means; `tables`, where given, are taken instead:
+ * two of 64 steps, in natural order. */
+static int encode(const Planes *planes, int quality, const uint8_t *tables, int scans, Output *out, Errors *errors) {
     struct jpeg_compress_struct c;
     c.err = errors_new(errors);
     if (setjmp(errors->back)) {
@@ -256,7 +278,6 @@ static int encode(const Planes *planes, int quality, const uint8_t *tables, int 
         return 0;
     }
     jpeg_create_compress(&c);
-    jpeg_mem_dest(&c, out, size);
     c.image_width = planes->width;
     c.image_height = planes->height;
     c.input_components = planes->count;
@@ -268,8 +289,10 @@ static int encode(const Planes *planes, int quality, const uint8_t *tables, int 
         uint16_t table[2][DCTSIZE2];
         for (int t = 0; t < 2; t++) memcpy(table[t], c.quant_tbl_ptrs[t]->quantval, sizeof table[t]);
         jpeg_destroy_compress(&c);
-        return encode_progressive(planes, table, scans, out, size, errors);
+        return encode_progressive(planes, table, scans, out, errors);
     }
+    out->manager = (struct jpeg_destination_mgr){NULL, 0, output_start, output_grow, output_end};
+    c.dest = &out->manager;
     c.comp_info[0].h_samp_factor = c.comp_info[0].v_samp_factor = planes->count == 3 ? 2 : 1;
     c.raw_data_in = TRUE;
     c.optimize_coding = TRUE;
@@ -632,8 +655,7 @@ static PyObject *planes_jpeg(Planes *self, PyObject *arguments) {
     int quality, scans, good;
     const uint8_t *tables = NULL;
     Py_ssize_t length = 0;
-    unsigned char *out = NULL;
-    unsigned long size = 0;
+    Output out = {0};
     Errors errors;
     if (!PyArg_ParseTuple(arguments, "ii|y#:jpeg", &quality, &scans, &tables, &length)) return NULL;
     if (tables && (length != 2 * DCTSIZE2 || memchr(tables, 0, length))) {
@@ -651,10 +673,10 @@ static PyObject *planes_jpeg(Planes *self, PyObject *arguments) {
             return NULL;
         }
     Py_BEGIN_ALLOW_THREADS
-    good = encode(self, quality, tables, scans, &out, &size, &errors);
+    good = encode(self, quality, tables, scans, &out, &errors);
     Py_END_ALLOW_THREADS
-    PyObject *result = good ? PyBytes_FromStringAndSize((char *)out, size) : errors_raise(&errors);
-    free(out);
+    PyObject *result = good ? PyBytes_FromStringAndSize((char *)out.data, out.size) : errors_raise(&errors);
+    free(out.data);
     return result;
 }
 

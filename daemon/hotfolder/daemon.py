@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from hotfolder import bugs, logs, systemd
+from hotfolder import bugs, logs, processes, systemd
 from hotfolder.config import Config, Loaded
 from hotfolder.engine import Engine
 from hotfolder.errors import Exit, HotfolderError
@@ -90,7 +90,7 @@ class Daemon:
         """Wait for signals; between them size the pool, give memory back, tell systemd that we live."""
         watchdog = systemd.watchdog_seconds()
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
-        chores = Chores("main", engine.check, Gauges(engine).look, lambda: _notify(engine))
+        chores = Chores("main", engine.check, Gauges(engine).look, processes.reap_orphans, lambda: _notify(engine))
         while not self._ending:
             with bugs.guarded("main"):
                 self._wake.wait(pause)

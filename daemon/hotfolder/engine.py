@@ -303,6 +303,8 @@ class Engine:
         self.queue.drop()
         self.queue.wait_idle(config.shutdown_timeout)
         self.couriers.stop(config.shutdown_timeout)
+        for gone in {watch.name for watch in self.config.watches} - {watch.name for watch in config.watches}:
+            self.metrics.forget("watch", gone)
         self.watchers.clear()
         self.config = config
         self._set_up_watches()

@@ -20,6 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -164,6 +165,12 @@ class Metrics:
             self.sources_pending, self.output_free, self.last_success,
         ):  # fmt: skip
             gauge.labels(watch)
+
+    def forget(self, label: str, name: str) -> None:
+        """Drop all series of a watch or hook that is no longer there."""
+        for metric in vars(self).values():
+            if isinstance(metric, MetricWrapperBase) and label in metric._labelnames:
+                metric.remove_by_labels({label: name})
 
     def know_presets(self, names: Iterable[str]) -> None:
         self._presets = frozenset(names)

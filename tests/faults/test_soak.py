@@ -1,5 +1,8 @@
 """Random users, random ends of the daemon, and after each round a look whether every rendition is the right one.
 
+What the daemon holds is compared, too, with what it held when it had warmed up. A short run, as in CI, is always the
+same one; a longer one is another each time, and says which.
+
 SOAK_SECONDS=3600 SOAK_SEED=1 python -m pytest -s tests/faults/test_soak.py
 """
 
@@ -18,10 +21,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.footprint import Footprint, open_files
 from tests.helpers import Daemon, Place, picture, wait_for
 
-SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
-SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+SHORT = 60.0
+SECONDS = float(os.environ.get("SOAK_SECONDS", SHORT))
+SEED = int(os.environ.get("SOAK_SEED", "0")) or (1 if SECONDS <= SHORT else random.SystemRandom().randrange(1, 10**6))
+MEMORY = 24_000_000
+"""Bytes that a daemon may hold more than after its first rounds: arenas of more workers, caches of larger pictures."""
+WARM_ROUNDS = 2
+THREADS = 8
+"""Workers and those that answer requests come and go."""
 WATCH = "    presets: [small, square]\n    delete_guard: {fraction: 100%, min: 1000}\n    rescan_interval: 5s"
 """The rescan is for hard links: a change through one name raises no event for the other."""
 OUT = ("thumbnails/{0}_thumb_small.jpg", "thumbnails/{0}_square.jpg", "optimized/{0}.jpg")
@@ -161,12 +171,33 @@ def settled(place: Place, daemon: Daemon, text: str) -> None:
     wait_for(f"the output to be right ({text})", lambda: not wrong(place), 90, context)
 
 
+class Watchful:
+    """Compares what each life of the daemon holds with what it held after its first rounds."""
+
+    def __init__(self) -> None:
+        self._pid = self._rounds = 0
+        self._warm: Footprint | None = None
+
+    def look(self, daemon: Daemon, text: str) -> None:
+        if daemon.process.pid != self._pid:
+            self._pid, self._rounds, self._warm = daemon.process.pid, 0, None
+        self._rounds += 1
+        if self._rounds == WARM_ROUNDS:
+            self._warm = Footprint.of(self._pid)
+        elif (warm := self._warm) is not None:
+            wait_for(
+                f"no more to be held than before ({text})",
+                lambda: not Footprint.of(self._pid).beyond(warm, MEMORY, THREADS), 60,
+                lambda: f"{Footprint.of(self._pid).beyond(warm, MEMORY, THREADS)} {open_files(self._pid)}",
+            )  # fmt: skip
+
+
 @pytest.mark.timeout(600 + 2 * SECONDS)
 def test_soak(tmp_path: Path, run: Callable[[Place], Daemon]) -> None:
     place = Place(tmp_path, watch=WATCH)
     chance = random.Random(SEED)
     users, ends, pause = Users(place, chance), Counter[str](), threading.Event()
-    daemon = run(place)
+    daemon, watchful = run(place), Watchful()
     until, rounds = time.monotonic() + SECONDS, 0
     while time.monotonic() < until:
         for _ in range(chance.randrange(5, 120)):
@@ -186,6 +217,7 @@ def test_soak(tmp_path: Path, run: Callable[[Place], Daemon]) -> None:
             place.scan(timeout=120)
         text = f"seed {SEED}, round {rounds}, after {end}"
         settled(place, daemon, text)
+        watchful.look(daemon, text)
         rounds += 1
     assert daemon.stop() == 0
     assert not list(place.out.rglob("*.tmp"))

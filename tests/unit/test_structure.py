@@ -12,15 +12,15 @@ import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",), ("presets", "model"), ("faults",), ("logs", "metrics", "events", "mounts", "systemd"), ("bugs",),
-    ("loop",), ("config",),
+    ("errors", "processes"), ("presets", "model"), ("faults",), ("logs", "metrics", "events", "mounts", "systemd"),
+    ("bugs",), ("loop",), ("config",),
     ("imaging",), ("keeping",), ("working", "library"),
     ("telling", "watching", "hooks"), ("wiring", "health"), ("engine", "bench", "doctor"), ("serving",), ("daemon",),
     ("face",),
     ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-ALONE = {"imaging": {"imaging", "presets", "errors"}}
+ALONE = {"imaging": {"imaging", "presets", "errors", "processes"}}
 
 
 def imports() -> list[tuple[str, str, str]]:

@@ -220,6 +220,8 @@ class Couriers:
         forgotten = self._index.write(lambda c: outbox.forget_others(c, [hook.name for hook in hooks])).result()
         if forgotten:
             log.warning("deliveries_forgotten", count=forgotten, why="their hooks are no longer configured")
+        for gone in {hook.name for hook in self.hooks} - {hook.name for hook in hooks}:
+            self._metrics.forget("hook", gone)
         self._couriers = tuple(
             Courier(
                 hook, self._index, self._metrics,

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO
 
 from hotfolder.hooks.answer import Answer
+from hotfolder.processes import Process
 
 OUTPUT_MOST = 64_000
 """Bytes of a program's output that are kept."""
@@ -53,7 +54,7 @@ def run(command: Sequence[str], body: str, tries: int, timeout: float, abort: th
         with tempfile.TemporaryFile() as stdin:
             stdin.write(body.encode())
             stdin.seek(0)
-            process = subprocess.Popen(  # noqa: S603 - an argument list of the owner's own configuration
+            process = Process(
                 command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
                 env=environment(json.loads(body), tries), start_new_session=True,
             )  # fmt: skip

@@ -15,6 +15,8 @@ import sys
 
 from PIL import Image
 
+from hotfolder.processes import Process
+
 _MOZJPEG = "mozjpeg_lossless_optimization"
 _TRANSCODE = f"""
 import sys, {_MOZJPEG} as mozjpeg
@@ -48,14 +50,14 @@ def _jpeg(data: bytes) -> bytes:
     if importlib.util.find_spec(_MOZJPEG) is None or _length(data) != len(data):
         return data  # in the second case something lies behind the picture (a gain map, a video) that is to stay
     command = [sys.executable, "-P", "-c", _TRANSCODE]
-    try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and words
-            command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return data
-    whole = done.returncode == 0 and done.stdout.startswith(b"\xff\xd8") and done.stdout.endswith(b"\xff\xd9")
-    return done.stdout if whole else data
+    with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            found, _ = process.communicate(data, _PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return data
+    whole = process.returncode == 0 and found.startswith(b"\xff\xd8") and found.endswith(b"\xff\xd9")
+    return found if whole else data
 
 
 def _length(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""The index file: opening, checking, one thread that writes in groups, and connections that only read.
+"""The index file: opening, checking, and one thread that writes in groups. Reading: readers.py.
 
 It knows no table; what stands in them is for sources.py, folders.py and report.py. A change that cannot be committed
 (disk full) fails the futures of its group and nothing else: the next group tries again.
@@ -13,13 +13,14 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from hotfolder import bugs, logs
 from hotfolder.errors import StartError
 from hotfolder.keeping import schema
+from hotfolder.keeping.readers import Readers
 from hotfolder.loop import Loop
 
 T = TypeVar("T")
@@ -39,9 +40,7 @@ class Database:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self._readers_lock = threading.Lock()
+        self._readers = Readers(path)
         self._changes: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
         self.loop = Loop("index", self._write_group)
         self._connection: sqlite3.Connection | None = None
@@ -186,27 +185,9 @@ class Database:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def read(self) -> sqlite3.Connection:
-        """This thread's read-only connection. Fetch all of a short query; an open cursor holds the WAL."""
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA cache_size = -2000")
-            self._local.connection = connection
-            with self._readers_lock:
-                self._readers.append(connection)
-        return connection
-
-    @contextlib.contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Several queries on one state of the index; for exports. Keep it short."""
-        connection = self.read()
-        connection.execute("BEGIN")
-        try:
-            yield connection
-        finally:
-            connection.execute("COMMIT")
+    def read(self) -> Readers:
+        """What reads, for any thread; each statement sees what had been committed when it began."""
+        return self._readers
 
     def waiting_seconds(self) -> float:
         """How long the group of changes that is being committed has taken so far; 0 where there is none."""
@@ -223,11 +204,7 @@ class Database:
             self.loop.revive()  # where it had ended
             self._changes.put(None)
             self.loop.join(threading.TIMEOUT_MAX)
-        with self._readers_lock:
-            for reader in self._readers:
-                reader.close()
-            self._readers.clear()
-        self._local = threading.local()
+        self._readers.close()
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

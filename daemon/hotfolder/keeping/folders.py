@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hotfolder.keeping.layout import fold
 from hotfolder.keeping.numbers import number, stored
+from hotfolder.keeping.readers import Reader
 
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"
 _CHILDREN = "SELECT id, name FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
@@ -36,7 +37,7 @@ class Folder:
     name: bytes
 
 
-def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> int | None:
+def find(connection: Reader, watch_id: int, path: bytes) -> int | None:
     """The id of the folder at `path`, or None."""
     row = connection.execute(_CHILD, (watch_id, 0, b"")).fetchone()
     for name in path.split(b"/") if path else ():
@@ -68,12 +69,12 @@ def _shared_place(connection: sqlite3.Connection, watch_id: int, parent: int, na
     return 0
 
 
-def place(connection: sqlite3.Connection, folder_id: int) -> int:
+def place(connection: Reader, folder_id: int) -> int:
     """The id under which renditions of this folder are kept apart from others."""
     return int(connection.execute(_PLACE, (folder_id,)).fetchone()[0])
 
 
-def place_at(connection: sqlite3.Connection, watch_id: int, path: bytes, *, folds: bool) -> int | None:
+def place_at(connection: Reader, watch_id: int, path: bytes, *, folds: bool) -> int | None:
     """The place of the folder at `path`, or the one that it would share; None where it would have one of its own."""
     if not folds:
         folder_id = find(connection, watch_id, path)
@@ -91,12 +92,12 @@ def place_at(connection: sqlite3.Connection, watch_id: int, path: bytes, *, fold
     return here
 
 
-def children(connection: sqlite3.Connection, watch_id: int, folder_id: int) -> list[Folder]:
+def children(connection: Reader, watch_id: int, folder_id: int) -> list[Folder]:
     rows = connection.execute(_CHILDREN, (watch_id, folder_id)).fetchall()
     return [Folder(*row) for row in rows]
 
 
-def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
+def path_of(connection: Reader, folder_id: int) -> bytes:
     """The path of a folder relative to its root; ``b""`` for the root itself."""
     names: list[bytes] = []
     row = connection.execute(_PARENT, (folder_id,)).fetchone()
@@ -106,7 +107,7 @@ def path_of(connection: sqlite3.Connection, folder_id: int) -> bytes:
     return b"/".join(reversed(names))
 
 
-def with_inode(connection: sqlite3.Connection, watch_id: int, inode: int) -> list[int]:
+def with_inode(connection: Reader, watch_id: int, inode: int) -> list[int]:
     """Folders that had this inode when last seen: where a new folder may have come from."""
     query = "SELECT id FROM folder WHERE watch_id = ? AND inode = ?"
     return [row[0] for row in connection.execute(query, (watch_id, stored(inode))).fetchall()]
@@ -116,11 +117,11 @@ def describe(connection: sqlite3.Connection, folder_id: int, inode: int) -> None
     connection.execute("UPDATE folder SET inode = ? WHERE id = ?", (stored(inode), folder_id))
 
 
-def inode(connection: sqlite3.Connection, folder_id: int) -> int:
+def inode(connection: Reader, folder_id: int) -> int:
     return number(connection.execute("SELECT inode FROM folder WHERE id = ?", (folder_id,)).fetchone()[0])
 
 
-def subtree(connection: sqlite3.Connection, folder_id: int) -> list[int]:
+def subtree(connection: Reader, folder_id: int) -> list[int]:
     return [row[0] for row in connection.execute(_SUBTREE, (folder_id,)).fetchall()]
 
 

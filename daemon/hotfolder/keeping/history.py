@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from hotfolder.keeping.readers import Reader
 from hotfolder.presets import OPTIMIZED
 
 _KEY = "pace"
@@ -34,13 +35,13 @@ def note(connection: sqlite3.Connection, seconds: float, source_bytes: float) ->
     connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, text))
 
 
-def pace(connection: sqlite3.Connection) -> Pace | None:
+def pace(connection: Reader) -> Pace | None:
     """What was noted; None where nothing was made yet."""
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
     return None if row is None else Pace(*json.loads(row[0]))
 
 
-def written(connection: sqlite3.Connection, presets: Collection[str], images: int, source_bytes: int) -> int | None:
+def written(connection: Reader, presets: Collection[str], images: int, source_bytes: int) -> int | None:
     """About how many bytes these renditions of so many images would have, by the 1,000 newest; None: none is known.
 
     Thumbnails have the size of others of their preset; an optimized copy its share of the source.

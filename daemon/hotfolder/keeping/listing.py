@@ -7,7 +7,6 @@ A search for a text looks at names until the page is full.
 from __future__ import annotations
 
 import json
-import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 
 from hotfolder.keeping import folders
 from hotfolder.keeping.numbers import number
+from hotfolder.keeping.readers import Reader
 from hotfolder.model import State, Version
 
 Position = tuple[float, int]
@@ -68,7 +68,7 @@ class Filter:
     text: str = ""
 
 
-def page(connection: sqlite3.Connection, chosen: Filter, after: Position, limit: int) -> list[Listed]:
+def page(connection: Reader, chosen: Filter, after: Position, limit: int) -> list[Listed]:
     """At most `limit` sources from behind the position, the newest first."""
     where, values = ["(s.done_at, s.id) < (?, ?)"], [*after]
     hint = "INDEXED BY source_newest"
@@ -87,18 +87,18 @@ def page(connection: sqlite3.Connection, chosen: Filter, after: Position, limit:
     return list(_listed(connection, connection.execute(query, (*values, *more, limit)).fetchall()))
 
 
-def one(connection: sqlite3.Connection, source_id: int) -> Listed | None:
+def one(connection: Reader, source_id: int) -> Listed | None:
     rows = connection.execute(_LIST.format(hint="", where="s.id = ?"), (source_id,)).fetchall()
     return next(_listed(connection, rows), None)
 
 
-def record(connection: sqlite3.Connection, source_id: int) -> dict[str, Any] | None:
+def record(connection: Reader, source_id: int) -> dict[str, Any] | None:
     """The analysis of a source, where there is one."""
     row = connection.execute(_ANALYSIS, (source_id,)).fetchone()
     return None if row is None else json.loads(row[0])
 
 
-def _listed(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> Iterator[Listed]:
+def _listed(connection: Reader, rows: list[tuple[Any, ...]]) -> Iterator[Listed]:
     paths: dict[int, bytes] = {}
     for row in rows:
         id_, watch_id, folder_id, name, state, kind, width, height, size, mtime, digest, seen, done, *more = row

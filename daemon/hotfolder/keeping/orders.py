@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hotfolder.errors import Reason
+from hotfolder.keeping.readers import Reader
 
 OPEN_MOST = 100
 KEPT = 100
@@ -100,18 +101,18 @@ def add(connection: sqlite3.Connection, key: str, kind: Kind, spec: str, items: 
     return order_id
 
 
-def open_orders(connection: sqlite3.Connection) -> list[Order]:
+def open_orders(connection: Reader) -> list[Order]:
     """The oldest first."""
     return [Order(*row) for row in connection.execute(_OPEN).fetchall()]
 
 
-def waiting(connection: sqlite3.Connection, order_id: int, after: int, limit: int) -> list[Item]:
+def waiting(connection: Reader, order_id: int, after: int, limit: int) -> list[Item]:
     """Images of an order that are not ended, behind number `after`."""
     rows = connection.execute(_WAITING, (order_id, after, limit)).fetchall()
     return [Item(order_id, *row) for row in rows]
 
 
-def specs_of(connection: sqlite3.Connection, watch_id: int, path: bytes) -> list[str]:
+def specs_of(connection: Reader, watch_id: int, path: bytes) -> list[str]:
     """What open orders want of one source."""
     return [row[0] for row in connection.execute(_SPECS_OF, (watch_id, path)).fetchall()]
 
@@ -150,18 +151,18 @@ def cancel(connection: sqlite3.Connection, key: str, now: float) -> Order | None
     return find(connection, key)
 
 
-def find(connection: sqlite3.Connection, key: str) -> Order | None:
+def find(connection: Reader, key: str) -> Order | None:
     row = connection.execute(f"SELECT {_COLUMNS} FROM orders WHERE key = ?", (key,)).fetchone()
     return None if row is None else Order(*row)
 
 
-def newest(connection: sqlite3.Connection, limit: int) -> list[Order]:
+def newest(connection: Reader, limit: int) -> list[Order]:
     rows = connection.execute(f"SELECT {_COLUMNS} FROM orders ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
     return [Order(*row) for row in rows]
 
 
 def results(
-    connection: sqlite3.Connection, order_id: int, after: int, limit: int
+    connection: Reader, order_id: int, after: int, limit: int
 ) -> Iterable[tuple[int, str, str, dict[str, Any]]]:  # fmt: skip
     """Number, name, state and result of images, in their order, from behind `after`."""
     rows = connection.execute(_RESULTS, (order_id, after, limit)).fetchall()

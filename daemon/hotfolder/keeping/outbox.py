@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.report import rfc3339
 
 READY, FAILED, REMOVED, BATCH_DONE, RESYNC = "ready", "failed", "removed", "batch_done", "resync"
@@ -120,13 +121,13 @@ def _bound(connection: sqlite3.Connection, hook: str) -> None:
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 
-def next_due(connection: sqlite3.Connection, hook: str, now: float) -> Delivery | None:
+def next_due(connection: Reader, hook: str, now: float) -> Delivery | None:
     """The oldest delivery that may be tried now, none before an earlier one of its path."""
     row = connection.execute(_NEXT, (hook, now, now + LONGEST_PAUSE)).fetchone()
     return None if row is None else Delivery(*row)
 
 
-def next_moment(connection: sqlite3.Connection, hook: str) -> float | None:
+def next_moment(connection: Reader, hook: str) -> float | None:
     """When the next delivery may be tried, in seconds since 1970; None where none waits."""
     query = "SELECT min(next_at) FROM outbox WHERE hook = ? AND state = 'waiting'"
     moment: float | None = connection.execute(query, (hook,)).fetchone()[0]
@@ -169,12 +170,12 @@ def forget_others(connection: sqlite3.Connection, hooks: Iterable[str]) -> int:
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 
-def has_collected(connection: sqlite3.Connection, hook: str, watch: str) -> bool:
+def has_collected(connection: Reader, hook: str, watch: str) -> bool:
     query = "SELECT 1 FROM batch WHERE hook = ? AND watch = ? LIMIT 1"
     return connection.execute(query, (hook, watch)).fetchone() is not None
 
 
-def collected(connection: sqlite3.Connection, hook: str, watch: str) -> int:
+def collected(connection: Reader, hook: str, watch: str) -> int:
     """How many paths wait for the hook's next `batch_done`."""
     query = "SELECT count(*) FROM batch WHERE hook = ? AND watch = ?"
     return int(connection.execute(query, (hook, watch)).fetchone()[0])
@@ -192,13 +193,13 @@ def take_page(connection: sqlite3.Connection, hook: str, watch: str, limit: int)
 # -- asking ------------------------------------------------------------------------------------------------------------
 
 
-def counts(connection: sqlite3.Connection) -> dict[tuple[str, str], tuple[int, float]]:
+def counts(connection: Reader) -> dict[tuple[str, str], tuple[int, float]]:
     """By hook and state (waiting, dead): how many, and when the oldest was written."""
     query = "SELECT hook, state, count(*), min(created_at) FROM outbox GROUP BY hook, state"
     return {(hook, state): (count, oldest) for hook, state, count, oldest in connection.execute(query).fetchall()}
 
 
-def dead(connection: sqlite3.Connection, limit: int) -> list[Delivery]:
+def dead(connection: Reader, limit: int) -> list[Delivery]:
     """The newest dead deliveries."""
     query = f"SELECT {_COLUMNS} FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT ?"
     return [Delivery(*row) for row in connection.execute(query, (limit,)).fetchall()]

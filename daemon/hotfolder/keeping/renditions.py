@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hotfolder.keeping.numbers import number, stored
+from hotfolder.keeping.readers import Reader
 
+PLANS = 500
+"""New plans between two looks at which of them are still of use."""
 _RENDITIONS = """
     SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
            r.ordered
@@ -49,7 +52,7 @@ class Made:
     ordered: bool = False
 
 
-def of(connection: sqlite3.Connection, source_id: int) -> list[Made]:
+def of(connection: Reader, source_id: int) -> list[Made]:
     rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
     return [
         Made(preset, signature, plan, area, name, wide, high, size, number(mtime), bool(present), note, bool(ordered))
@@ -57,7 +60,7 @@ def of(connection: sqlite3.Connection, source_id: int) -> list[Made]:
     ]
 
 
-def owner(connection: sqlite3.Connection, place: int, area: bytes, key: bytes, but: int) -> int | None:
+def owner(connection: Reader, place: int, area: bytes, key: bytes, but: int) -> int | None:
     """The other source to which the index gives this rendition path, or None."""
     row = connection.execute(_TAKEN, (place, area, key, but)).fetchone()
     return None if row is None else int(row[0])
@@ -90,6 +93,9 @@ def miss(connection: sqlite3.Connection, source_id: int, presets: Iterable[str])
 def plan(connection: sqlite3.Connection, spec: str) -> int:
     row = connection.execute("SELECT id FROM plan WHERE spec = ?", (spec,)).fetchone()
     if row is None:
+        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM plan").fetchone()
+        if (last + 1) % PLANS == 0:  # callers may order sizes that nobody asks for twice
+            connection.execute("DELETE FROM plan WHERE id NOT IN (SELECT plan_id FROM rendition)")
         row = (connection.execute("INSERT INTO plan (spec) VALUES (?)", (spec,)).lastrowid,)
     return int(row[0] or 0)
 
@@ -101,6 +107,6 @@ def area_id(connection: sqlite3.Connection, path: bytes) -> int:
     return int(row[0])
 
 
-def areas(connection: sqlite3.Connection) -> list[bytes]:
+def areas(connection: Reader) -> list[bytes]:
     """All folders below outputs in which renditions lie, or may soon."""
     return [row[0] for row in connection.execute("SELECT path FROM area ORDER BY id").fetchall()]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from hotfolder.keeping import folders, layout
 from hotfolder.keeping.numbers import number
 from hotfolder.keeping.orders import Order
+from hotfolder.keeping.readers import Reader
 from hotfolder.model import State, show
 from hotfolder.presets import OPTIMIZED
 
@@ -51,24 +51,24 @@ class CacheStats:
     by_preset: dict[str, dict[str, int]]
 
 
-def states(connection: sqlite3.Connection) -> dict[tuple[str, State], int]:
+def states(connection: Reader) -> dict[tuple[str, State], int]:
     """How many sources are in each state, by watch."""
     query = "SELECT w.name, t.state, t.n FROM tally t JOIN watch w ON w.id = t.watch_id"
     return {(name, State(state)): n for name, state, n in connection.execute(query).fetchall()}
 
 
-def quarantine(connection: sqlite3.Connection) -> dict[str, int]:
+def quarantine(connection: Reader) -> dict[str, int]:
     """How many sources are in quarantine, by reason."""
     query = "SELECT f.reason, count(*) FROM failure f JOIN source s ON s.id = f.source_id WHERE s.state = 2 GROUP BY 1"
     return dict(connection.execute(query).fetchall())
 
 
-def skipped(connection: sqlite3.Connection) -> dict[str, int]:
+def skipped(connection: Reader) -> dict[str, int]:
     """How many sources wait for an extra to be installed, by extra."""
     return dict(connection.execute("SELECT extra, count(*) FROM source WHERE state = 3 GROUP BY 1").fetchall())
 
 
-def cache_stats(connection: sqlite3.Connection) -> CacheStats:
+def cache_stats(connection: Reader) -> CacheStats:
     rows = connection.execute(_BY_PRESET).fetchall()
     by_preset = {preset: {"entries": count, "bytes": int(size)} for preset, count, size in rows}
     if OPTIMIZED in by_preset:
@@ -79,7 +79,7 @@ def cache_stats(connection: sqlite3.Connection) -> CacheStats:
     return CacheStats(entries, int(sources), sum(each["bytes"] for each in by_preset.values()), by_preset)
 
 
-def failures(connection: sqlite3.Connection, roots: dict[str, str]) -> Iterator[dict[str, Any]]:
+def failures(connection: Reader, roots: dict[str, str]) -> Iterator[dict[str, Any]]:
     """The quarantine, each as {path, watch, reason, message, tries, first_at, last_at}; `roots` by watch name."""
     after = 0
     while rows := connection.execute(_FAILURES, (after, PAGE)).fetchall():
@@ -92,7 +92,7 @@ def failures(connection: sqlite3.Connection, roots: dict[str, str]) -> Iterator[
             }  # fmt: skip
 
 
-def export(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
+def export(connection: Reader) -> Iterator[dict[str, Any]]:
     """Every source with its version, renditions and analysis: the JSON index."""
     after = 0
     while rows := connection.execute(_SOURCES, (after, PAGE)).fetchall():
@@ -101,7 +101,7 @@ def export(connection: sqlite3.Connection) -> Iterator[dict[str, Any]]:
             yield _source(connection, row)
 
 
-def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, Any]:
+def _source(connection: Reader, row: tuple[Any, ...]) -> dict[str, Any]:
     id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder, *more = row
     notes, record = more
     mtime, inode, ctime = number(mtime), number(inode), number(ctime)
@@ -134,7 +134,7 @@ def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, A
     }  # fmt: skip
 
 
-def _path(connection: sqlite3.Connection, folder_id: int, name: bytes) -> bytes:
+def _path(connection: Reader, folder_id: int, name: bytes) -> bytes:
     folder = folders.path_of(connection, folder_id)
     return folder + b"/" + name if folder else name
 

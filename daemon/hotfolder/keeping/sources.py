@@ -17,6 +17,7 @@ from hotfolder.errors import Reason
 from hotfolder.imaging.record import Record
 from hotfolder.keeping import folders
 from hotfolder.keeping.numbers import number, stored
+from hotfolder.keeping.readers import Reader
 from hotfolder.model import State, Version
 
 CONFIRMED = 2
@@ -138,7 +139,7 @@ def _columns_of(version: Version) -> tuple[int | bytes | str, ...]:
 # -- asking ------------------------------------------------------------------------------------------------------------
 
 
-def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> Row | None:
+def find(connection: Reader, watch_id: int, path: bytes) -> Row | None:
     head, _, name = path.rpartition(b"/")
     folder_id = folders.find(connection, watch_id, head)
     if folder_id is None:
@@ -147,12 +148,12 @@ def find(connection: sqlite3.Connection, watch_id: int, path: bytes) -> Row | No
     return None if columns is None else row_of(columns)
 
 
-def page(connection: sqlite3.Connection, folder_id: int, after: bytes, limit: int) -> list[Columns]:
+def page(connection: Reader, folder_id: int, after: bytes, limit: int) -> list[Columns]:
     """The rows of one folder in the order of their names' bytes, from behind `after`."""
     return connection.execute(_PAGE, (folder_id, after, limit)).fetchall()
 
 
-def same_content(connection: sqlite3.Connection, watch_id: int, version: Version, limit: int = 8) -> list[Row]:
+def same_content(connection: Reader, watch_id: int, version: Version, limit: int = 8) -> list[Row]:
     """Sources with these bytes: one of them may have been renamed to the one at hand."""
     rows = connection.execute(_BY_HASH, (watch_id, version.hash, version.size, limit)).fetchall()
     return [row_of(columns) for columns in rows]
@@ -173,7 +174,7 @@ class Waiting:
 
 
 def waiting(
-    connection: sqlite3.Connection, watch_id: int, now: float, after: tuple[float, int], limit: int, *,
+    connection: Reader, watch_id: int, now: float, after: tuple[float, int], limit: int, *,
     young: bool = False,
 ) -> list[Waiting]:  # fmt: skip
     """What waits and is due at `now` (seconds since 1970), from behind the position `after`; `young`: drops alone."""
@@ -182,18 +183,18 @@ def waiting(
     return [Waiting(*row) for row in rows]
 
 
-def next_retry(connection: sqlite3.Connection, watch_id: int, now: float) -> float | None:
+def next_retry(connection: Reader, watch_id: int, now: float) -> float | None:
     """When the next row that waits becomes due; None where none does."""
     moment: float | None = connection.execute(_NEXT_RETRY, (watch_id, now)).fetchone()[0]
     return moment
 
 
-def is_analyzed(connection: sqlite3.Connection, source_id: int, signature: str) -> bool:
+def is_analyzed(connection: Reader, source_id: int, signature: str) -> bool:
     """Whether there is a record, made for this signature."""
     return bool(connection.execute(_IS_ANALYZED, (source_id, signature)).fetchone()[0])
 
 
-def analysis(connection: sqlite3.Connection, source_id: int, signature: str) -> Record | None:
+def analysis(connection: Reader, source_id: int, signature: str) -> Record | None:
     row = connection.execute(_ANALYSIS, (source_id, signature)).fetchone()
     return None if row is None else Record.from_json(row[0])
 
@@ -281,7 +282,7 @@ def remove(connection: sqlite3.Connection, source_id: int, *, keep_folder: bool 
         folders.remove_empty(connection, row[1])
 
 
-def below(connection: sqlite3.Connection, folder_id: int) -> list[tuple[int, str | None]]:
+def below(connection: Reader, folder_id: int) -> list[tuple[int, str | None]]:
     """The sources in a folder and below it: their ids and volumes (None: nothing was made of it, any serves)."""
     found: list[tuple[int, str | None]] = []
     for each in folders.subtree(connection, folder_id):
@@ -317,7 +318,7 @@ def unmark_gone(connection: sqlite3.Connection, source_id: int) -> None:
     connection.execute("UPDATE source SET gone = 0 WHERE id = ?", (source_id,))
 
 
-def gone(connection: sqlite3.Connection, watch_id: int, after: int, limit: int, times: int = 1) -> list[Row]:
+def gone(connection: Reader, watch_id: int, after: int, limit: int, times: int = 1) -> list[Row]:
     """What at least `times` reconciles in a row did not find, by id from behind `after`."""
     query = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND gone >= ? AND id > ? ORDER BY id LIMIT ?"
     return [row_of(columns) for columns in connection.execute(query, (watch_id, times, after, limit)).fetchall()]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from hotfolder.imaging.record import Record
 from hotfolder.keeping import folders
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.report import named_path
 
 PAGE = 500
@@ -41,7 +41,7 @@ class Entry:
 
 
 def of_index(
-    connection: sqlite3.Connection, roots: Mapping[str, str], below: Sequence[bytes] = ()
+    connection: Reader, roots: Mapping[str, str], below: Sequence[bytes] = ()
 ) -> Iterator[Entry]:  # fmt: skip
     """Every analysed source of these watches (root by name), in pages; only those at or below the paths given."""
     after = 0

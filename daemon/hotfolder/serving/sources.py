@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import sqlite3
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,6 +13,7 @@ from fastapi import Path as InPath
 from hotfolder.engine import Engine
 from hotfolder.keeping import listing, renditions, report
 from hotfolder.keeping.listing import Filter, Listed, Position
+from hotfolder.keeping.readers import Reader
 from hotfolder.model import State
 from hotfolder.serving import files
 from hotfolder.serving.fetching import Fetching
@@ -91,7 +91,7 @@ def _position(cursor: str) -> Position:
     raise invalid("cursor", "give what `next` of the page before said")
 
 
-def _total(engine: Engine, connection: sqlite3.Connection, watch: str | None, state: State | None) -> int:
+def _total(engine: Engine, connection: Reader, watch: str | None, state: State | None) -> int:
     counts = report.states(connection)
     names = engine.watchers if watch is None else [watch]
     return sum(n for (name, found), n in counts.items() if name in names and state in (None, found))
@@ -114,7 +114,7 @@ def _summary(engine: Engine, found: Listed) -> dict[str, Any]:
     }
 
 
-def _detail(engine: Engine, connection: sqlite3.Connection, found: Listed) -> dict[str, Any]:
+def _detail(engine: Engine, connection: Reader, found: Listed) -> dict[str, Any]:
     version, failure = found.version, found.failure
     return {
         "version": {

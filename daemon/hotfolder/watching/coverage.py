@@ -55,6 +55,7 @@ class Coverage:
             )
             self._grounds, self._below = grounds, below
             self._deaf &= set(grounds)
+            self._strikes = Counter({ground: n for ground, n in self._strikes.items() if ground in grounds})
         return sorted(changed)
 
     def _backend(self, fstype: str) -> Backend:

@@ -27,6 +27,7 @@ from hotfolder.watching.trails import Trails
 
 NOTES_MAX = 50_000
 FOLDERS_MAX = 1_000
+HEAP_MORE = 1000
 CLOSES_MAX = 10_000
 DELETIONS_SECONDS = 10.0
 """Where events are lost this long after one that told of a deletion, others may have been among them."""
@@ -202,6 +203,9 @@ class Intake:
     def _put(self, note: Note) -> None:
         self._notes[note.path] = note
         heapq.heappush(self._heap, (note.due, note.path))
+        if len(self._heap) > 2 * len(self._notes) + HEAP_MORE:  # a file that is written on and on adds one each time
+            self._heap = [(each.due, each.path) for each in self._notes.values()]
+            heapq.heapify(self._heap)
         self._changed.notify_all()
 
     def _note_folder(self, folder: bytes, *, forget: bool) -> None:

@@ -5,7 +5,6 @@ It only offers jobs: the worker asks the judge (working/judge.py) before anythin
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from hotfolder import logs
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Lane
 from hotfolder.watching.rules import Rules
@@ -65,7 +65,7 @@ def sweep(
     return Swept(removed, held)
 
 
-def _count(connection: sqlite3.Connection, watch_id: int) -> tuple[int, int]:
+def _count(connection: Reader, watch_id: int) -> tuple[int, int]:
     """What is missing and not yet certain to be gone, which is what the guard is for; and all there is."""
     query = "SELECT count(*) FROM source WHERE watch_id = ? AND gone > 0 AND gone < ?"
     missing = connection.execute(query, (watch_id, sources.CONFIRMED)).fetchone()

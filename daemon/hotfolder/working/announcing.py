@@ -11,6 +11,7 @@ from typing import Any
 
 from hotfolder.keeping import outbox, renditions, sources
 from hotfolder.keeping.numbers import number
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.report import named_path
 from hotfolder.model import State
@@ -67,7 +68,7 @@ def batch_page(connection: sqlite3.Connection, site: Site, hook: str, batch: str
     return len(items)
 
 
-def described(connection: sqlite3.Connection, site: Site, source_id: int, path: bytes) -> dict[str, Any]:
+def described(connection: Reader, site: Site, source_id: int, path: bytes) -> dict[str, Any]:
     """A source and its renditions, with absolute paths."""
     query = "SELECT size, mtime_ns, hash, format, width, height FROM source WHERE id = ?"
     size, mtime_ns, digest, kind, width, height = connection.execute(query, (source_id,)).fetchone()

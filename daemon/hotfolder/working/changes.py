@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Record
 from hotfolder.keeping import folders, renditions, sources
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts, Mark, Row
 from hotfolder.model import Outcome, Result, State, Version
@@ -56,7 +57,7 @@ class Retries:
         return row is None or row.tries < (len(YOUNG_DELAYS) if self._patient else 1)
 
 
-def path_of(connection: sqlite3.Connection, row: Row) -> bytes:
+def path_of(connection: Reader, row: Row) -> bytes:
     folder = folders.path_of(connection, row.folder_id)
     return b"/".join(part for part in (folder, row.name) if part)
 

@@ -20,6 +20,7 @@ from typing import Any
 from hotfolder import imaging, logs
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging import helper
+from hotfolder.processes import Process
 from hotfolder.working.memory import Closed
 from hotfolder.working.owntime import OwnTime
 
@@ -52,7 +53,7 @@ class Child:
         command = [sys.executable, "-m", "hotfolder.imaging.helper", str(theirs.fileno()), str(life)]
         try:
             # A session of its own: a terminal's Ctrl-C reaches the parent alone.
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+            self._process = Process(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sys.stderr,
                 pass_fds=(theirs.fileno(), life), start_new_session=True,
             )  # fmt: skip

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from hotfolder.keeping import atomic, folders, orders, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.layout import Target
+from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.renditions import Made
 from hotfolder.working import following, ordered
 from hotfolder.working.ordered import Spec
@@ -51,7 +52,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
     return count
 
 
-def _targets(connection: sqlite3.Connection, site: Site, path: bytes) -> Iterator[tuple[str, Target]]:
+def _targets(connection: Reader, site: Site, path: bytes) -> Iterator[tuple[str, Target]]:
     """What the watch, and orders that are still open, may have been writing of this source, by name in the index."""
     name = path.rpartition(b"/")[2]
     yield from site.targets(name).items()
