@@ -32,10 +32,20 @@ def check_folders(watches: Iterable[Watch]) -> None:
 
 def site_of(config: Config, watch: Watch, index: Database) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
+    return _site(config, watch, index.write(lambda c: _watch_id(c, watch)).result(), outputs.ignores_case(watch.output))
+
+
+def known_site(config: Config, watch: Watch, index: Database) -> Site:
+    """The watch as the index knows it, for questions; one that it does not know has the id 0, and no sources."""
+    row = index.read().execute("SELECT id FROM watch WHERE name = ?", (watch.name,)).fetchone()
+    return _site(config, watch, row[0] if row else 0, False)
+
+
+def _site(config: Config, watch: Watch, id_: int, folds: bool) -> Site:
     presets = config.all_presets()
     return Site(
         name=watch.name,
-        id=index.write(lambda c: _watch_id(c, watch)).result(),
+        id=id_,
         root=watch.path,
         output=watch.output,
         presets=tuple(presets[name] for name in watch.presets),
@@ -45,7 +55,7 @@ def site_of(config: Config, watch: Watch, index: Database) -> Site:
         dir_mode=watch.files.dir_mode,
         source_times=watch.files.mtime == "source",
         keep_deleted=watch.on_delete == "keep",
-        folds=outputs.ignores_case(watch.output),
+        folds=folds,
         hooks=tuple(
             Subscriber(hook.name, frozenset(hook.events))
             for hook in config.hooks

@@ -14,9 +14,8 @@ ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",), ("presets", "model"), ("logs", "metrics", "events", "mounts", "systemd"), ("config",),
     ("imaging",), ("keeping",), ("working", "library"),
-    ("telling", "watching", "hooks"), ("wiring", "health"), ("engine", "bench", "doctor"), ("serving",), ("daemon",),
-    ("face",),
-    ("cli",),
+    ("telling", "watching", "hooks"), ("wiring", "health"), ("engine", "offline", "bench", "doctor"), ("serving",),
+    ("daemon",), ("face",), ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ALONE = {"imaging": {"imaging", "presets", "errors"}}

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from hotfolder import logs
 from hotfolder.errors import StartError
-from hotfolder.keeping import schema
+from hotfolder.keeping import readonly, schema
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
@@ -33,7 +33,7 @@ log = logs.get("index")
 
 
 class Database:
-    """`<state>/index.db`. Create, then `open()`; `close()` commits what waits."""
+    """`<state>/index.db`. Create, then `open()`, or only read; `close()` commits what waits."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -171,15 +171,22 @@ class Database:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def read(self) -> sqlite3.Connection:
-        """This thread's read-only connection. Fetch all of a short query; an open cursor holds the WAL."""
+        """This thread's read-only connection. Fetch all of a short query; an open cursor holds the WAL.
+
+        Of a database that was not opened the file is only read, and nothing beside it is made: see readonly.py.
+        """
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
-            connection.execute("PRAGMA query_only = ON")
-            connection.execute("PRAGMA cache_size = -2000")
+            connection = readonly.connect(self.path) if self._writer is None else self._connect_to_read()
             self._local.connection = connection
             with self._readers_lock:
                 self._readers.append(connection)
+        return connection
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA cache_size = -2000")
         return connection
 
     @contextlib.contextmanager
