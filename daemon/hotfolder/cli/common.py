@@ -138,13 +138,13 @@ def _sentence(status: int, found: Any) -> str:
     return detail if isinstance(detail, str) else f"the daemon answered with an error ({status}); its log may say why"
 
 
-def wire_path(name: str, paths: Iterable[str]) -> dict[str, list[str]]:
-    """`{name: paths}` for a request; `{name_b64: …}` where one of them is no UTF-8. Names are bytes."""
+def in_body(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Paths for a request, in base64 where one of them is no UTF-8. Names are bytes."""
     raw = [os.fsencode(path) for path in paths]
     try:
-        return {name: [path.decode() for path in raw]}
+        return {"paths": [path.decode() for path in raw]}
     except UnicodeDecodeError:
-        return {f"{name}_b64": [base64.b64encode(path).decode() for path in raw]}
+        return {"paths_b64": [base64.b64encode(path).decode() for path in raw]}
 
 
 def exact(found: dict[str, Any]) -> bytes:

@@ -15,9 +15,9 @@ from hotfolder.cli.common import (
     JsonOption,
     ask_index,
     exact,
+    in_body,
     loaded,
     local_engine,
-    wire_path,
 )
 from hotfolder.cli.typos import check_known
 
@@ -74,7 +74,7 @@ def retry(
     check_known(settings, wanted)
     control = Control(settings)
     if control.alive():
-        count = control.call("POST", "/api/failures/retry", wire_path("paths", wanted))["retried"]
+        count = control.call("POST", "/api/failures/retry", in_body(wanted))["retried"]
     else:
         logs.setup("warning", "text")
         with local_engine(settings) as engine:

@@ -19,11 +19,11 @@ from hotfolder.cli.common import (
     Control,
     ask_index,
     check_watch,
+    in_body,
     loaded,
     local_engine,
     say_warnings,
     show_size,
-    wire_path,
 )
 from hotfolder.cli.importing import importing
 from hotfolder.cli.typos import check_known
@@ -72,7 +72,7 @@ def scan(
     began = time.monotonic()
     if control.alive():
         _say_held(control.call("GET", "/api/status"))
-        job_id = control.call("POST", "/api/rescan", asked | wire_path("paths", wanted))["job_id"]
+        job_id = control.call("POST", "/api/rescan", asked | in_body(wanted))["job_id"]
         job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
         quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
     else:
@@ -178,7 +178,7 @@ def _dry_run(config: Config, paths: list[str], watch: str | None, *, verify: boo
     """How many, how many bytes, and about how long by what the index remembers; nothing is changed."""
     control = Control(config)
     if control.alive():
-        asked = {"watch": watch, "verify": verify} | wire_path("paths", paths)
+        asked = {"watch": watch, "verify": verify} | in_body(paths)
         found = control.call("POST", "/api/estimate", asked, timeout=None)
     else:
         found = ask_index(config, lambda offline: _estimate(offline, paths, watch, verify))

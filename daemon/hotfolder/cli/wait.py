@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, exact, loaded, wire_path
+from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, exact, in_body, loaded
 from hotfolder.config import units
 from hotfolder.errors import Exit, UsageError
 from hotfolder.keeping.layout import is_image_name
@@ -83,9 +83,7 @@ def _ask(control: Control, paths: list[str], deadline: float | None) -> list[dic
             left = (
                 LONGEST_QUESTION if deadline is None else max(0.0, min(LONGEST_QUESTION, deadline - time.monotonic()))
             )
-            answer = control.call(
-                "POST", "/api/wait", wire_path("paths", page) | {"seconds": left}, timeout=left + ANSWER_SECONDS
-            )
+            answer = control.call("POST", "/api/wait", in_body(page) | {"seconds": left}, timeout=left + ANSWER_SECONDS)
             found |= zip(page, answer, strict=True)
             page = [path for path in page if found[path]["state"] == "waiting"]
             if deadline is not None and time.monotonic() >= deadline:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, ask_index, loaded, show_size, wire_path
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, ask_index, loaded, show_size
 from hotfolder.cli.typos import NOTHING
 from hotfolder.errors import UsageError
 from hotfolder.presets import OPTIMIZED
@@ -28,8 +28,7 @@ def why(
     wanted = os.path.abspath(path)
     control = Control(settings)
     if control.alive():
-        ((name, (value,)),) = wire_path("path", [wanted]).items()
-        found = control.call("GET", f"/api/why?{name}={urllib.parse.quote(value, safe='')}")
+        found = control.call("GET", f"/api/why?path={urllib.parse.quote(os.fsencode(wanted))}")
     else:
         found = ask_index(settings, lambda offline: _explain(offline, wanted))
     if as_json:

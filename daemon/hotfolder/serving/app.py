@@ -34,8 +34,7 @@ from hotfolder.serving import (
 from hotfolder.serving.cache import Cache
 from hotfolder.serving.files import in_thread
 from hotfolder.serving.overview import Overview
-from hotfolder.serving.paths import PathsBody, decoded
-from hotfolder.serving.problems import invalid
+from hotfolder.serving.paths import PathsBody, in_query
 from hotfolder.serving.requests import Requests
 from hotfolder.serving.sessions import Sessions
 from hotfolder.serving.why import explain
@@ -161,17 +160,12 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
         return overview.summary()
 
     @app.get("/api/why")
-    async def why(
-        path: Annotated[str | None, Query(min_length=1, max_length=4096)] = None,
-        path_b64: Annotated[str | None, Query(min_length=1, max_length=8192)] = None,
-    ) -> dict[str, Any]:
-        """All that is known of one image, named by its path, or by that in base64 where it is no UTF-8."""
-        wanted = path if path_b64 is None else decoded(path_b64, "path_b64")
-        if wanted is None:
-            raise invalid("path", "is missing; it has to be given")
+    async def why(path: Annotated[str, Query(min_length=1, max_length=4096)], request: Request) -> dict[str, Any]:
+        """All that is known of one image. Its name may have any bytes, percent-encoded."""
+        exact = in_query(request.scope["query_string"], "path")
 
         def look() -> dict[str, Any]:
-            named = naming.resolve(engine, wanted, "path")
+            named = naming.resolve(engine, exact, "path")
             return explain(engine, named.watcher, named.path)
 
         return await in_thread(look)

@@ -36,7 +36,8 @@ class Cache:
 
         Without `note` it is only looked at.
         """
-        return _sum(care.verify(self._known.index, site, note=note) for site in self._sites())
+        parts = [care.verify(self._known.index, site, note=note) for site in self._sites()]
+        return _sum({"checked": 0, "missing": 0}, parts)
 
     def collect(self) -> dict[str, int]:
         """Remove renditions of sources and watches that are gone, and of presets that are no longer made."""
@@ -45,16 +46,17 @@ class Cache:
     def clear(self, watch: str | None = None, preset: str | None = None) -> dict[str, int]:
         """Remove renditions, all or of one watch or preset. Raises KeyError for an unknown watch."""
         sites = self._sites() if watch is None else [self._known.watchers[watch].site]
-        return _sum(care.clear(self._known.index, site, preset) for site in sites)
+        return _sum(
+            {"removed": 0, "bytes": 0, "left": 0}, [care.clear(self._known.index, each, preset) for each in sites]
+        )
 
     def _sites(self) -> list[Site]:
         known = [watcher.site for watcher in list(self._known.watchers.values())]
         return [site for site in known if site.id]  # without a daemon: those that the index does not know have nothing
 
 
-def _sum(parts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: dict[str, int] = {}
+def _sum(total: dict[str, int], parts: Iterable[dict[str, int]]) -> dict[str, int]:
     for part in parts:
         for key, value in part.items():
-            total[key] = total.get(key, 0) + value
+            total[key] += value
     return total

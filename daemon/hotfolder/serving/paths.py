@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 from typing import Annotated
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +26,11 @@ class PathsBody(BaseModel):
     def named(self) -> list[str]:
         """All of them, `paths` first. Raises Problem."""
         return [*self.paths, *(decoded(text, f"paths_b64.{n}") for n, text in enumerate(self.paths_b64))]
+
+
+def in_query(query: bytes, name: str) -> str:
+    """The parameter with all of its bytes; frameworks replace those that are no UTF-8."""
+    return dict(parse_qsl(query.decode("latin-1"), errors="surrogateescape"))[name]
 
 
 def decoded(text: str, field: str) -> str:
