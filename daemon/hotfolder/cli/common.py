@@ -26,7 +26,7 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
-ANSWER_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 """A daemon that lives says so within this time, however busy it is."""
 
 
@@ -97,6 +97,8 @@ class Control:
             connection.connect()
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise self._nobody() from error
+        except PermissionError as error:
+            raise _Nobody(f"{self.path}: {error.strerror}; the daemon belongs to another user") from error
         except (TimeoutError, BlockingIOError) as error:
             raise self._silent(timeout) from error
         except OSError as error:
@@ -121,7 +123,7 @@ class Control:
 
 
 class _Nobody(NotRunning):
-    """Nobody listens at the socket."""
+    """Nobody listens at the socket, or nobody who would listen to us."""
 
 
 def _holder(state: str) -> str:

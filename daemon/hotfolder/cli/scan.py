@@ -28,7 +28,7 @@ from hotfolder.cli.common import (
 from hotfolder.cli.importing import importing
 from hotfolder.cli.typos import check_known
 from hotfolder.config import Config
-from hotfolder.errors import Exit
+from hotfolder.errors import Exit, NotRunning, StoppedEarly
 
 if TYPE_CHECKING:
     from hotfolder.offline import Offline
@@ -73,8 +73,11 @@ def scan(
     if control.alive():
         _say_held(control.call("GET", "/api/status"))
         job_id = control.call("POST", "/api/rescan", asked | in_body(wanted))["job_id"]
-        job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
-        quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
+        try:
+            job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
+            quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
+        except NotRunning as error:
+            raise StoppedEarly("the daemon ended before the scan; what is missing is made at its next start") from error
     else:
         job, quarantined = _scan_here(found.config, wanted, asked)
     _say_summary(job, time.monotonic() - began)

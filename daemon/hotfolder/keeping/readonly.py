@@ -27,6 +27,8 @@ def connect(path: str) -> sqlite3.Connection:
             return _empty()
         except OSError as error:
             raise StartError(f"{path}: {os.strerror(error.errno or 0)}") from error
+        if not os.access(path, os.R_OK):
+            raise StartError(f"{path}: this user may not read it")
         # Without a log nobody has the file open, and it is all there is. With one, the map beside it is read as it is.
         mode = "mode=ro&readonly_shm=1" if os.path.exists(path + "-wal") else "mode=ro&immutable=1"
         with contextlib.suppress(sqlite3.OperationalError):
