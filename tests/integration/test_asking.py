@@ -81,10 +81,9 @@ def check_answers(answers: dict[str, subprocess.CompletedProcess[str]]) -> None:
     for name, answer in answers.items():
         assert "Traceback" not in answer.stderr, (name, answer.stderr)
         assert "{" not in answer.stderr, (name, answer.stderr)
-        expected = {"status": (3,), "wait inbox/good.jpg": (3,), "doctor": (0, 1), "analyze inbox": (1,)}.get(
-            name, (0,)
-        )
-        assert answer.returncode in ((2,) if "typo" in name else expected), (name, answer)
+        others = {"status": (3,), "wait inbox/good.jpg": (3,), "doctor": (0, 1), "analyze inbox": (1,)}
+        expected = (2,) if "typo" in name else others.get(name, (0,))
+        assert answer.returncode in expected, (name, answer)
     listed = {
         os.path.basename(each["path"]): each["reason"] for each in json.loads(answers["failures list --json"].stdout)
     }

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -62,12 +62,12 @@ def tell(text: str) -> None:
     try:
         typer.echo(text)
     except BrokenPipeError:
-        _give_up(1)
+        _give_up(sys.stdout)
 
 
-def _give_up(stream: int) -> None:
+def _give_up(stream: TextIO) -> None:
     """What is still to be written there has no place, and Python would complain at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class BrokenOutput(Exception):
@@ -122,10 +122,11 @@ def status_of(command: Callable[[], object]) -> int:
         status = _broken(error.error, status)
     except OSError as error:
         status = _broken(error, status)
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        return status
-    _give_up(1)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _give_up(stream)
     return status
 
 
@@ -144,4 +145,4 @@ def _say(text: str) -> None:
     try:
         typer.echo(f"hotfolder: {text}", err=True)
     except OSError:
-        _give_up(2)  # nobody to say it to: the status has to do
+        _give_up(sys.stderr)  # nobody to say it to: the status has to do
