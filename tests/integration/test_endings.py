@@ -64,7 +64,7 @@ def run_all(
     def run_one(command: tuple[str, ...]) -> tuple[int, str]:
         arguments = [*command, *ARGUMENTS.get(" ".join(command), [])]
         kept = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | options
-        done: subprocess.CompletedProcess[bytes] = subprocess.run(
+        done: subprocess.CompletedProcess[Any] = subprocess.run(
             [*wrapper, *START, *arguments], check=False, cwd=place.base, timeout=120, stdin=subprocess.DEVNULL,
             env=place.environment() if environ is None else environ, **kept,
         )  # fmt: skip
