@@ -7,8 +7,8 @@ package costs nothing: what is asked for is imported then.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing is dear to import, and this package is the first that a command imports
 if TYPE_CHECKING:
     from hotfolder.errors import HotfolderError, MissingExtra, SourceError
     from hotfolder.face import batch, open_index, render
@@ -24,7 +24,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     for home, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(f"hotfolder.{home}"), name)

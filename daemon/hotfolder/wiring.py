@@ -59,10 +59,20 @@ def _check_root(watch: Watch) -> None:
 
 def site_of(config: Config, watch: Watch, index: Database, habits: Habits) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
+    return _site(config, watch, index.write(lambda c: _watch_id(c, watch)).result(), habits)
+
+
+def known_site(config: Config, watch: Watch, index: Database) -> Site:
+    """The watch as the index knows it, for questions; one that it does not know has the id 0, and no sources."""
+    row = index.read().execute("SELECT id FROM watch WHERE name = ?", (watch.name,)).fetchone()
+    return _site(config, watch, row[0] if row else 0, Habits())
+
+
+def _site(config: Config, watch: Watch, id_: int, habits: Habits) -> Site:
     presets = config.all_presets()
     return Site(
         name=watch.name,
-        id=index.write(lambda c: _watch_id(c, watch)).result(),
+        id=id_,
         root=watch.path,
         output=watch.output,
         presets=tuple(presets[name] for name in watch.presets),

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from hotfolder.cli.importing import importing
-from hotfolder.errors import Exit, HotfolderError
+from hotfolder.cli.importing import importing, leave_at_once
 
 
 def main() -> None:
     """The `hotfolder` command."""
+    leave_at_once()
     with importing():
         from hotfolder import logs
+        from hotfolder.cli import ending
         from hotfolder.cli.app import build
 
+    ending.prepare()
     logs.hush_libraries()
-    try:
-        build()(prog_name="hotfolder")
-    except HotfolderError as error:
-        print(f"hotfolder: {error}", file=sys.stderr)  # noqa: T201 - this is the terminal
-        sys.exit(int(error.exit))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone: nothing more to say
-        sys.exit(Exit.OK)
+    sys.exit(ending.status_of(lambda: build()(prog_name="hotfolder")))

@@ -117,8 +117,7 @@ def blurred(
 
 def _say_zero(paths: Iterable[bytes]) -> None:
     for path in paths:
-        sys.stdout.buffer.write(path + b"\0")
-    sys.stdout.flush()
+        typer.echo(path + b"\0", nl=False)
 
 
 # -- where entries come from -------------------------------------------------------------------------------------------
@@ -136,21 +135,18 @@ def _config(explicit: str | None) -> Config | None:
 
 def _chosen(paths: list[str] | None, config: str | None, failed: list[str]) -> Iterator[Entry]:
     """Of the files and folders given; otherwise all that the index knows. It is only read: beside a daemon, too."""
-    from hotfolder.keeping.database import Database
     from hotfolder.library import of_index
+    from hotfolder.offline import index_file, reading
 
     if paths:
         yield from _entries(paths, _config(config), failed)
         return
     settings = loaded(config).config
-    file = os.path.join(settings.state, "index.db")
+    file = index_file(settings)
     if not os.path.exists(file):
         raise UsageError(f"{file}: no index yet; name files and folders, or run: hotfolder scan")
-    index = Database(file)
-    try:
-        yield from of_index(index.read(), {watch.name: watch.path for watch in settings.watches})
-    finally:
-        index.close()
+    with reading(settings) as offline:
+        yield from of_index(offline.index.read(), {watch.name: watch.path for watch in settings.watches})
 
 
 def _entries(paths: list[str], config: Config | None, failed: list[str]) -> Iterator[Entry]:
@@ -238,10 +234,16 @@ def _write_page(file: str, entries: Iterable[Entry], summary: Summary) -> None:
     from hotfolder.library import page
 
     chosen = page.Chosen()
-    for entry in entries:
-        chosen.add(entry)
-    text = page.build(summary.as_dict(), chosen)
-    with open(file, "w", encoding="utf-8") as target:
+    try:
+        target = open(file, "a", encoding="utf-8")  # noqa: SIM115 - before the work, which may take an hour
+    except OSError as error:
+        raise UsageError(f"--html {file}: {error.strerror}; name a file that can be written") from error
+    with target:
+        for entry in entries:
+            chosen.add(entry)
+        text = page.build(summary.as_dict(), chosen)
+        if os.path.isfile(file):
+            target.truncate(0)
         target.write(text)
     typer.echo(f"{file}: {summary.images} images, {show_size(len(text.encode()))}")
 

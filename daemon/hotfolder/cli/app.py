@@ -24,6 +24,7 @@ from hotfolder.cli import (
     wait,
     why,
 )  # fmt: skip
+from hotfolder.cli.ending import Commands
 
 
 def _version(wanted: bool) -> None:
@@ -35,7 +36,7 @@ def _version(wanted: bool) -> None:
 def build() -> typer.Typer:
     """The whole command line."""
     app = typer.Typer(
-        no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+        cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
         help="Drop an image into a folder; a moment later every rendition that you need is there, and it stays right.",
     )  # fmt: skip
 

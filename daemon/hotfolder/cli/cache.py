@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder import logs
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine, show_size
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, ask_index, change_index, loaded, show_size
 from hotfolder.config import Config
-from hotfolder.errors import Exit, UsageError
+from hotfolder.errors import Exit, StartError, UsageError
+
+if TYPE_CHECKING:
+    from hotfolder.offline import Offline
+    from hotfolder.serving.cache import Cache
 
 app = typer.Typer(help="The index and the renditions.", no_args_is_help=True)
 
 
-def _ask(settings: Config, method: str, path: str, name: str) -> Any:
-    """The daemon's answer, or that of the same function here."""
-    control = Control(settings)
-    if control.alive():
-        return control.call(method, path, timeout=None)
-    from hotfolder.serving import state
-    from hotfolder.serving.requests import Requests
+def _cache(offline: Offline) -> Cache:
+    from hotfolder.serving.cache import Cache
 
-    logs.setup("warning", "text")
-    with local_engine(settings) as engine:
-        if name == "stats":
-            return state.cache_stats(engine)
-        return getattr(Requests(engine), name)()
+    return Cache(offline)
 
 
 @app.command()
 def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """How many renditions there are, how large, and what optimized copies save."""
-    found = _ask(loaded(config).config, "GET", "/api/image-processing/cache/stats", "stats")
+    settings = loaded(config).config
+    control = Control(settings)
+    if control.alive():
+        found = control.call("GET", "/api/image-processing/cache/stats")
+    else:
+        found = ask_index(settings, lambda offline: _cache(offline).stats())
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -47,15 +47,30 @@ def stats(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def verify(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Look whether every rendition is still as it was made; what is missing is made again at the next scan."""
-    found = _ask(loaded(config).config, "POST", "/api/cache/verify", "verify")
+    settings = loaded(config).config
+    control = Control(settings)
+    if control.alive():
+        found = control.call("POST", "/api/cache/verify", timeout=None)
+    else:
+        found = ask_index(settings, lambda offline: _cache(offline).verify(note=False))
+        if found["missing"]:
+            _note_missing(settings)
     typer.echo(json.dumps(found) if as_json else f"{found['checked']} checked, {found['missing']} missing or changed")
     raise typer.Exit(Exit.FAILED_IMAGES if found["missing"] else Exit.OK)
+
+
+def _note_missing(settings: Config) -> None:
+    """Only this needs the lock. A scan that holds it goes on; another look tells what is left to do."""
+    try:
+        change_index(settings, lambda offline: _cache(offline).verify())
+    except StartError as error:
+        typer.echo(f"hotfolder: what is missing is not noted: {error}", err=True)
 
 
 @app.command()
 def gc(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Remove what was made for watches that are no longer configured."""
-    found = _ask(loaded(config).config, "POST", "/api/cache/gc", "collect")
+    found = _change(loaded(config).config, "POST", "/api/cache/gc", lambda cache: cache.collect())
     typer.echo(json.dumps(found) if as_json else _removed(found))
 
 
@@ -68,11 +83,20 @@ def clear(
     """Remove all renditions that are still as they were made; they are made again at the next reconcile."""
     settings = loaded(config).config
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("cache clear removes all renditions: say --yes in scripts")
         typer.confirm("Remove all renditions?", abort=True)
-    found = _ask(settings, "DELETE", "/api/image-processing/cache/thumbnails", "clear")
+    path = "/api/image-processing/cache/thumbnails"
+    found = _change(settings, "DELETE", path, lambda cache: cache.clear())
     typer.echo(json.dumps(found) if as_json else _removed(found))
+
+
+def _change(settings: Config, method: str, path: str, here: Callable[[Cache], dict[str, int]]) -> Any:
+    """By the daemon, or by the same function here."""
+    control = Control(settings)
+    if control.alive():
+        return control.call(method, path, timeout=None)
+    return change_index(settings, lambda offline: here(_cache(offline)))
 
 
 def _removed(found: dict[str, int]) -> str:
@@ -83,21 +107,14 @@ def _removed(found: dict[str, int]) -> str:
 @app.command()
 def export(config: ConfigOption = None, as_json: JsonOption = True) -> None:
     """Write the index as JSON: every source with its version and renditions."""
-    import os
+    ask_index(loaded(config).config, _export)
 
+
+def _export(offline: Offline) -> None:
     from hotfolder.keeping import report
-    from hotfolder.keeping.database import Database
 
-    path = os.path.join(loaded(config).config.state, "index.db")
-    if not os.path.exists(path):
-        typer.echo("[]")
-        return
-    index = Database(path)  # only read: beside a living daemon, too
-    try:
-        first = True
-        for each in report.export(index.read()):
-            typer.echo(("[" if first else ",\n") + json.dumps(each), nl=False)
-            first = False
-        typer.echo("[]" if first else "]")
-    finally:
-        index.close()
+    first = True
+    for each in report.export(offline.index.read()):
+        typer.echo(("[" if first else ",\n") + json.dumps(each), nl=False)
+        first = False
+    typer.echo("[]" if first else "]")

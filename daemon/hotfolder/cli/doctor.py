@@ -22,7 +22,7 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
     findings = list(examine(found.config))
     if as_json:
-        typer.echo(json.dumps([asdict(each) for each in findings], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([asdict(each) for each in findings], indent=2))
     else:
         for each in findings:
             typer.echo(f"{MARKS[each.level]}  {each.subject}: {each.text}")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from hotfolder.cli.common import ConfigOption, loaded
+from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, Refused, loaded
 from hotfolder.errors import NotRunning
 
 HIDDEN = ("topic", "event", "time", "watch", "path", "path_b64", "source_id")
@@ -21,19 +20,21 @@ def events(
     topics: Annotated[str, typer.Option(help="pipeline, jobs, state; separated by commas.")] = "pipeline,jobs",
 ) -> None:
     """Follow the events of the daemon until Ctrl-C. Exit status 3: no daemon runs, or it has ended."""
-    from websockets.exceptions import ConnectionClosed, InvalidStatus
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
     from websockets.sync.client import unix_connect
 
-    state = loaded(config).config.state
+    settings = loaded(config).config
+    control = Control(settings)
+    control.require()
     try:
         connection = unix_connect(
-            os.path.join(state, "control.sock"), f"ws://localhost/api/events?topics={quote(topics)}", max_size=None
-        )
+            control.path, f"ws://localhost/api/events?topics={quote(topics)}", max_size=None,
+            open_timeout=ANSWER_SECONDS,
+        )  # fmt: skip
     except InvalidStatus as error:
-        detail = json.loads(error.response.body or b"{}").get("detail", error.response.status_code)
-        raise NotRunning(f"the daemon refuses: {detail}") from error
-    except OSError as error:
-        raise NotRunning(f"no daemon runs on the state folder {state} (start one: hotfolder run)") from error
+        raise Refused(error.response.status_code, _reason(error.response.body)) from error
+    except (OSError, EOFError, InvalidHandshake) as error:
+        raise NotRunning("the daemon has ended") from error
     with connection:
         try:
             for message in connection:
@@ -41,6 +42,13 @@ def events(
         except ConnectionClosed:
             pass
     raise NotRunning("the daemon has ended")
+
+
+def _reason(body: bytes | bytearray | None) -> str:
+    try:
+        return str(json.loads(body or b"")["detail"])
+    except (ValueError, KeyError, TypeError):
+        return "the daemon refuses to tell its events; its log may say why"
 
 
 def _line(event: dict[str, Any]) -> str:

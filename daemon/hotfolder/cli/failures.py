@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from hotfolder import logs
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine
+from hotfolder.cli.common import (
+    ConfigOption,
+    Control,
+    JsonOption,
+    ask_index,
+    exact,
+    in_body,
+    loaded,
+    local_engine,
+)
+from hotfolder.cli.typos import check_known
 
 app = typer.Typer(help="The quarantine: images that failed for good.", invoke_without_command=True)
 
@@ -32,7 +42,7 @@ def show(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     elif zero:
-        typer.echo("".join(f"{each['path']}\0" for each in found), nl=False)
+        typer.echo(b"".join(exact(each) + b"\0" for each in found), nl=False)
     else:
         for each in found:
             typer.echo(f"{each['path']}: {each['reason']}: {each['message']}")
@@ -44,11 +54,9 @@ def _failures(config: str | None) -> list[dict[str, Any]]:
     if control.alive():
         found: list[dict[str, Any]] = control.call("GET", "/api/failures")
         return found
-    from hotfolder.serving.requests import Requests
+    from hotfolder.serving import requests
 
-    logs.setup("warning", "text")
-    with local_engine(settings) as engine:
-        return Requests(engine).failures()
+    return ask_index(settings, requests.failures)
 
 
 @app.command()
@@ -63,9 +71,10 @@ def retry(
 
     settings = loaded(config).config
     wanted = [os.path.abspath(path) for path in paths or []]
+    check_known(settings, wanted)
     control = Control(settings)
     if control.alive():
-        count = control.call("POST", "/api/failures/retry", {"paths": wanted})["retried"]
+        count = control.call("POST", "/api/failures/retry", in_body(wanted))["retried"]
     else:
         logs.setup("warning", "text")
         with local_engine(settings) as engine:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder import logs
-from hotfolder.cli.common import ConfigOption, Control, loaded, local_engine
-from hotfolder.errors import UsageError
+from hotfolder.cli.common import ConfigOption, Control, change_index, check_watch, loaded
 from hotfolder.model import Lane
+
+if TYPE_CHECKING:
+    from hotfolder.offline import Offline
 
 
 class Lanes(StrEnum):
@@ -39,19 +40,18 @@ def resume(config: ConfigOption = None, lane: LaneOption = Lanes.ALL, watch: Wat
 def _ask(what: str, config: str | None, lane: Lanes, watch: str | None) -> dict[str, Any]:
     """By the daemon; where none runs it is noted for the next one."""
     settings = loaded(config).config
-    if watch is not None and settings.watch(watch) is None:
-        known = ", ".join(each.name for each in settings.watches)
-        raise UsageError(f"no watch is called {watch}; known: {known}")
+    check_watch(settings, watch)
     control = Control(settings)
     if control.alive():
         answer: dict[str, Any] = control.call("POST", f"/api/{what}", {"lane": lane.value, "watch": watch})
         return answer
-    logs.setup("warning", "text")
     lanes = frozenset(Lane) if lane is Lanes.ALL else frozenset({Lane.BACKLOG})
-    with local_engine(settings) as engine:
-        change = engine.holds.pause if what == "pause" else engine.holds.resume
-        found: dict[str, Any] = change(lanes, watch).as_dict()
-        return found
+
+    def change(offline: Offline) -> dict[str, Any]:
+        holds = offline.holds()
+        return (holds.pause if what == "pause" else holds.resume)(lanes, watch).as_dict()
+
+    return change_index(settings, change)
 
 
 def _say(state: dict[str, Any]) -> None:

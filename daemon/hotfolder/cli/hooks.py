@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder import logs
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, ask_index, change_index, loaded
 from hotfolder.config import Config
 from hotfolder.errors import Exit, UsageError
+
+if TYPE_CHECKING:
+    from hotfolder.offline import Offline
 
 app = typer.Typer(help="Hooks: who is told of results.", invoke_without_command=True)
 
@@ -28,7 +29,9 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show each hook with what waits for it, and the deliveries that were given up."""
     from hotfolder.serving import hooks
 
-    found = _ask(loaded(config).config, "GET", "/api/hooks", None, hooks.listed)
+    settings = loaded(config).config
+    control = Control(settings)
+    found = control.call("GET", "/api/hooks") if control.alive() else ask_index(settings, hooks.listed)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -50,15 +53,21 @@ def retry(
     config: ConfigOption = None,
 ) -> None:
     """Have what was given up tried again: by the daemon, or by the next one."""
-    from hotfolder.serving import hooks
-
     settings = loaded(config).config
     if name is not None:
         _check(settings, name)
-    found = _ask(
-        settings, "POST", "/api/hooks/retry", {"hook": name}, lambda engine: {"retried": hooks.retry(engine, name)}
-    )  # fmt: skip
-    typer.echo(f"{found['retried']} to be tried again")
+    control = Control(settings)
+    if control.alive():
+        count = control.call("POST", "/api/hooks/retry", {"hook": name})["retried"]
+    else:
+        count = change_index(settings, lambda offline: _revive(offline, name))
+    typer.echo(f"{count} to be tried again")
+
+
+def _revive(offline: Offline, name: str | None) -> int:
+    from hotfolder.keeping import outbox
+
+    return offline.index.write(lambda c: outbox.revive(c, name)).result()
 
 
 @app.command()
@@ -90,14 +99,3 @@ def _check(settings: Config, name: str) -> Any:
         known = ", ".join(each.name for each in settings.hooks) or "none"
         raise UsageError(f"no hook is called {name}; known: {known}")
     return hook
-
-
-def _ask(settings: Config, method: str, path: str, body: Any, here: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """The daemon's answer, or that of an engine of our own where none lives."""
-    control = Control(settings)
-    if control.alive():
-        found: dict[str, Any] = control.call(method, path, body)
-        return found
-    logs.setup("warning", "text")
-    with local_engine(settings) as engine:
-        return here(engine)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hotfolder.cli.common import ConfigOption, loaded
+from hotfolder.cli.ending import tell
 from hotfolder.errors import ConfigError, Exit, MissingExtra, SourceError, UsageError
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 
@@ -53,11 +54,12 @@ def process(
     for file in files:
         try:
             done = render(file, to, presets=chosen, optimize=None if preset else optimize)
-            typer.echo(f"{file}: {sum(each.path is not None for each in done.files)} renditions")
         except (SourceError, MissingExtra) as error:
             failed += 1
             typer.echo(f"hotfolder: {file}: {error}", err=True)
         except OSError as error:
             failed += 1
             typer.echo(f"hotfolder: {error.filename or file}: {error.strerror}", err=True)
+        else:
+            tell(f"{file}: {sum(each.path is not None for each in done.files)} renditions")
     raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)

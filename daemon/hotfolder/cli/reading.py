@@ -14,6 +14,7 @@ from hotfolder.keeping import sources
 from hotfolder.keeping.database import Database
 from hotfolder.library import Entry
 from hotfolder.model import State, Version
+from hotfolder.offline import index_file
 from hotfolder.presets import AnalyzeSpec
 
 
@@ -24,8 +25,7 @@ class Reader:
         self._watches = () if config is None else config.watches
         section = config.limits if config else None
         self._limits = imaging.Limits(section.max_pixels, section.max_bytes) if section else imaging.Limits()
-        file = os.path.join(config.state, "index.db") if config else ""
-        self._index = Database(file) if file and os.path.exists(file) else None
+        self._index = Database(index_file(config)) if config else None
         self._ids: dict[str, int] = {}
         if self._index is not None:
             self._ids = dict(self._index.read().execute("SELECT name, id FROM watch").fetchall())

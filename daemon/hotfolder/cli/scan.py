@@ -9,15 +9,29 @@ import threading
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hotfolder import logs
-from hotfolder.cli.common import ConfigOption, Control, loaded, local_engine, say_warnings, show_size
+from hotfolder.cli.common import (
+    ConfigOption,
+    Control,
+    ask_index,
+    check_watch,
+    in_body,
+    loaded,
+    local_engine,
+    say_warnings,
+    show_size,
+)
 from hotfolder.cli.importing import importing
+from hotfolder.cli.typos import check_known
 from hotfolder.config import Config
-from hotfolder.errors import Exit, UsageError
+from hotfolder.errors import Exit, NotRunning, StoppedEarly
+
+if TYPE_CHECKING:
+    from hotfolder.offline import Offline
 
 FIRST_POLL_SECONDS = 0.005
 """A scan of nothing ends at once; later there is no hurry."""
@@ -48,25 +62,24 @@ def scan(
     found = loaded(config)
     logs.setup("warning", found.config.log.format)
     say_warnings(found)
-    if watch is not None and found.config.watch(watch) is None:
-        known = ", ".join(each.name for each in found.config.watches)
-        raise UsageError(f"no watch is called {watch}; known: {known}")
-    body = {
-        "watch": watch, "paths": [os.path.abspath(path) for path in paths or []], "verify": verify,
-        "confirm_deletes": confirm_deletes,
-        "adopt": adopt,
-    }  # fmt: skip
+    check_watch(found.config, watch)
+    wanted = [os.path.abspath(path) for path in paths or []]
+    check_known(found.config, wanted, watch)
+    asked = {"watch": watch, "verify": verify, "confirm_deletes": confirm_deletes, "adopt": adopt}
     if dry_run:
-        raise typer.Exit(_dry_run(found.config, body))
+        raise typer.Exit(_dry_run(found.config, wanted, watch, verify=verify))
     control = Control(found.config)
     began = time.monotonic()
     if control.alive():
         _say_held(control.call("GET", "/api/status"))
-        job_id = control.call("POST", "/api/rescan", body)["job_id"]
-        job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
-        quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
+        job_id = control.call("POST", "/api/rescan", asked | in_body(wanted))["job_id"]
+        try:
+            job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
+            quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
+        except NotRunning as error:
+            raise StoppedEarly("the daemon ended before the scan; what is missing is made at its next start") from error
     else:
-        job, quarantined = _scan_here(found.config, body)
+        job, quarantined = _scan_here(found.config, wanted, asked)
     _say_summary(job, time.monotonic() - began)
     raise typer.Exit(_status(job, strict=strict, quarantined=quarantined))
 
@@ -80,7 +93,7 @@ def _say_held(status: dict[str, Any]) -> None:
         typer.echo(f"hotfolder: what is found waits for the backlog's window, {window}", err=True)
 
 
-def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """In this process. SIGINT and SIGTERM end it: what was made is kept."""
     with importing():
         from hotfolder.serving.requests import Requests
@@ -97,7 +110,7 @@ def _scan_here(config: Config, body: dict[str, Any]) -> tuple[dict[str, Any], in
     with local_engine(config) as engine:
         requests = Requests(engine)
         job_id = requests.rescan(
-            body["watch"], body["paths"], verify=body["verify"], confirm=body["confirm_deletes"], adopt=body["adopt"]
+            asked["watch"], paths, verify=asked["verify"], confirm=asked["confirm_deletes"], adopt=asked["adopt"]
         )
 
         def ask() -> dict[str, Any]:
@@ -165,17 +178,14 @@ def _status(job: dict[str, Any], *, strict: bool, quarantined: int) -> int:
     return Exit.FAILED_IMAGES if found["failed"] or (strict and quarantined) else Exit.OK
 
 
-def _dry_run(config: Config, body: dict[str, Any]) -> int:
-    """How many, how many bytes, and about how long by what the index remembers; nothing is changed but the state."""
-    from hotfolder.serving.estimate import estimate
-
+def _dry_run(config: Config, paths: list[str], watch: str | None, *, verify: bool) -> int:
+    """How many, how many bytes, and about how long by what the index remembers; nothing is changed."""
     control = Control(config)
-    asked = {key: body[key] for key in ("watch", "paths", "verify")}
     if control.alive():
+        asked = {"watch": watch, "verify": verify} | in_body(paths)
         found = control.call("POST", "/api/estimate", asked, timeout=None)
     else:
-        with local_engine(config) as engine:
-            found = estimate(engine, **asked)
+        found = ask_index(config, lambda offline: _estimate(offline, paths, watch, verify))
     for each in found:
         typer.echo(
             f"{each['watch']}: {each['sources']} sources, {each['to_make']} to make ({each['renditions']} renditions "
@@ -186,6 +196,15 @@ def _dry_run(config: Config, body: dict[str, Any]) -> int:
         if each["problem"]:
             typer.echo(f"hotfolder: {each['problem']}", err=True)
     return Exit.STOPPED_EARLY if any(each["problem"] for each in found) else Exit.OK
+
+
+def _estimate(offline: Offline, paths: list[str], watch: str | None, verify: bool) -> list[dict[str, Any]]:
+    from hotfolder.serving.estimate import estimate
+    from hotfolder.working import sizing
+
+    workers = offline.config.pool.workers
+    count = max(2, round(sizing.usable_cpus())) if workers == "auto" else workers
+    return estimate(offline, watch, paths, verify=verify, workers=count)
 
 
 def _show_seconds(seconds: float) -> str:

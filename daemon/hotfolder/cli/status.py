@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, show_size
+from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, loaded, show_size
 from hotfolder.errors import Exit
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def status(
     from rich.console import Console
 
     control = Control(loaded(config).config)
-    now = control.call("GET", "/api/status")
+    now = control.call("GET", "/api/status", timeout=ANSWER_SECONDS)
     console = Console()
     if as_json:
         typer.echo(json.dumps(now, indent=2))
@@ -56,7 +56,7 @@ def _follow(control: Control, console: Console, now: dict[str, Any]) -> dict[str
     with contextlib.suppress(KeyboardInterrupt), Live(_picture(now), console=console, auto_refresh=False) as live:
         while not ended:
             pause.wait(REFRESH_SECONDS)
-            before, now = now, control.call("GET", "/api/status")
+            before, now = now, control.call("GET", "/api/status", timeout=ANSWER_SECONDS)
             live.update(_picture(now, before), refresh=True)
     return now
 

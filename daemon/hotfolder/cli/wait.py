@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded
+from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, exact, in_body, loaded
 from hotfolder.config import units
 from hotfolder.errors import Exit, UsageError
 from hotfolder.keeping.layout import is_image_name
+from hotfolder.model import show
 
 PAGE = 1000
 """Paths in one question (the server's bound)."""
@@ -55,7 +54,7 @@ def wait(
     for path, each in found.items():
         if each["state"] != "ready":
             why = "it is not ready yet" if each["error"] is None else each["error"]["message"]
-            typer.echo(f"hotfolder: {path}: {why}", err=True)
+            typer.echo(f"hotfolder: {show(os.fsencode(path))}: {why}", err=True)
     states = {each["state"] for each in found.values()}
     if "failed" in states:
         raise typer.Exit(Exit.FAILED_IMAGES)
@@ -84,7 +83,7 @@ def _ask(control: Control, paths: list[str], deadline: float | None) -> list[dic
             left = (
                 LONGEST_QUESTION if deadline is None else max(0.0, min(LONGEST_QUESTION, deadline - time.monotonic()))
             )
-            answer = control.call("POST", "/api/wait", {"paths": page, "seconds": left}, timeout=60)
+            answer = control.call("POST", "/api/wait", in_body(page) | {"seconds": left}, timeout=left + ANSWER_SECONDS)
             found |= zip(page, answer, strict=True)
             page = [path for path in page if found[path]["state"] == "waiting"]
             if deadline is not None and time.monotonic() >= deadline:
@@ -96,7 +95,4 @@ def _print(found: Any, end: bytes) -> None:
     for each in found:
         for rendition in each["renditions"]:
             if rendition["path"] is not None:
-                exact = rendition.get("path_b64")
-                sys.stdout.buffer.write(base64.b64decode(exact) if exact else os.fsencode(rendition["path"]))
-                sys.stdout.buffer.write(end)
-    sys.stdout.buffer.flush()
+                typer.echo(exact(rendition) + end, nl=False)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import urllib.parse
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder import logs
-from hotfolder.cli.common import ConfigOption, Control, JsonOption, loaded, local_engine, show_size
+from hotfolder.cli.common import ConfigOption, Control, JsonOption, ask_index, loaded, show_size
+from hotfolder.cli.typos import NOTHING
+from hotfolder.errors import UsageError
 from hotfolder.presets import OPTIMIZED
+
+if TYPE_CHECKING:
+    from hotfolder.offline import Offline
 
 
 def why(
@@ -24,20 +28,23 @@ def why(
     wanted = os.path.abspath(path)
     control = Control(settings)
     if control.alive():
-        query = urllib.parse.quote(os.fsencode(wanted))
-        found = control.call("GET", f"/api/why?path={query}")
+        found = control.call("GET", f"/api/why?path={urllib.parse.quote(os.fsencode(wanted))}")
     else:
-        from hotfolder.serving import naming
-        from hotfolder.serving.why import explain
-
-        logs.setup("warning", "text")
-        with local_engine(settings) as engine:
-            named = naming.resolve(engine, wanted, "path")
-            found = explain(engine, named.watcher, named.path)
+        found = ask_index(settings, lambda offline: _explain(offline, wanted))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:
         _say(found)
+    if found["file"] == "missing" and found["state"] == "unknown":
+        raise UsageError(f"{found['path']}: {NOTHING}")
+
+
+def _explain(offline: Offline, path: str) -> dict[str, Any]:
+    from hotfolder.serving import naming
+    from hotfolder.serving.why import explain
+
+    named = naming.resolve(offline, path, "path")
+    return explain(offline, named.watcher, named.path)
 
 
 def _say(found: dict[str, Any]) -> None:

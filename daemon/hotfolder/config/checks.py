@@ -17,6 +17,7 @@ import pathspec
 
 from hotfolder.config.document import Path
 from hotfolder.config.schema import Config
+from hotfolder.presets import ANALYSIS, BUILT_IN, OPTIMIZED, Preset
 
 NAME = re.compile(r"[a-z0-9-]{1,32}")
 SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
@@ -122,23 +123,18 @@ def _way_back(feeds: dict[int, list[int]], start: int) -> list[int]:
 
 
 def _presets(config: Config) -> Iterator[Problem]:
-    try:
-        known = config.all_presets()
-    except TypeError:
-        for name, fields in config.presets.items():
-            lacking = [key for key in ("width", "height", "suffix") if getattr(fields, key) is None]
-            if lacking:
-                yield ("presets", name), f"a new preset also needs {', '.join(lacking)}"
-        return
-    for name, preset in known.items():
-        if SUFFIX.fullmatch(preset.suffix) is None:
-            yield ("presets", name, "suffix"), f'"{preset.suffix}": allowed are 1 to 32 of A–Z a–z 0–9 . _ and -'
-            continue
-        for other in known.values():
-            if other.name != name and preset.suffix.lower().endswith(other.suffix.lower()):
-                place = name if name in config.presets else other.name
-                text = f'"{preset.suffix}" ends like "{other.suffix}" of {other.name}; their files could meet'
-                yield ("presets", place, "suffix"), text
+    incomplete = False
+    for name, fields in config.presets.items():
+        if not name or name in (OPTIMIZED, ANALYSIS):
+            yield ("presets", name), f'"{name}" is no name for a preset; choose another one'
+        lacking = [key for key in ("width", "height", "suffix") if getattr(fields, key) is None]
+        if lacking and name not in BUILT_IN:
+            incomplete = True
+            yield ("presets", name), f"a new preset also needs {', '.join(lacking)}"
+    if incomplete:
+        return  # of what is not there nothing more can be said
+    known = config.all_presets()
+    yield from _suffixes(config, known)
     for at, watch in enumerate(config.watches):
         for name in watch.presets:
             if name not in known:
@@ -147,17 +143,63 @@ def _presets(config: Config) -> Iterator[Problem]:
             yield ("watches", at, "presets"), "a preset stands twice"
 
 
+def _suffixes(config: Config, known: dict[str, Preset]) -> Iterator[Problem]:
+    """Each pair once, at the one that the file could change."""
+    fit = [preset for preset in known.values() if SUFFIX.fullmatch(preset.suffix)]
+    for preset in known.values():
+        if preset not in fit:
+            text = f'"{preset.suffix}": allowed are 1 to 32 of A–Z a–z 0–9 . _ and -'
+            yield ("presets", preset.name, "suffix"), text
+    for at, one in enumerate(fit):
+        for other in fit[at + 1 :]:
+            mine, theirs = one.suffix.lower(), other.suffix.lower()
+            if mine.endswith(theirs) or theirs.endswith(mine):
+                # Built-in ones stand first, and two of them never meet.
+                told, met = (other, one) if other.name in config.presets else (one, other)
+                ends = "ends like" if told.suffix.lower().endswith(met.suffix.lower()) else "is the end of"
+                text = f'"{told.suffix}" {ends} "{met.suffix}" of {met.name}; their files could meet'
+                yield ("presets", told.name, "suffix"), text
+
+
 def _patterns(config: Config) -> Iterator[Problem]:
     for at, watch in enumerate(config.watches):
         for key in ("include", "exclude"):
             for pattern in getattr(watch, key):
-                try:
-                    pathspec.GitIgnoreSpec.from_lines([pattern])
-                except ValueError as error:
-                    yield ("watches", at, key), f'"{pattern}" is no glob pattern: {error}'
+                if (problem := _wrong_pattern(pattern)) is not None:
+                    yield ("watches", at, key), f'"{pattern}" {problem}'
         for name in watch.ignore_files:
             if not name or "/" in name or name in (".", ".."):
                 yield ("watches", at, "ignore_files"), f'"{name}" is no file name'
+
+
+def _wrong_pattern(pattern: str) -> str | None:
+    """gitignore takes nearly anything, and then matches nothing."""
+    if not pattern.strip():
+        return "is empty, and matches nothing; remove it"
+    if pattern.startswith("#"):
+        return f"is a comment to gitignore, and matches nothing; write \\{pattern}"
+    if not _is_closed(pattern):
+        return "is no glob pattern: a [ is never closed; write \\[ for the letter itself"
+    try:
+        pathspec.GitIgnoreSpec.from_lines([pattern])
+    except (ValueError, re.error) as error:
+        return f"is no glob pattern: {error}"
+    return None
+
+
+def _is_closed(pattern: str) -> bool:
+    """Whether each class of characters, such as [a-z], ends. A ] that stands first in it is one of them."""
+    at = 0
+    while at < len(pattern):
+        if pattern[at] == "\\":
+            at += 1
+        elif pattern[at] == "[":
+            first = at + 1 + (pattern[at + 1 : at + 2] in ("!", "^"))
+            at = pattern.find("]", first + 1)
+            if at < 0:
+                return False
+        at += 1
+    return True
 
 
 def _hooks(config: Config) -> Iterator[Problem]:
@@ -194,9 +236,24 @@ def _is_address(url: str) -> bool:
 def _service(config: Config, has_token: bool) -> Iterator[Problem]:
     if config.pool.executor == "dask":
         yield ("pool", "executor"), '"dask" does not exist yet; allowed: threads'
-    if config.http.enabled and not has_token and not _is_loopback(config.http.host):
+    host = config.http.host
+    if not _is_host(host):
+        yield ("http", "host"), f'"{host}" is no address; allowed: an IP address or a name of this machine'
+    elif config.http.enabled and not has_token and not _is_loopback(config.http.host):
         text = f"{config.http.host} can be reached from outside; give a token (http.token_file) or bind to 127.0.0.1"
         yield ("http", "host"), text
+    if config.http.root_path and not config.http.root_path.startswith("/"):
+        yield ("http", "root_path"), f'"{config.http.root_path}" has to begin with /, such as /{config.http.root_path}'
+    if not config.pool.job_timeout:
+        yield ("pool", "job_timeout"), "has to be more than nothing, such as 120s"
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) is not None
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BeforeValidator
@@ -47,7 +47,7 @@ def _is_text(path: Path) -> bool | None:
             kind = field.annotation
             if any(isinstance(meta, BeforeValidator) and meta.func is units.mode for meta in field.metadata):
                 return True
-        elif kind is not None and get_args(kind) and isinstance(part, str):
+        elif get_origin(kind) is dict and isinstance(part, str):
             kind = get_args(kind)[-1]
         else:
             return None

@@ -15,7 +15,7 @@ import pydantic
 from hotfolder.config import checks, document
 from hotfolder.config.document import Document, Path, show
 from hotfolder.config.environment import PREFIX, override
-from hotfolder.config.messages import say
+from hotfolder.config.messages import root_causes, say
 from hotfolder.config.schema import Config, Hook
 from hotfolder.errors import ConfigError
 
@@ -57,7 +57,7 @@ def load(explicit: str | None, environ: Mapping[str, str]) -> Loaded:
     try:
         config = Config.model_validate(found.data)
     except pydantic.ValidationError as error:
-        raise ConfigError("\n".join(say(found, each) for each in error.errors())) from None
+        raise ConfigError("\n".join(say(found, each) for each in root_causes(error.errors()))) from None
     config = _resolved(config, os.path.dirname(os.path.abspath(file)))
     config = _with_secrets(found, config)
     token = _token(found, config, environ)
@@ -125,8 +125,10 @@ def _secret_of(file: str, where: str) -> str:
     try:
         with open(file, encoding="utf-8") as opened:
             secret = opened.read(TOKEN_MAX).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where}: {file} cannot be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{where}: {file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{where}: {file} is no UTF-8 text") from error
     if not secret:
         raise ConfigError(f"{where}: {file} is empty; write a secret into it")
     return secret

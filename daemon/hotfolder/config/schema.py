@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,14 +33,29 @@ from hotfolder.config.units import DailyAt, Window
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
 
 _Text = {"type": "string"}
+LONGEST = 3650 * 86400.0
+"""Seconds. The system's own timers hold some more, and nobody waits that long."""
 MASK = "*" * 8
 """What stands for a secret wherever a configuration is shown."""
+
+
+def _duration(value: object) -> float:
+    if (seconds := units.duration(value)) > LONGEST:
+        raise ValueError("is too long; allowed: at most 3650d")
+    return seconds
+
+
+def _interval(value: object) -> float | DailyAt | None:
+    found = units.interval(value)
+    return _duration(value) if isinstance(found, float) else found
+
+
 Duration = Annotated[
-    float, BeforeValidator(units.duration), PlainSerializer(units.show_duration),
+    float, BeforeValidator(_duration), PlainSerializer(units.show_duration),
     WithJsonSchema(_Text | {"pattern": units.DURATION_PATTERN}),
 ]  # fmt: skip
 Interval = Annotated[
-    float | DailyAt | None, BeforeValidator(units.interval),
+    float | DailyAt | None, BeforeValidator(_interval),
     PlainSerializer(lambda v: "never" if v is None else str(v) if isinstance(v, DailyAt) else units.show_duration(v)),
     WithJsonSchema(_Text),
 ]  # fmt: skip
@@ -81,6 +97,15 @@ AutoSize = Annotated[
     int | Literal["auto"], BeforeValidator(_auto_size),
     PlainSerializer(lambda v: v if v == "auto" else units.show_size(v)), WithJsonSchema(_Text),
 ]  # fmt: skip
+
+
+def _folder(value: str) -> str:
+    if not value or "\0" in value:
+        raise ValueError("has a NUL character; name a folder" if value else "is empty; name a folder")
+    return value
+
+
+Folder = Annotated[StrictStr, AfterValidator(_folder)]
 Quality = Annotated[StrictInt, Field(ge=1, le=100)]
 Pixels = Annotated[StrictInt, Field(ge=1, le=65535)]
 _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}")
@@ -155,8 +180,8 @@ class DeleteGuard(Section):
 
 class Watch(Section):
     name: StrictStr = ""
-    path: StrictStr
-    output: StrictStr
+    path: Folder
+    output: Folder
     create: StrictBool = True
     recursive: StrictBool = True
     backend: Literal["auto", "inotify", "polling", "hybrid"] = "auto"
@@ -196,10 +221,8 @@ class PresetFields(Section):
     @field_validator("background")
     @classmethod
     def _colour(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        if _COLOUR.fullmatch(value) is None:
-            raise ValueError('is not a colour; allowed: "#rrggbb" or "#rgb", in quotes')
+        if value is None or _COLOUR.fullmatch(value) is None:
+            raise ValueError('is not a colour; allowed: "#rrggbb" or "#rgb", in quotes (else # begins a comment)')
         digits = value[1:].lower()
         return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
 
@@ -272,7 +295,7 @@ class Config(Section):
     backlog: Backlog = Backlog()
     limits: LimitsSection = LimitsSection()
     hooks: tuple[Hook, ...] = ()
-    state: StrictStr = "./.hotfolder"
+    state: Folder = "./.hotfolder"
     http: Http = Http()
     log: Log = Log()
     shutdown_timeout: Duration = 8.0

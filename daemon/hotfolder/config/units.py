@@ -27,6 +27,10 @@ WINDOW_PATTERN = f"^{_WINDOW.pattern}$"
 SHARE_PATTERN = r"^\d+(\.\d+)?\s*%$"
 
 
+SIZE_MAX = 9 * 10**18
+"""What 64 bits hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class DailyAt:
     """A time of day, local."""
@@ -97,7 +101,9 @@ def size(value: object) -> int:
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("is not a size; allowed: a number with B, kB, MB, GB, KiB, MiB or GiB, such as 100MB")
-    return round(float(found[1]) * _BYTES[found[2]])
+    if (number := round(float(found[1]) * _BYTES[found[2]])) > SIZE_MAX:
+        raise ValueError("is larger than any disk; allowed: less than 9000000000GB")
+    return number
 
 
 def count(value: object) -> int:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from hotfolder import bugs, logs
 from hotfolder.errors import StartError
-from hotfolder.keeping import schema
+from hotfolder.keeping import readonly, schema
 from hotfolder.keeping.readers import Readers
 from hotfolder.loop import Loop
 
@@ -36,11 +36,11 @@ log = logs.get("index")
 
 
 class Database:
-    """`<state>/index.db`. Create, then `open()`; `close()` commits what waits."""
+    """`<state>/index.db`. Create, then `open()`, or only read; `close()` commits what waits."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._readers = Readers(path)
+        self._readers = Readers(path, readonly.connect)
         self._changes: queue.SimpleQueue[tuple[Change, Future[Any]] | None] = queue.SimpleQueue()
         self.loop = Loop("index", self._write_group)
         self._connection: sqlite3.Connection | None = None
@@ -64,6 +64,7 @@ class Database:
             log.error("index_damaged", error=str(error), set_aside=aside, next="it is built again from the folders")
             connection = self._connect(check=False)
         self._connection = connection
+        self._readers = Readers(self.path)
         self.loop.start()
         return renewed
 
@@ -186,7 +187,10 @@ class Database:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def read(self) -> Readers:
-        """What reads, for any thread; each statement sees what had been committed when it began."""
+        """What reads, for any thread; each statement sees what had been committed when it began.
+
+        Of a database that was not opened the file is only read, and nothing beside it is made: see readonly.py.
+        """
         return self._readers
 
     def waiting_seconds(self) -> float:

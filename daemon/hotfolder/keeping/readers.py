@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 MOST = 8
@@ -51,8 +51,11 @@ class Fetched:
 class Readers:
     """A `Reader` for every thread. Each statement sees the index as it is when it runs."""
 
-    def __init__(self, path: str, most: int = MOST) -> None:
+    def __init__(
+        self, path: str, connect: Callable[[str], sqlite3.Connection] | None = None, *, most: int = MOST
+    ) -> None:  # fmt: skip
         self._path = path
+        self._connect = connect or _connect
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._room = threading.BoundedSemaphore(most)
@@ -67,18 +70,12 @@ class Readers:
         with self._room:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
-            connection = connection or self._connect()
+            connection = connection or self._connect(self._path)
             try:
                 yield connection
             finally:
                 with self._lock:
                     self._idle.append(connection)
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=5.0)
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA cache_size = -2000")
-        return connection
 
     def close(self) -> None:
         """Other threads must have stopped reading; who reads all the same gets a connection of its own."""
@@ -86,3 +83,10 @@ class Readers:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -2000")
+    return connection

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from hotfolder import __version__
 from hotfolder.config import Hook
@@ -31,13 +31,13 @@ from hotfolder.serving import (
     uploads,
     waiting,
 )  # fmt: skip
+from hotfolder.serving.cache import Cache
 from hotfolder.serving.files import in_thread
 from hotfolder.serving.overview import Overview
+from hotfolder.serving.paths import PathsBody, in_query
 from hotfolder.serving.requests import Requests
 from hotfolder.serving.sessions import Sessions
 from hotfolder.serving.why import explain
-
-Paths = Annotated[list[str], Field(max_length=1000)]
 
 
 class Body(BaseModel):
@@ -46,9 +46,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class RescanBody(Body):
+class RescanBody(PathsBody):
     watch: str | None = None
-    paths: Paths = []
     verify: bool = False
     confirm_deletes: bool = False
     adopt: bool = False
@@ -71,10 +70,6 @@ class HookBody(Body):
     hook: str
 
 
-class PathsBody(Body):
-    paths: Paths = []
-
-
 def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastAPI:
     """The application for one engine."""
     root_path = engine.config.http.root_path
@@ -87,6 +82,7 @@ def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastA
     _add_observation(app, engine)
     _add_processing(app, engine, requests)
     _add_control(app, engine, requests)
+    _add_cache(app, engine)
     app.include_router(sources.router(engine))
     app.include_router(orders.router(engine, requests))
     app.include_router(uploads.router(engine))
@@ -130,13 +126,13 @@ def _add_processing(app: FastAPI, engine: Engine, requests: Requests) -> None:
 
     @app.get(f"{base}/cache/stats")
     def cache_stats() -> dict[str, Any]:
-        return state.cache_stats(engine)
+        return Cache(engine).stats()
 
     @app.delete(f"{base}/cache/thumbnails")
     async def clear(watch: str | None = None, preset: str | None = None) -> dict[str, int]:
         """Remove renditions, all or of one watch or preset; they are made again when asked for, or by a rescan."""
         _check_watch(engine, watch)
-        return await in_thread(lambda: requests.clear(watch, preset))
+        return await in_thread(lambda: Cache(engine).clear(watch, preset))
 
 
 def _check_watch(engine: Engine, name: str | None) -> None:
@@ -164,11 +160,12 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
         return overview.summary()
 
     @app.get("/api/why")
-    async def why(path: Annotated[str, Query(min_length=1, max_length=4096)]) -> dict[str, Any]:
-        """All that is known of one image."""
+    async def why(path: Annotated[str, Query(min_length=1, max_length=4096)], request: Request) -> dict[str, Any]:
+        """All that is known of one image. Its name may have any bytes, percent-encoded."""
+        exact = in_query(request.scope["query_string"], "path")
 
         def look() -> dict[str, Any]:
-            named = naming.resolve(engine, path, "path")
+            named = naming.resolve(engine, exact, "path")
             return explain(engine, named.watcher, named.path)
 
         return await in_thread(look)
@@ -177,9 +174,10 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     async def rescan(body: RescanBody) -> dict[str, Any]:
         """Compare everything, one watch, or these folders and files with the index."""
         _check_watch(engine, body.watch)
+        paths = body.named()
         job_id = await in_thread(
             lambda: requests.rescan(
-                body.watch, body.paths, verify=body.verify, confirm=body.confirm_deletes, adopt=body.adopt
+                body.watch, paths, verify=body.verify, confirm=body.confirm_deletes, adopt=body.adopt
             )
         )
         return {"job_id": job_id, "status_url": f"/api/jobs/{job_id}", "total": 0}
@@ -200,7 +198,8 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     @app.post("/api/failures/retry")
     async def retry(body: PathsBody) -> dict[str, int]:
         """Try the quarantine again, all of it or these paths."""
-        return {"retried": await in_thread(lambda: requests.retry_failures(body.paths))}
+        paths = body.named()
+        return {"retried": await in_thread(lambda: requests.retry_failures(paths))}
 
     @app.get("/api/hooks")
     def list_hooks() -> dict[str, Any]:
@@ -216,12 +215,14 @@ def _add_control(app: FastAPI, engine: Engine, requests: Requests) -> None:
     def test_hook(body: HookBody) -> dict[str, Any]:
         return hooks.test(_check_hook(engine, body.hook))
 
+
+def _add_cache(app: FastAPI, engine: Engine) -> None:
     @app.post("/api/cache/verify")
     async def verify() -> dict[str, int]:
         """Look whether every rendition is still as it was made."""
-        return await in_thread(requests.verify)
+        return await in_thread(Cache(engine).verify)
 
     @app.post("/api/cache/gc")
     async def collect() -> dict[str, int]:
         """Remove what was made for watches that are no longer configured."""
-        return await in_thread(requests.collect)
+        return await in_thread(Cache(engine).collect)

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import FastAPI, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
 
 from hotfolder.engine import Engine
 from hotfolder.keeping import history
+from hotfolder.offline import Knowing
 from hotfolder.serving import naming
+from hotfolder.serving.paths import PathsBody
 from hotfolder.watching.grounds import RootAway
 from hotfolder.watching.reconcile import Findings, Reconcile
 from hotfolder.watching.watcher import Watcher
 
 
-class EstimateBody(BaseModel):
+class EstimateBody(PathsBody):
     """Unknown fields are 422."""
 
-    model_config = ConfigDict(extra="forbid")
-
     watch: str | None = None
-    paths: Annotated[list[str], Field(max_length=1000)] = []
     verify: bool = False
 
 
@@ -31,10 +29,12 @@ def add(app: FastAPI, engine: Engine) -> None:
     def ask(body: EstimateBody) -> list[dict[str, Any]]:
         if body.watch is not None and body.watch not in engine.watchers:
             raise HTTPException(404, f"no watch is called {body.watch}")
-        return estimate(engine, body.watch, body.paths, verify=body.verify)
+        return estimate(engine, body.watch, body.named(), verify=body.verify, workers=engine.pool.size)
 
 
-def estimate(engine: Engine, watch: str | None, paths: list[str], *, verify: bool) -> list[dict[str, Any]]:
+def estimate(
+    engine: Knowing, watch: str | None, paths: list[str], *, verify: bool, workers: int
+) -> list[dict[str, Any]]:  # fmt: skip
     """Of each watch: {watch, sources, to_make, renditions, bytes_in, bytes_out, seconds, missing, problem}.
 
     Files among the paths are looked at with their folder. bytes_out and seconds are null as long as nothing was made.
@@ -49,10 +49,10 @@ def estimate(engine: Engine, watch: str | None, paths: list[str], *, verify: boo
         wanted.setdefault(watcher.config.name, []).append(path)
     if not paths:
         wanted = {name: [b""] for name in engine.watchers if watch in (None, name)}
-    return [_of(engine, engine.watchers[name], below, verify) for name, below in wanted.items()]
+    return [_of(engine, engine.watchers[name], below, verify, workers) for name, below in wanted.items()]
 
 
-def _of(engine: Engine, watcher: Watcher, below: list[bytes], verify: bool) -> dict[str, Any]:
+def _of(engine: Knowing, watcher: Watcher, below: list[bytes], verify: bool, workers: int) -> dict[str, Any]:
     found: list[Findings] = []
     problem = None
     for folder in dict.fromkeys(below):
@@ -65,7 +65,7 @@ def _of(engine: Engine, watcher: Watcher, below: list[bytes], verify: bool) -> d
     to_read = sum(each.to_read for each in found)
     connection = engine.index.read()
     pace = history.pace(connection)
-    seconds = pace.seconds / pace.bytes * to_read / engine.pool.size if pace and pace.bytes else None
+    seconds = pace.seconds / pace.bytes * to_read / workers if pace and pace.bytes else None
     return {
         "watch": watcher.config.name, "sources": sum(each.sources for each in found), "to_make": to_make,
         "renditions": to_make * len(watcher.site.signatures), "bytes_in": to_read,

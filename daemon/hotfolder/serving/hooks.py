@@ -14,16 +14,17 @@ from hotfolder.hooks import courier, posting
 from hotfolder.keeping import outbox
 from hotfolder.keeping.outbox import Delivery
 from hotfolder.keeping.report import rfc3339
+from hotfolder.offline import Knowing
 
 DEAD_SHOWN = 1000
 TEST = "test"
 
 
-def listed(engine: Engine) -> dict[str, Any]:
+def listed(engine: Knowing) -> dict[str, Any]:
     """{hooks: each with what waits; dead: the newest deliveries that were given up}."""
     counts = outbox.counts(engine.index.read())
     return {
-        "hooks": [_described(hook, counts) for hook in engine.couriers.hooks],
+        "hooks": [_described(hook, counts) for hook in engine.config.hooks],
         "dead": [_dead(each) for each in outbox.dead(engine.index.read(), DEAD_SHOWN)],
     }
 

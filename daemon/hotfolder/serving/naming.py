@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hotfolder.engine import Engine
 from hotfolder.keeping import atomic, layout
 from hotfolder.model import show
+from hotfolder.offline import Knowing
 from hotfolder.serving.problems import Problem, invalid
 from hotfolder.watching.watcher import Watcher
 
@@ -37,10 +38,10 @@ class Named:
 
 def outside(text: str) -> Problem:
     """`text` is what the caller wrote: of the server it says nothing."""
-    return Problem(403, f"{text}: lies below no watched root")
+    return Problem(403, f"{show(os.fsencode(text))}: lies below no watched root")
 
 
-def _locate(engine: Engine, path: str, text: str) -> tuple[Watcher, bytes]:
+def _locate(engine: Knowing, path: str, text: str) -> tuple[Watcher, bytes]:
     """The watch that owns an absolute path, and the path below its root: the innermost root owns it. Raises Problem."""
     try:
         real = os.path.realpath(path)
@@ -62,7 +63,7 @@ def is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def resolve(engine: Engine, text: str, field: str) -> Named:
+def resolve(engine: Knowing, text: str, field: str) -> Named:
     """One path as a caller gives it. Raises Problem."""
     watcher, path = _split(engine, text, field)
     full = path if watcher is None else os.path.join(watcher.config.path, path.lstrip("/"))
@@ -70,7 +71,7 @@ def resolve(engine: Engine, text: str, field: str) -> Named:
     return Named(owner, relative, text)
 
 
-def _split(engine: Engine, text: str, field: str) -> tuple[Watcher | None, str]:
+def _split(engine: Knowing, text: str, field: str) -> tuple[Watcher | None, str]:
     """The watch that is named, and the rest; no watch for an absolute path."""
     if text.startswith("/"):
         return None, text

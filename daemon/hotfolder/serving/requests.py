@@ -1,4 +1,4 @@
-"""Work that is asked for over HTTP: rescans with their progress, retries, and the care of the cache.
+"""Work that is asked for over HTTP: rescans with their progress, and retries.
 
 Records of rescans are kept in memory, the newest hundred; what they ask for stands in the index.
 """
@@ -16,6 +16,7 @@ from typing import Any
 from hotfolder.engine import Engine
 from hotfolder.keeping import report
 from hotfolder.model import Job, Lane, State
+from hotfolder.offline import Knowing
 from hotfolder.serving import naming
 from hotfolder.telling import Counts
 from hotfolder.watching.rounds import Request
@@ -141,32 +142,10 @@ class Requests:
         return count
 
     def failures(self) -> list[dict[str, Any]]:
-        return list(report.failures(self._engine.index.read(), self._roots()))
+        return failures(self._engine)
 
-    def _roots(self) -> dict[str, str]:
-        return {name: watcher.config.path for name, watcher in self._engine.watchers.items()}
 
-    def verify(self) -> dict[str, int]:
-        """Look whether every rendition is still as it was made; what is not is made again at the next reconcile."""
-        return self._sum(care.verify(self._engine.index, watcher.site) for watcher in self._watchers())
-
-    def collect(self) -> dict[str, int]:
-        """Remove renditions of sources and watches that are gone, and of presets that are no longer made."""
-        known = {watcher.site.id for watcher in self._watchers()}
-        return self._sum([care.collect(self._engine.index, known)])
-
-    def clear(self, watch: str | None = None, preset: str | None = None) -> dict[str, int]:
-        """Remove renditions, all or of one watch or preset. Raises KeyError for an unknown watch."""
-        sites = [self._engine.watchers[watch].site] if watch is not None else [w.site for w in self._watchers()]
-        return self._sum(care.clear(self._engine.index, site, preset) for site in sites)
-
-    def _watchers(self) -> list[Watcher]:
-        return list(self._engine.watchers.values())
-
-    @staticmethod
-    def _sum(parts: Any) -> dict[str, int]:
-        total: dict[str, int] = {}
-        for part in parts:
-            for key, value in part.items():
-                total[key] = total.get(key, 0) + value
-        return total
+def failures(known: Knowing) -> list[dict[str, Any]]:
+    """The quarantine."""
+    roots = {name: watcher.config.path for name, watcher in list(known.watchers.items())}
+    return list(report.failures(known.index.read(), roots))

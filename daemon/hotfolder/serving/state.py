@@ -97,21 +97,6 @@ def status(engine: Engine) -> dict[str, Any]:
     } | stats(engine)
 
 
-def cache_stats(engine: Engine) -> dict[str, Any]:
-    found = report.cache_stats(engine.index.read())
-    hits = int(engine.metrics.value("hotfolder_cache_requests_total", result="hit"))
-    misses = int(engine.metrics.value("hotfolder_cache_requests_total", result="miss"))
-    return {
-        "entries": found.entries,
-        "sources": found.sources,
-        "bytes": found.bytes,
-        "hits": hits,
-        "misses": misses,
-        "hit_ratio": hits / (hits + misses) if hits + misses else 0.0,
-        "by_preset": found.by_preset,
-    }
-
-
 def presets(engine: Engine) -> dict[str, Any]:
     keys = ("width", "height", "fit", "format", "quality", "suffix")
     found = engine.config.all_presets()

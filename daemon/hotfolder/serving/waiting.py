@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from hotfolder.engine import Engine
@@ -19,6 +19,8 @@ from hotfolder.keeping.report import named_path
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version
 from hotfolder.serving import naming
+from hotfolder.serving.paths import PathsBody
+from hotfolder.serving.problems import invalid
 from hotfolder.watching.watcher import Watcher
 from hotfolder.working import announcing
 
@@ -27,12 +29,9 @@ PAUSE_SECONDS = (0.05, 0.5)
 READY, WAITING, FAILED = "ready", "waiting", "failed"
 
 
-class WaitBody(BaseModel):
+class WaitBody(PathsBody):
     """Unknown fields are 422."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    paths: Annotated[list[str], Field(min_length=1, max_length=1000)]
     seconds: Annotated[float, Field(ge=0, le=30)] = 10.0
 
 
@@ -43,14 +42,17 @@ def add(app: FastAPI, engine: Engine) -> None:
         ends = time.monotonic() + body.seconds
         found: dict[str, dict[str, Any]] = {}
         pause, longest = PAUSE_SECONDS
-        open_paths = list(dict.fromkeys(body.paths))
+        paths = body.named()
+        if not paths:
+            raise invalid("paths", "is empty; give at least one")
+        open_paths = list(dict.fromkeys(paths))
         while True:
             looked = await run_in_threadpool(look, engine, open_paths)
             found |= zip(open_paths, looked, strict=True)
             open_paths = [path for path in open_paths if found[path]["state"] == WAITING]
             left = ends - time.monotonic()
             if not open_paths or left <= 0:
-                return [found[path] for path in body.paths]
+                return [found[path] for path in paths]
             await asyncio.sleep(min(pause, left))
             pause = min(2 * pause, longest)
 

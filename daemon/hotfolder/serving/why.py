@@ -8,31 +8,31 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from hotfolder.engine import Engine
 from hotfolder.keeping import renditions, report, sources
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version, show
+from hotfolder.offline import Knowing
 from hotfolder.watching.watcher import Watcher
 from hotfolder.working.site import rendition_path
 
+_SUSPECT = "SELECT 1 FROM suspect WHERE watch_id = ? AND path = ?"
 _STEPS = {
     State.FAILED: "mend or replace the file, or try again: hotfolder failures retry PATH",
     State.SKIPPED: "install the extra; it is tried at the next start",
 }
 
 
-def explain(engine: Engine, watcher: Watcher, path: bytes) -> dict[str, Any]:
+def explain(known: Knowing, watcher: Watcher, path: bytes) -> dict[str, Any]:
     """`path` is relative to the watch's root. Touches the file, so never asked on the server's own loop."""
-    connection = engine.index.read()
+    connection = known.index.read()
     row = sources.find(connection, watcher.site.id, path)
-    found: dict[str, Any] = {
-        "path": show(os.fsencode(os.path.join(watcher.config.path, os.fsdecode(path)))),
+    found: dict[str, Any] = report.named_path(watcher.config.path, path) | {
         "watch": watcher.config.name,
-        "watch_state": watcher.condition.state,
+        "watch_state": watcher.condition.state if watcher.live else "stopped",
         "ignored_by": watcher.rules.why_not(path),
         "noted": watcher.intake.knows(path),
-        "queued": engine.queue.holds(watcher.config.name, path),
-        "suspect": (watcher.site.id, path) in engine.suspects,
+        "queued": watcher.queued(path),
+        "suspect": connection.execute(_SUSPECT, (watcher.site.id, path)).fetchone() is not None,
         "state": "unknown" if row is None else row.state.name.lower(),
         "renditions": [],
     }
@@ -80,7 +80,8 @@ def _verdict(watcher: Watcher, path: bytes, row: Row | None, found: dict[str, An
         return file, "not seen yet", "hotfolder scan PATH"
     if row.state is State.PENDING:
         late = f"tried again at {found['retry_at']}" if found.get("retry_at") else "it waits in the backlog"
-        return file, late, "nothing; it goes on by itself"
+        step = "nothing; it goes on by itself" if watcher.live else "hotfolder scan, or start: hotfolder run"
+        return file, late, step
     if row.state in _STEPS:
         reason = found.get("message") or f"needs the extra '{row.extra}'"
         return file, f"{row.state.name.lower()}: {reason}", _STEPS[row.state]

@@ -31,7 +31,8 @@ class Grounds:
         """
         identity = mounts.volume(root_fd)
         query = "SELECT mount FROM watch WHERE id = ?"
-        (known,) = self._index.read().execute(query, (self._site.id,)).fetchone()
+        row = self._index.read().execute(query, (self._site.id,)).fetchone()
+        known = row[0] if row else None  # a dry run may be of a watch that the index does not know yet
         if known == identity:
             return True
         if known is not None and not accept and not self._recognises(root_fd):

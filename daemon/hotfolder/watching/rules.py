@@ -200,7 +200,7 @@ class Rules:
                 lines = text.decode("utf-8", "surrogateescape").splitlines()
                 try:
                     spec = GitIgnoreSpec.from_lines(lines)
-                except ValueError as error:
+                except (ValueError, re.error) as error:
                     log.warning("ignore_file_unreadable", path=rules.path + b"/" + name, error=error)
                     continue
                 patterns = (*rules.patterns, _Patterns(base, spec, f"a pattern of {origin} matches it"))

@@ -54,7 +54,7 @@ class Watcher:
         self._queue = queue
         self._metrics = metrics
         self._kick = kick
-        self._live = live
+        self.live = live
         self.condition = Condition(config.name, metrics)
         self.coverage = Coverage(config.path, config.backend)
         pace = Pace(config.settle, config.settle_after_close, lambda path: not self.coverage.by_events(path))
@@ -72,7 +72,7 @@ class Watcher:
         """Watch, and (live) ask for the first reconcile."""
         self._metrics.know_watch(self.config.name)
         self.intake.start()
-        if self._live:
+        if self.live:
             self.watch_tree()
             self.rounds.start_live()
         self.condition.show()
@@ -151,7 +151,11 @@ class Watcher:
 
     def knows(self, path: bytes) -> bool:
         """Whether something is known to have happened to it that has not been worked on yet."""
-        return self.intake.knows(path) or self._queue.holds(self.config.name, path)
+        return self.intake.knows(path) or self.queued(path)
+
+    def queued(self, path: bytes) -> bool:
+        """Whether it waits for a worker or is in work."""
+        return self._queue.holds(self.config.name, path)
 
     @property
     def stands(self) -> bool:

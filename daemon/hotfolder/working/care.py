@@ -21,8 +21,8 @@ PAGE = 500
 _IDS = "SELECT id, folder_id FROM source WHERE watch_id = ? AND id > ? ORDER BY id LIMIT ?"
 
 
-def verify(index: Database, site: Site) -> dict[str, int]:
-    """Compare every rendition of a watch with its row: {checked, missing}. Missing ones are made again later."""
+def verify(index: Database, site: Site, *, note: bool = True) -> dict[str, int]:
+    """Compare every rendition of a watch with its row: {checked, missing}. Missing ones are noted, and made again."""
     found = {"checked": 0, "missing": 0}
     after = 0
     with output_root(site) as output_fd:
@@ -34,9 +34,10 @@ def verify(index: Database, site: Site) -> dict[str, int]:
                 missing = [m.preset for m in made if not (m.present and following.is_as_made(output_fd, folder, m))]
                 found["checked"] += len(made)
                 found["missing"] += len(missing)
-                if missing:
+                if missing and note:
                     index.write(lambda c, i=source_id, m=missing: renditions.miss(c, i, m))  # type: ignore[misc]
-    index.flush()
+    if note:
+        index.flush()
     return found
 
 
