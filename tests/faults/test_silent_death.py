@@ -208,7 +208,8 @@ def test_an_order_ends_whatever_raises_on_its_way(step: str, tmp_path: Path, run
     place.put("a.jpg", jpeg(900, 700))
     daemon.wait_renditions(place.of("a.jpg"))
     flag.touch()
-    found = order(place, "", paths=["a.jpg"], sizes=[{"width": 320, "height": 320, "suffix": "_w320"}])
+    sizes = [{"width": 320, "height": 320, "suffix": "_w320"}]
+    found = order(place, "thumbnails/generate", paths=["a.jpg"], sizes=sizes)
     assert (found["state"], found["failed"]) == ("done", 0)
     assert not flag.exists()
     assert internal_errors(daemon) >= 1
