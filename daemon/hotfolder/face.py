@@ -22,7 +22,7 @@ from types import TracebackType
 
 from hotfolder import imaging
 from hotfolder.errors import HotfolderError, MissingExtra, Reason, SourceError
-from hotfolder.keeping import atomic, folders, layout, schema
+from hotfolder.keeping import atomic, folders, layout, renditions, schema
 from hotfolder.model import State
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 from hotfolder.working import sizing
@@ -243,13 +243,14 @@ class Index:
         self, id_: int, watch: str, root: str, output: str, folder_id: int, name: bytes, state: int, kind: str,
         width: int, height: int,
     ) -> Known:  # fmt: skip
-        folder = Path(os.fsdecode(folders.path_of(self._connection, folder_id)))
+        folder = folders.path_of(self._connection, folder_id)
         files = []
-        for preset, area, file, wide, high, size, note in self._connection.execute(_FILES, (id_,)).fetchall():
-            below = os.fsdecode((layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)[area])
-            path = None if note == "kept" else Path(output) / below / folder / os.fsdecode(file)
-            files.append(File(preset, path, wide, high, size, note))
-        source = Path(root) / folder / os.fsdecode(name)
+        for made in sorted(renditions.of(self._connection, id_), key=lambda each: each.preset):
+            if made.present:
+                below = os.fsdecode(layout.rendition_path(folder, made.area, made.name))
+                path = None if made.note == "kept" else Path(output) / below
+                files.append(File(made.preset, path, made.width, made.height, made.bytes, made.note))
+        source = Path(root) / os.fsdecode(folder) / os.fsdecode(name)
         return Known(watch, source, State(state).name.lower(), kind, width, height, tuple(files))
 
 
@@ -258,6 +259,3 @@ _SOURCES = f"""
     SELECT {_COLUMNS} FROM source s JOIN watch w ON w.id = s.watch_id
     WHERE s.id > ?1 AND (?2 IS NULL OR w.name = ?2) ORDER BY s.id LIMIT 500"""
 _ONE = f"SELECT {_COLUMNS} FROM source s JOIN watch w ON w.id = s.watch_id WHERE s.folder_id = ? AND s.name = ?"
-_FILES = """
-    SELECT preset, area, name, width, height, bytes, note FROM rendition WHERE source_id = ? AND present = 1
-    ORDER BY preset"""

@@ -111,7 +111,7 @@ def _source(connection: sqlite3.Connection, row: tuple[Any, ...]) -> dict[str, A
     for preset, signature, area, file, wide, high, length, made, present, note in connection.execute(
         _RENDITIONS, (id_,)
     ).fetchall():
-        where = b"/".join(part for part in (area, folder, file) if part)
+        where = layout.rendition_path(folder, area, file)
         renditions.append(
             named_path("", where)
             | {

@@ -10,10 +10,10 @@ from typing import Any
 
 from hotfolder.engine import Engine
 from hotfolder.keeping import renditions, report, sources
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version, show
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working.site import rendition_path
 
 _STEPS = {
     State.FAILED: "mend or replace the file, or try again: hotfolder failures retry PATH",
