@@ -156,7 +156,7 @@ class Teller:
             keys |= {"extra": outcome.extra, "message": outcome.message}
         self._events.publish(PIPELINE, name, **keys)
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, time_left: float | None) -> None:
         """How far an order is, at most every ORDER_SECONDS and at its end."""
         now = time.monotonic()
         with self._lock:
@@ -165,7 +165,7 @@ class Teller:
             self._told[order.id] = now
             if not order.open:
                 del self._told[order.id]
-        self._events.publish(JOBS, "job", **report.order(order))
+        self._events.publish(JOBS, "job", **report.order(order, time_left))
 
     def _say_extra(self, outcome: Outcome) -> None:
         with self._lock:

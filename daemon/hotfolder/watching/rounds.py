@@ -49,6 +49,12 @@ class Request:
     findings: list[Findings] = field(default_factory=list)
     problem: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
+    ended: float | None = None
+    """Seconds since 1970."""
+
+    def end(self) -> None:
+        self.ended = time.time()
+        self.done.set()
 
 
 class Rounds:
@@ -99,7 +105,7 @@ class Rounds:
             self._thread.join(0.5 if self.hangs() else 5.0)
         for request in (*self._requests, *self._open):
             request.problem = "stopped"
-            request.done.set()
+            request.end()
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -185,7 +191,7 @@ class Rounds:
                 self._schedule.try_again({b""})
                 for request in requests:
                     request.problem = str(error)
-                    request.done.set()
+                    request.end()
 
     def _has_to_do(self) -> bool:
         return self._stopped or self._nudged or bool(self._requests)
@@ -238,7 +244,7 @@ class Rounds:
             except RootAway as error:
                 request.problem = str(error)
                 self._watcher.offline()
-                request.done.set()
+                request.end()
                 return
             request.findings.append(findings)
             self._note_end(folder, findings, expected=request.expected)
@@ -293,7 +299,7 @@ class Rounds:
         done, self._open = self._open, []
         self._watcher.site.adopts.clear()
         for request in done:
-            request.done.set()
+            request.end()
 
     def idle(self) -> bool:
         """Nothing of this watch is noted, waits or is in work."""
@@ -345,5 +351,5 @@ class Rounds:
     def _give_up(self, requests: list[Request]) -> None:
         for request in (*requests, *self._open):
             request.problem = f"{self._watcher.config.path} is away"
-            request.done.set()
+            request.end()
         self._open = []

@@ -105,6 +105,7 @@ def end(
             result["analysis"] = record
     elif out.error is not None:
         result["error"] = {"reason": str(out.error.reason), "message": out.error.message}
+    orders.start(connection, out.item.order_id, time.time())
     order = orders.end_item(connection, out.item, result, saved, time.time())
     return Verdict(out, ended=True, order=order)
 
