@@ -5,9 +5,11 @@ Smooth shapes with noise as of a camera, so that codecs have work to do. Tests u
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
 import zlib
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,7 +18,8 @@ from PIL import Image
 KINDS = {
     "jpeg 4:2:0": "jpg", "jpeg 4:4:4": "jpg", "jpeg grey": "jpg", "jpeg cmyk": "jpg",
     "jpeg 4:2:0 progressive": "jpg", "jpeg 4:4:4 progressive": "jpg", "jpeg grey progressive": "jpg",
-    "jpeg 4:2:0 turned": "jpg", "jpeg 4:2:0 progressive turned": "jpg",
+    "jpeg 4:4:4 scans": "jpg", "jpeg 4:4:4 kept": "jpg", "jpeg 4:2:0 turned": "jpg",
+    "jpeg 4:2:0 progressive turned": "jpg",
     "png": "png", "png interlaced": "png", "png alpha": "png", "png 16 bit": "png", "png 16 bit interlaced": "png",
     "png 16 bit grey": "png", "png palette": "png",
     "webp": "webp", "webp alpha": "webp", "webp lossless": "webp", "avif": "avif", "avif 10 bit": "avif",
@@ -47,6 +50,23 @@ def pixels(megapixels: float, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint
     return found
 
 
+def in_scans(image: Image.Image) -> bytes:
+    """A sequential JPEG, 4:4:4, with a scan for each component: those of three grey ones (the same tables)."""
+    head, scans = b"", []
+    for number, plane in enumerate(image.convert("YCbCr").split()):
+        file = io.BytesIO()
+        plane.save(file, "JPEG", quality=90)
+        data = file.getvalue()
+        sos = data.index(b"\xff\xda")
+        head = head or data[:sos]
+        scans.append(b"\xff\xda\0\x08\x01" + bytes([number + 1, 0, 0, 63, 0]) + data[sos + 10 : -2])
+    sof = head.index(b"\xff\xc0")
+    frame = head[sof + 4 : sof + 9] + b"\x03" + b"".join(bytes([n, 0x11, 0]) for n in (1, 2, 3))
+    length = int.from_bytes(head[sof + 2 : sof + 4], "big")
+    frame = b"\xff\xc0" + (len(frame) + 2).to_bytes(2, "big") + frame
+    return head[:sof] + frame + head[sof + 2 + length :] + b"".join(scans) + b"\xff\xd9"
+
+
 def write(kind: str, path: str, megapixels: float, seed: int = 0) -> None:
     """Raises KeyError for an unknown kind."""
     extension = KINDS[kind]
@@ -73,9 +93,14 @@ def write(kind: str, path: str, megapixels: float, seed: int = 0) -> None:
         pillow_heif.encode("RGB;16", size, (array.astype("<u2") * 257).tobytes(), path, quality=80)
         return
     image = Image.fromarray(array)
+    if kind.endswith("scans"):
+        Path(path).write_bytes(in_scans(image))
+        return
     options: dict[str, Any] = {}
     if extension == "jpg":
-        options = {"quality": 90, "progressive": "progressive" in kind, "subsampling": 0 if "4:4:4" in kind else 2}
+        kept = "kept" in kind  # its copy is rewritten without loss: encoding it again would save nothing
+        options = {"quality": 70 if kept else 90, "progressive": kept or "progressive" in kind}
+        options["subsampling"] = 0 if "4:4:4" in kind else 2
     if "turned" in kind:
         exif = Image.Exif()
         exif[ORIENTATION] = TURNED

@@ -27,13 +27,18 @@ SAMPLE_BYTES = 400_000_000
 SECONDS_EACH = 4.0
 """Each number of workers is measured this long, or for one pass over the sample."""
 WRITTEN = 64 << 20
+PHOTO_TIMES = 12.5
+"""An image of at least 4 MP tells what a photo of 50 MP of its kind takes; what a small one takes is mostly fixed."""
 ENOUGH = 0.97
 """The fewest workers that reach this share of the best rate are suggested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Rates in images or bytes a second, stages in seconds an image, memory in bytes."""
+    """Rates in images or bytes a second, stages in seconds an image, memory in bytes.
+
+    `photo_need`: of a photo of 50 MP, of the usual formats and those of the sample.
+    """
 
     images: int
     megapixels: float
@@ -42,8 +47,10 @@ class Result:
     stages: dict[str, float]
     by_workers: dict[int, float]
     largest_need: int
+    photo_need: int
     left_out: int = 0
     simd: bool = False
+    memory_free: int = field(default_factory=sizing.available_memory)
 
     @property
     def workers(self) -> int:
@@ -52,8 +59,9 @@ class Result:
 
     @property
     def memory_limit(self) -> int:
-        """What that many of the largest images need at once, with the process itself."""
-        return sizing.OWN_MEMORY + self.workers * self.largest_need
+        """What that many of the largest images need at once, with the process itself; never so little that the next
+        photo of a phone would not fit."""
+        return sizing.OWN_MEMORY + max(self.workers * self.largest_need, self.photo_need)
 
 
 @dataclass(slots=True)
@@ -62,6 +70,7 @@ class _Sample:
     data: list[bytes] = field(default_factory=list)
     pixels: int = 0
     need: int = 0
+    photo_need: int = 0
     left_out: int = 0
 
 
@@ -84,8 +93,8 @@ def measure(folder: str, *, copies: bool) -> Result:
         by_workers = {workers: _rate(sample.data, plan, out, workers) for workers in _numbers()}
     return Result(
         len(sample.data), sample.pixels / len(sample.data) / 1e6, read_rate, write_rate,
-        {name: seconds / count for name, seconds in stages.items()}, by_workers, sample.need, sample.left_out,
-        imaging.has_simd(),
+        {name: seconds / count for name, seconds in stages.items()}, by_workers, sample.need,
+        max(sample.photo_need, imaging.photo_peak(plan)), sample.left_out, imaging.has_simd(),
     )  # fmt: skip
 
 
@@ -105,7 +114,10 @@ def _read(folder: str, plan: Plan) -> _Sample:
             break
         sample.data.append(data)
         sample.pixels += opened.width * opened.height
-        sample.need = max(sample.need, len(data) + imaging.peak(opened, plan, plan.names()))
+        need = len(data) + imaging.peak(opened, plan, plan.names())
+        sample.need = max(sample.need, need)
+        larger = imaging.PHOTO_PIXELS / (opened.width * opened.height)
+        sample.photo_need = max(sample.photo_need, round(need * larger) if 1 < larger < PHOTO_TIMES else need)
     return sample
 
 

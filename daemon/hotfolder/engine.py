@@ -138,7 +138,7 @@ class Engine:
             self.pool.replace, config.pool.job_timeout,
         )  # fmt: skip
         renames = Renames(self.index, self.queue, claims, self.epochs.use)
-        self.orders = Orders(self.index, self.queue, self._sites, self.teller.order)
+        self.orders = Orders(self.index, self.queue, self._sites, self.teller.order, lambda: self.pool.size)
         ordering = Ordering(
             self.index, self.desk, maker, self.isolation, self.suspects, self.memory, stage, self.orders, limits,
             min_free=config.limits.min_free,

@@ -22,7 +22,8 @@ from types import TracebackType
 
 from hotfolder import imaging
 from hotfolder.errors import HotfolderError, MissingExtra, Reason, SourceError
-from hotfolder.keeping import atomic, folders, layout, schema
+from hotfolder.keeping import atomic, folders, layout, renditions, schema
+from hotfolder.keeping.gathering import Gathering, Placed, Targets
 from hotfolder.model import State
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 from hotfolder.working import sizing
@@ -65,39 +66,59 @@ def render(
     """Make renditions of one file: ``to/<name><suffix>.<ext>``; with `optimize` also ``to/optimized/<file name>``.
 
     `presets`: specifications, or names of built-in ones; default: all six built-in ones. Files appear whole or not at
-    all, and replace former ones of their name. Raises SourceError and MissingExtra for what the image causes, OSError
-    for what the disk does, ValueError for an unknown preset.
+    all, and replace former ones of their name, but never a source. Raises SourceError and MissingExtra for what the
+    image causes, OSError for what the disk does, ValueError for an unknown preset.
     """
-    source, to = Path(source), Path(to)
-    limits = limits or imaging.Limits()
-    chosen = tuple(_preset(each) for each in (BUILT_IN.values() if presets is None else presets))
+    chosen, placed = _presets(presets), Placed(Path(source))
+    plan, gathering = imaging.Plan(chosen, optimize), Gathering(Path(to), chosen, optimize)
+    gathering.protect(placed.source)
+    return _render(placed.source, Path(to), plan, limits or imaging.Limits(), gathering, gathering.targets(placed))
+
+
+def process(
+    sources: Iterable[AnyPath], to: AnyPath, *, presets: Iterable[Preset | str] | None = None,
+    optimize: OptimizeSpec | None = None, limits: imaging.Limits | None = None,
+) -> Iterator[tuple[Path, Renditions | HotfolderError | OSError]]:  # fmt: skip
+    """`render` of each, in turn: what was made of it, or why nothing could be. A file that is named twice is done once;
+    files whose renditions would meet keep their folders below `to`, from their common parent."""
+    chosen, limits = _presets(presets), limits or imaging.Limits()
+    plan, gathering = imaging.Plan(chosen, optimize), Gathering(Path(to), chosen, optimize)
+    for placed in gathering.arrange(map(Path, sources)):
+        try:
+            targets = gathering.claim(placed)
+            yield placed.source, _render(placed.source, Path(to), plan, limits, gathering, targets)
+        except (SourceError, MissingExtra, OSError) as error:
+            yield placed.source, error
+
+
+def _render(
+    source: Path, to: Path, plan: imaging.Plan, limits: imaging.Limits, gathering: Gathering, targets: Targets
+) -> Renditions:
     with source.open("rb") as opened_file:
         data = opened_file.read(limits.max_bytes + 1)
     if len(data) > limits.max_bytes:
         raise SourceError(Reason.TOO_MANY_BYTES, f"it has more than {limits.max_bytes} bytes")
-    name = os.fsencode(source.name)
-    targets = {}
-    for target in layout.targets(name, chosen, optimize):
-        area = layout.OPTIMIZED_FOLDER if target.area == layout.OPTIMIZED_FOLDER else b""
-        targets[target.preset] = layout.Target(target.preset, area, target.name)
-    plan = imaging.Plan(chosen, optimize)
-    opened = imaging.open_image(data, limits, name)
+    gathering.check(targets)
+    opened = imaging.open_image(data, limits, os.fsencode(source.name))
     to.mkdir(parents=True, exist_ok=True)
     output_fd = atomic.open_root(str(to))
     try:
         with atomic.Staging(output_fd, b"", mode=0o644, dir_mode=0o755, fsync=False) as staging:
             rendered = imaging.render(opened, plan, plan.names(), lambda each: staging.create(targets[each]))
+            gathering.check(targets)  # sources may have come meanwhile
             staging.publish({})
     finally:
         os.close(output_fd)
-    files = tuple(
-        File(
-            each.preset, None if each.note == "kept" else _path(to, targets[each.preset]), each.width, each.height,
-            each.bytes, each.note,
-        )
-        for each in sorted(rendered.outputs, key=lambda each: list(targets).index(each.preset))
-    )  # fmt: skip
-    return Renditions(source, rendered.format, rendered.width, rendered.height, files, rendered.notes)
+    files = []
+    for each in sorted(rendered.outputs, key=lambda output: list(targets).index(output.preset)):
+        target = targets[each.preset]
+        path = None if each.note == "kept" else to / os.fsdecode(target.area) / os.fsdecode(target.name)
+        files.append(File(each.preset, path, each.width, each.height, each.bytes, each.note))
+    return Renditions(source, rendered.format, rendered.width, rendered.height, tuple(files), rendered.notes)
+
+
+def _presets(given: Iterable[Preset | str] | None) -> tuple[Preset, ...]:
+    return tuple(_preset(each) for each in (BUILT_IN.values() if given is None else given))
 
 
 def _preset(given: Preset | str) -> Preset:
@@ -108,14 +129,14 @@ def _preset(given: Preset | str) -> Preset:
     return BUILT_IN[given]
 
 
-def _path(to: Path, target: layout.Target) -> Path:
-    return to / os.fsdecode(target.area) / os.fsdecode(target.name)
-
-
 class Batch:
     """Many files at once; made by `batch`. Complete when its block has ended."""
 
-    def __init__(self, work: Callable[[Path], Renditions], submit: Callable[..., Future[Renditions]]) -> None:
+    def __init__(
+        self, gathering: Gathering, work: Callable[[Path, Targets], Renditions],
+        submit: Callable[..., Future[Renditions]],
+    ) -> None:  # fmt: skip
+        self._gathering = gathering
         self._work = work
         self._submit = submit
         self._lock = threading.Lock()
@@ -124,13 +145,24 @@ class Batch:
         self.errors: dict[Path, HotfolderError | OSError] = {}
         """What could not be made, and why."""
 
-    def add(self, source: AnyPath) -> None:
-        """Have it rendered; returns at once."""
-        self._submit(self._one, Path(source))
+    def add(self, source: AnyPath, folder: AnyPath = "") -> None:
+        """Have it rendered; returns at once. `folder` below `to`: for files whose names would meet.
 
-    def _one(self, source: Path) -> None:
+        Where they do, the later one is in `errors` as ``name_taken``. Raises ValueError for a folder outside.
+        """
+        placed = Placed.below(source, folder)
+        self._gathering.protect(placed.source)
         try:
-            done = self._work(source)
+            targets = self._gathering.claim(placed)
+        except (SourceError, OSError) as error:
+            with self._lock:
+                self.errors[placed.source] = error
+        else:
+            self._submit(self._one, placed.source, targets)
+
+    def _one(self, source: Path, targets: Targets) -> None:
+        try:
+            done = self._work(source, targets)
         except (SourceError, MissingExtra, OSError) as error:
             with self._lock:
                 self.errors[source] = error
@@ -156,13 +188,15 @@ def batch(
     >>> [each.source.name for each in batch.results], [error.reason.value for error in batch.errors.values()], seen
     (['photo.jpg'], ['not_an_image'], [1, 2])
     """
-    chosen = None if presets is None else tuple(_preset(each) for each in presets)
+    chosen, known = _presets(presets), limits or imaging.Limits()
+    plan, gathering = imaging.Plan(chosen, optimize), Gathering(Path(to), chosen, optimize)
     pool = ElasticPool(workers or max(2, round(sizing.usable_cpus())), name="hotfolder-batch")
     try:
         with pool.batch(progress) as tasks:
             yield Batch(
-                lambda source: render(source, to, presets=chosen, optimize=optimize, limits=limits), tasks.submit
-            )
+                gathering, lambda source, targets: _render(source, Path(to), plan, known, gathering, targets),
+                tasks.submit,
+            )  # fmt: skip
         for error in tasks.errors:  # what no image can cause: a bug
             raise error
     finally:
@@ -243,13 +277,14 @@ class Index:
         self, id_: int, watch: str, root: str, output: str, folder_id: int, name: bytes, state: int, kind: str,
         width: int, height: int,
     ) -> Known:  # fmt: skip
-        folder = Path(os.fsdecode(folders.path_of(self._connection, folder_id)))
+        folder = folders.path_of(self._connection, folder_id)
         files = []
-        for preset, area, file, wide, high, size, note in self._connection.execute(_FILES, (id_,)).fetchall():
-            below = os.fsdecode((layout.THUMBNAILS, layout.OPTIMIZED_FOLDER)[area])
-            path = None if note == "kept" else Path(output) / below / folder / os.fsdecode(file)
-            files.append(File(preset, path, wide, high, size, note))
-        source = Path(root) / folder / os.fsdecode(name)
+        for made in sorted(renditions.of(self._connection, id_), key=lambda each: each.preset):
+            if made.present:
+                below = os.fsdecode(layout.rendition_path(folder, made.area, made.name))
+                path = None if made.note == "kept" else Path(output) / below
+                files.append(File(made.preset, path, made.width, made.height, made.bytes, made.note))
+        source = Path(root) / os.fsdecode(folder) / os.fsdecode(name)
         return Known(watch, source, State(state).name.lower(), kind, width, height, tuple(files))
 
 
@@ -258,6 +293,3 @@ _SOURCES = f"""
     SELECT {_COLUMNS} FROM source s JOIN watch w ON w.id = s.watch_id
     WHERE s.id > ?1 AND (?2 IS NULL OR w.name = ?2) ORDER BY s.id LIMIT 500"""
 _ONE = f"SELECT {_COLUMNS} FROM source s JOIN watch w ON w.id = s.watch_id WHERE s.folder_id = ? AND s.name = ?"
-_FILES = """
-    SELECT preset, area, name, width, height, bytes, note FROM rendition WHERE source_id = ? AND present = 1
-    ORDER BY preset"""

@@ -129,6 +129,8 @@ class Outcome:
     reason: Reason | None = None
     message: str = ""
     extra: str = ""
+    retry_at: float | None = None
+    """RETRIED: when it is tried again, in seconds since 1970."""
     notes: tuple[str, ...] = ()
     look: Version | None = None
     """CHANGED: what was seen, for the next look to compare with."""

@@ -88,7 +88,9 @@ class Teller:
             log.warning("failed", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
         elif result is Result.RETRIED:
             say = log.warning if outcome.reason is Reason.OUTPUT_ERROR else log.info
-            say("put_off", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
+            again = "" if outcome.retry_at is None else report.rfc3339(outcome.retry_at)
+            why = {"reason": str(outcome.reason), "message": outcome.message}
+            say("put_off", watch=job.watch, path=job.path, **why, next_try=again)
         elif result is Result.SKIPPED:
             self._say_extra(outcome)
         elif result is Result.GONE and outcome.removed:
@@ -149,11 +151,12 @@ class Teller:
             keys["was"] = show(outcome.old_path)
         elif name in ("failed", "put_off"):
             keys |= {"reason": str(outcome.reason), "message": outcome.message}
+            keys |= {"next_try": report.rfc3339(outcome.retry_at)} if outcome.retry_at is not None else {}
         elif name == "skipped":
             keys |= {"extra": outcome.extra, "message": outcome.message}
         self._events.publish(PIPELINE, name, **keys)
 
-    def order(self, order: Order) -> None:
+    def order(self, order: Order, time_left: float | None) -> None:
         """How far an order is, at most every ORDER_SECONDS and at its end."""
         now = time.monotonic()
         with self._lock:
@@ -162,7 +165,7 @@ class Teller:
             self._told[order.id] = now
             if not order.open:
                 del self._told[order.id]
-        self._events.publish(JOBS, "job", **report.order(order))
+        self._events.publish(JOBS, "job", **report.order(order, time_left))
 
     def _say_extra(self, outcome: Outcome) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import time
 from collections.abc import Callable
@@ -72,3 +73,34 @@ def test_c_libraries_write_nothing_into_the_log(place: Place, run: Run) -> None:
     assert "Fax4" not in daemon.text()
     line = time.strftime("%H:")
     assert all(each.startswith(line[:2]) or each[:2].isdigit() for each in daemon.text().splitlines()), daemon.text()
+
+
+def test_the_next_try_is_named_wherever_one_looks(place: Place, run: Run) -> None:
+    daemon = run(place)
+    place.put("half.jpg", jpeg(400, 300)[:-9000])
+    daemon.wait_log("put_off")
+    line = next(each for each in daemon.text().splitlines() if "put_off" in each)
+    assert re.search(r"next_try=\"?20\d\d-", line), line
+    found = wait_for("the row", lambda: (w := why(place, "half.jpg")).get("retry_at") and w, context=daemon.text)
+    assert found["verdict"] == f"it is put off: next try at {found['retry_at']}"
+    late = json.loads(daemon.get("/api/status"))["put_off"]
+    assert late["count"] == 1
+    assert late["next_try"].startswith("20")
+    assert "put off after a failed try: 1, next try at 20" in place.cli("status", "--once").stdout
+
+
+def test_nothing_that_was_finished_long_ago_is_waited_for(place: Place, run: Run) -> None:
+    """A text file or an empty one that is moved in fails at once, and what is written into it later is taken."""
+    daemon = run(place)
+    for name, content in (("text.jpg", b"a shopping list"), ("empty.jpg", b"")):
+        aside = place.base / name
+        aside.write_bytes(content)
+        os.utime(aside, (time.time() - 3600,) * 2)
+        aside.rename(place.inbox / name)
+    wait_for("both verdicts", lambda: len(place.failures()) == 2, context=daemon.text)
+    assert {row["reason"]: row["tries"] for row in place.failures()} == {"not_an_image": 1, "empty": 1}
+    assert "put_off" not in daemon.text()
+    place.put("empty.jpg", jpeg())
+    daemon.wait_renditions(place.of("empty.jpg"))
+    place.put("fresh.jpg", b"just begun")
+    daemon.wait_log("put_off")

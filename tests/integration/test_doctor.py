@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hotfolder.config.units import size
 from hotfolder.imaging import native
 from tests.faults.hooks import BLOCK
 from tests.helpers import Place, jpeg
@@ -82,6 +83,8 @@ def test_bench_suggests_settings_that_the_configuration_takes(place: Place) -> N
     assert min(found["by_workers"].values()) > 0
     assert {"1", "2"} <= set(found["by_workers"])
     assert sorted(place.base.rglob("*")) == before
+    limit = size(found["suggested"]["pool"]["memory_limit"])
+    assert limit > 110e6 + 560e6  # what a photo of 50 MP takes in a progressive JPEG, and the program itself
     place.configure(extra=yaml.safe_dump(found["suggested"]))
     assert place.cli("config", "check").returncode == 0
     empty = place.base / "empty"

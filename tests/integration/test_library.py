@@ -14,6 +14,7 @@ import pytest
 import hotfolder
 from hotfolder import face
 from tests.helpers import Place, jpeg
+from tests.integration.test_orders import order
 
 DOCS = Path(__file__).parents[2] / "docs/library.md"
 
@@ -77,3 +78,22 @@ def test_the_index_is_read_while_the_daemon_writes(place: Place, run: Any) -> No
         assert all(file.path is not None and file.path.stat().st_size == file.bytes for file in known.files)
         assert index.find(place.inbox / "sub/b.jpg") is None
         assert list(index.sources("nobody")) == []
+
+
+def test_the_index_knows_what_was_ordered_into_a_folder_of_its_own(place: Place, run: Any) -> None:
+    run(place)
+    path = place.put("sub/a.jpg", jpeg())
+    assert place.cli("wait", str(path)).returncode == 0
+    asked = {"paths": ["sub/a.jpg"], "output": str(place.out / "for/web")}
+    order(place, "thumbnails/generate", sizes=[{"width": 9, "height": 9, "suffix": "_w9"}], **asked)
+    order(place, "images/optimize", format="webp", **asked)
+    with hotfolder.open_index(place.base / ".hotfolder") as index:
+        known = index.find(path)
+        assert known is not None
+        assert known == next(index.sources())
+        found = {file.path for file in known.files if file.path is not None}
+    ours = {"for/web/thumbnails/sub/a_w9.jpg", "for/web/optimized/sub/a.jpg.webp"}
+    assert found == {place.out / each for each in place.of("sub/a.jpg") | ours}
+    assert all(each.is_file() for each in found)
+    exported = [each["path"] for each in place.export()[0]["renditions"]]
+    assert {place.out / each for each in exported} == found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +279,39 @@ def test_a_small_machine_takes_all_that_is_asked_for_at_once(tmp_path: Path, run
     call(place, "POST", "/api/resume", {"lane": "all"})
     jobs = [ended(place, accepted["status_url"]) for _, accepted in answers]
     assert [(job["done"], job["failed"]) for job in jobs] == [(75, 0), (50, 0), (60, 0)]
+
+
+def test_an_order_begins_with_work_and_tells_how_much_is_left(place: Place, run: Run) -> None:
+    names = [f"{number}.jpg" for number in range(24)]
+    started(place, run, *names, size=(1600, 1200))
+    assert place.cli("pause").returncode == 0
+    sizes = [{"width": 1000 + n, "height": 1000, "format": "webp", "suffix": f"_own{n}"} for n in range(8)]
+    body = {"paths": [*names, "none.txt"], "sizes": sizes}
+    _, accepted = call(place, "POST", f"{BASE}/thumbnails/generate", body)
+    job = call(place, "GET", accepted["status_url"])[1]
+    assert (job["state"], job["failed"], job["started_at"], job["time_left"]) == ("queued", 1, None, None)
+    assert place.cli("resume").returncode == 0
+
+    def look() -> dict[str, Any]:
+        found: dict[str, Any] = call(place, "GET", accepted["status_url"])[1]
+        return found
+
+    begun = wait_for("it to begin", lambda: (job := look())["started_at"] and job, 60)
+    assert (begun["state"], begun["done"], begun["time_left"]) == ("running", 0, None)  # before the first one ends
+    some = wait_for("six of them", lambda: (job := look())["done"] >= 6 and job, 60)
+    told_at = time.time()
+    assert some["started_at"] == begun["started_at"]
+    job = ended(place, accepted["status_url"])
+    real = datetime.fromisoformat(job["finished_at"]).timestamp() - told_at
+    assert real / 4 < some["time_left"] < 4 * real  # a factor of two on a machine that does nothing else
+    assert job["time_left"] is None
+
+
+def test_a_rescan_ended_when_it_ended(place: Place, run: Run) -> None:
+    started(place, run, "a.jpg", "b.jpg")
+    call(place, "POST", "/api/rescan", {})
+    wait_for("its end", lambda: call(place, "GET", "/api/jobs")[1][0]["state"] == "done", 60)
+    asked = time.time()
+    job = call(place, "GET", "/api/jobs")[1][0]
+    assert job["finished_at"] is not None
+    assert datetime.fromisoformat(job["finished_at"]).timestamp() <= asked

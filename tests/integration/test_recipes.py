@@ -76,6 +76,46 @@ def test_move_the_original(place: Place, run: Run, monkeypatch: pytest.MonkeyPat
     assert list(place.inbox.iterdir()) == []
     assert {"thumbnails/good one_thumb_small.jpg", "optimized/good one.jpg"} <= place.renditions()
 
+    # The same names again, and in a folder: none stays, and none of the first ones is replaced.
+    first = (place.base / "done/good one.jpg").read_bytes()
+    place.put("good one.jpg", jpeg(seed=1))
+    place.put("sub/good one.jpg", jpeg(seed=2))
+    place.put("big.jpg", jpeg(510, 400))
+    odd = [b"-rf.jpg", b"a\nb 'c'\".jpg", b"\xff $(x).jpg"]
+    for number, each in enumerate(odd):
+        place.put(each, jpeg(seed=3 + number))
+    for name in (*map(os.fsdecode, odd), "good one.1.jpg", "good one.2.jpg"):
+        wait_for(name, (place.base / "done" / name).exists, context=daemon.text)
+    wait_for("the second failure", (place.base / "error/big.1.jpg").exists, context=daemon.text)
+    wait_for("an empty inbox", lambda: [p for p in place.inbox.rglob("*") if p.is_file()] == [], context=daemon.text)
+    assert (place.base / "done/good one.jpg").read_bytes() == first
+
+
+def test_moving_may_be_repeated_and_needs_no_hard_links(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(place, TITLE_MOVE, monkeypatch)
+    source = place.put("a.jpg", b"one")
+    told = {"HOTFOLDER_EVENT": "ready", "HOTFOLDER_ROOT": str(place.inbox), "HOTFOLDER_PATH": str(source)}
+
+    def deliver() -> None:
+        subprocess.run([str(place.base / "sort-original")], env=place.environment() | told, check=True)
+
+    done = place.base / "done"
+    done.mkdir()
+    os.link(source, done / "a.jpg")  # the power went between both steps
+    deliver()
+    deliver()
+    assert (not source.exists(), sorted(p.name for p in done.iterdir())) == (True, ["a.jpg"])
+    ln = place.base / "bin/ln"
+    ln.write_text("#!/bin/sh\nexit 1\n")
+    ln.chmod(0o755)
+    told["PATH"] = f"{ln.parent}{os.pathsep}{os.environ['PATH']}"
+    for content in (b"two", b"three"):
+        place.put("a.jpg", content)
+        deliver()
+    assert {p.name: p.read_bytes() for p in done.iterdir()} == {
+        "a.jpg": b"one", "a.1.jpg": b"two", "a.2.jpg": b"three"
+    }  # fmt: skip
+
 
 def test_upload_with_rclone(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(place, TITLE_UPLOAD, monkeypatch)
@@ -101,6 +141,9 @@ def test_upload_with_rclone(place: Place, run: Run, monkeypatch: pytest.MonkeyPa
     wait_for("the rename", lambda: there() == expected, context=lambda: f"{there()}\n{daemon.text()}")
     (place.inbox / "a/c.jpg").unlink()
     wait_for("the removal", lambda: there() == set(), context=daemon.text)
+    place.put(b"-a\nb.jpg", jpeg(seed=1))
+    expected = {"thumbnails/-a\nb_thumb_small.jpg", "optimized/-a\nb.jpg"}
+    wait_for("an odd name", lambda: there() == expected, context=daemon.text)
 
 
 def test_call_a_web_hook(place: Place, run: Run, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +177,7 @@ def test_a_contact_sheet(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch
     prepare(place, TITLE_SHEET, monkeypatch, **{"after: 5s": "after: 1s"})
     daemon = run(place)
     for number in range(10):
-        place.put(f"{number}.jpg", jpeg(seed=number))
+        place.put(f"{number}\n.jpg", jpeg(seed=number))
     sheets = wait_for("the sheet", lambda: list((place.base / "sheets").glob("*-1.jpg")), context=daemon.text)
     daemon.wait_metric("hotfolder_hook_deliveries_total", 1, hook="sheet", result="ok")
     with Image.open(sheets[0]) as sheet:

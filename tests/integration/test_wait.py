@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 import pytest
 
-from tests.helpers import Daemon, Place, jpeg
+from tests.faults.hooks import CLOCK
+from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
 SMALL = "    presets: [small, medium]\n    optimize: {enabled: false}"
@@ -99,3 +102,74 @@ def test_the_api_answers_at_once_or_after_its_seconds(place: Place, run: Run) ->
         with pytest.raises(urllib.error.HTTPError) as error:
             ask(body)
         assert error.value.code == status
+
+
+def test_what_was_cleared_or_removed_is_made_on_demand(place: Place, run: Run) -> None:
+    place.configure(watch=SMALL)
+    daemon = run(place)
+    path = place.put("sub/a.jpg", jpeg())
+    assert place.cli("wait", str(path)).returncode == 0
+    expected = place.renditions()
+    address = f"http://127.0.0.1:{place.port}/api/image-processing/cache/thumbnails?preset=medium"
+    urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=30).close()
+    assert place.renditions() == expected - {"thumbnails/sub/a_thumb_medium.jpg"}
+    why = place.cli("why", str(path)).stdout
+    assert "some renditions were removed; they are made at the next reconcile" in why
+    done = place.cli("wait", str(path))
+    assert (done.returncode, place.renditions()) == (0, expected), daemon.text()
+    (place.out / "thumbnails/sub/a_thumb_small.jpg").unlink()
+    done = place.cli("wait", str(path))
+    assert (done.returncode, place.renditions()) == (0, expected), daemon.text()
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_it_says_at_once_what_it_waits_for(place: Place, run: Run) -> None:
+    place.configure(watch=SMALL)
+    daemon = run(place)
+    path = place.put("a.jpg", jpeg())
+    assert place.cli("wait", str(path)).returncode == 0
+
+    def said(*arguments: str) -> str:
+        done = place.cli("wait", "--timeout", "1s", *arguments)
+        assert done.returncode == 124, done
+        return done.stderr
+
+    assert place.cli("pause").returncode == 0
+    other = place.put("b.jpg", jpeg(seed=1))
+    assert "b.jpg: it waits until what is paused goes on: hotfolder resume" in said(str(other))
+    assert "paused" in place.cli("why", str(other)).stdout
+    assert place.cli("resume").returncode == 0
+    assert place.cli("wait", str(other)).returncode == 0
+
+    half = place.put("half.jpg", jpeg()[:4000])
+    daemon.wait_log("put_off")
+    assert "half.jpg: it is put off: next try at 20" in said(str(half))
+
+    place.out.rename(place.base / "elsewhere")
+    text = said(str(path))
+    assert "the output" in text, text
+    (place.base / "elsewhere").rename(place.out)
+    assert place.cli("wait", str(path)).returncode == 0
+    place.inbox.rename(place.base / "away")
+    daemon.wait_log("trouble")
+    assert "it waits until its watch is well again" in said(str(path))
+
+
+def test_held_by_the_window_and_lost_at_a_reload(place: Place, run: Run) -> None:
+    now = datetime.now()
+    closed = f"{now + timedelta(hours=2):%H:%M}-{now + timedelta(hours=3):%H:%M}"
+    place.put("old.jpg", jpeg())
+    (place.base / "later").write_text("3600")
+    place.hook(CLOCK.format(flag=str(place.base / "later")))  # what lies there now was written an hour ago
+    place.configure(f"backlog: {{window: '{closed}'}}", SMALL)
+    daemon = run(place)
+    why = ("why", "--json", str(place.inbox / "old.jpg"))
+    wait_for("the row", lambda: json.loads(place.cli(*why).stdout)["state"] == "pending", context=daemon.text)
+    done = place.cli("wait", "--timeout", "1s", str(place.inbox / "old.jpg"))
+    assert done.returncode == 124
+    assert f"it waits for the window of the backlog, {closed}" in done.stderr, done.stderr
+    place.configure(watch=SMALL.replace("small, medium", "banner"))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_applied")
+    done = place.cli("wait", str(place.inbox / "old.jpg"))
+    assert (done.returncode, place.renditions()) == (0, {"thumbnails/old_banner.jpg"}), daemon.text()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageFile
 
-from hotfolder.imaging import Limits, Opened, Plan, open_image, peak
+from hotfolder.imaging import Limits, Opened, Plan, native, open_image, peak
 from hotfolder.presets import BUILT_IN, OPTIMIZED, OptimizeSpec
 from tests.unit.imaging import encoded, noise
 
@@ -53,6 +56,37 @@ def test_a_progressive_jpeg_is_kept_as_coefficients_at_any_scale() -> None:
         more = peak(opened("JPEG", progressive=True, subsampling=subsampling), plan, plan.names()) - plain
         assert more >= 2 * samples * MEGAPIXELS * 1e6 * 0.9
         assert more <= 2 * samples * MEGAPIXELS * 1e6 * 1.2
+
+
+def test_a_scan_for_each_component_is_kept_as_coefficients_too(tmp_path: Path) -> None:
+    benchmarks = Path(__file__).parents[2] / "benchmarks"
+    for kind in ("4:4:4", "4:4:4 scans"):
+        command = [sys.executable, str(benchmarks / "generated.py"), f"jpeg {kind}", str(tmp_path / f"{kind}.jpg"), "1"]
+        subprocess.run(command, check=True)
+    plan = Plan((BUILT_IN["small"],))
+    one, many = (
+        peak(open_image((tmp_path / f"{kind}.jpg").read_bytes(), Limits()), plan, plan.names())
+        for kind in ("4:4:4", "4:4:4 scans")
+    )
+    assert many - one > 6e6 * 0.9
+
+
+@pytest.mark.skipif(native.core is None, reason="needs the core")
+def test_what_stays_planes_reserves_less_and_what_may_not_does_not() -> None:
+    data = encoded(noise(1200, 800), "JPEG")
+    copy = Plan((), OptimizeSpec())
+
+    def need(data: bytes, plan: Plan = copy, *, lenient: bool = False) -> int:
+        return peak(open_image(data, Limits(lenient=lenient)), plan, [OPTIMIZED])
+
+    planes = need(data)
+    assert need(data, lenient=True) > planes
+    assert need(data[:-2]) > planes
+    assert need(data, Plan((), OptimizeSpec(sharpen=0.5))) > planes
+    assert need(data, Plan((), OptimizeSpec(format="webp"))) > planes
+    odd = bytearray(data)
+    odd[data.index(b"\xff\xc0") + 11] = 0x41  # brightness sampled 4×1: Pillow decodes it
+    assert need(bytes(odd)) > planes
 
 
 def test_what_costs_more_reserves_more() -> None:

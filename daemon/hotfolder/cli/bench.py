@@ -40,4 +40,7 @@ def bench(
     for workers, rate in found.by_workers.items():
         typer.echo(f"{workers:3} workers: {rate:6.1f} images/s")
     typer.echo("\nFor config.yaml; auto does nearly the same, and follows the load:\n")
+    if found.memory_limit > found.memory_free:
+        free = show_size(found.memory_free)
+        typer.echo(f"# {suggested['memory_limit']} would take a photo of 50 MP; only {free} are free: leave it at auto")
     typer.echo(f"pool: {{workers: {suggested['workers']}, memory_limit: {suggested['memory_limit']}}}")

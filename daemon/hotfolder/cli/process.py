@@ -9,7 +9,7 @@ import typer
 
 from hotfolder.cli.common import ConfigOption, loaded
 from hotfolder.cli.ending import tell
-from hotfolder.errors import ConfigError, Exit, MissingExtra, SourceError, UsageError
+from hotfolder.errors import ConfigError, Exit, HotfolderError, UsageError
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 
 
@@ -42,8 +42,12 @@ def process(
     preset: Annotated[list[str] | None, typer.Option(help="Only this preset; can be given again.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make renditions of single files: DIR/<name><suffix>.<ext> and DIR/optimized/<file name>. Keeps no index."""
-    from hotfolder.face import render
+    """Make renditions of single files: DIR/<name><suffix>.<ext> and DIR/optimized/<file name>. Keeps no index.
+
+    Files whose names would meet keep their folders below DIR, from their common parent. What lies there from a former
+    run is replaced, a source never.
+    """
+    from hotfolder.face import process as make
 
     known, optimize = _known(config)
     for name in preset or ():
@@ -51,15 +55,13 @@ def process(
             raise UsageError(f'unknown preset "{name}"; known: {", ".join(sorted(known))}')
     chosen = [known[name] for name in preset] if preset else list(known.values())
     failed = 0
-    for file in files:
-        try:
-            done = render(file, to, presets=chosen, optimize=None if preset else optimize)
-        except (SourceError, MissingExtra) as error:
+    for file, done in make(files, to, presets=chosen, optimize=None if preset else optimize):
+        if isinstance(done, OSError):
             failed += 1
-            typer.echo(f"hotfolder: {file}: {error}", err=True)
-        except OSError as error:
+            typer.echo(f"hotfolder: {done.filename or file}: {done.strerror}", err=True)
+        elif isinstance(done, HotfolderError):
             failed += 1
-            typer.echo(f"hotfolder: {error.filename or file}: {error.strerror}", err=True)
+            typer.echo(f"hotfolder: {file}: {done}", err=True)
         else:
             tell(f"{file}: {sum(each.path is not None for each in done.files)} renditions")
     raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)

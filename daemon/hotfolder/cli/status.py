@@ -83,6 +83,8 @@ def _picture(now: dict[str, Any], before: dict[str, Any] | None = None) -> Group
         for trouble in watch["troubles"]:
             table.add_row("", "", "", "", "", "", f"[red]{escape(trouble)}")
     held = [f"paused: {each['lane']} of {each['watch'] or 'all watches'}" for each in now["paused"]]
+    if (put_off := now["put_off"])["count"]:
+        held.append(f"put off after a failed try: {put_off['count']}, next try at {put_off['next_try']}")
     if not now["backlog"]["open"]:
         held.append(f"the backlog waits for its window, {now['backlog']['window']}")
     return Group(Text(line), *map(Text, held), table)

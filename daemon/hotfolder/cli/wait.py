@@ -19,6 +19,8 @@ from hotfolder.model import show
 PAGE = 1000
 """Paths in one question (the server's bound)."""
 LONGEST_QUESTION = 10.0
+FIRST_QUESTION = 0.5
+"""Seconds: what stands in the way is said soon, each reason once."""
 
 
 def _duration(text: str | None) -> float | None:
@@ -53,7 +55,8 @@ def wait(
         _print(found.values(), b"\0" if zero else b"\n")
     for path, each in found.items():
         if each["state"] != "ready":
-            why = "it is not ready yet" if each["error"] is None else each["error"]["message"]
+            late = f": {each['waits_for']}" if each["waits_for"] else ""
+            why = f"it is not ready yet{late}" if each["error"] is None else each["error"]["message"]
             typer.echo(f"hotfolder: {show(os.fsencode(path))}: {why}", err=True)
     states = {each["state"] for each in found.values()}
     if "failed" in states:
@@ -77,14 +80,19 @@ def _images(path: str) -> Iterator[str]:
 def _ask(control: Control, paths: list[str], deadline: float | None) -> list[dict[str, Any]]:
     """Until none waits or the time is over; the answers in the order of the paths."""
     found: dict[str, dict[str, Any]] = {}
+    said: set[str] = set()
+    longest = FIRST_QUESTION
     for begin in range(0, len(paths), PAGE):
         page = paths[begin : begin + PAGE]
         while page:
-            left = (
-                LONGEST_QUESTION if deadline is None else max(0.0, min(LONGEST_QUESTION, deadline - time.monotonic()))
-            )
+            left = longest if deadline is None else max(0.0, min(longest, deadline - time.monotonic()))
             answer = control.call("POST", "/api/wait", in_body(page) | {"seconds": left}, timeout=left + ANSWER_SECONDS)
-            found |= zip(page, answer, strict=True)
+            longest = LONGEST_QUESTION
+            for path, each in zip(page, answer, strict=True):
+                if (reason := each["waits_for"]) is not None and reason not in said:
+                    said.add(reason)
+                    typer.echo(f"hotfolder: {show(os.fsencode(path))}: {reason}", err=True)
+                found[path] = each
             page = [path for path in page if found[path]["state"] == "waiting"]
             if deadline is not None and time.monotonic() >= deadline:
                 break

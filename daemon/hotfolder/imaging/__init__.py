@@ -4,7 +4,7 @@ from hotfolder.imaging import native
 from hotfolder.imaging.analyze import analyze_bytes
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import LENIENT, decoders, installed_extras, is_hollow, sniff
-from hotfolder.imaging.memory import peak
+from hotfolder.imaging.memory import PHOTO_PIXELS, peak, photo_peak
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.record import Record
@@ -13,6 +13,7 @@ from hotfolder.imaging.resize import has_simd
 
 __all__ = [
     "LENIENT",
+    "PHOTO_PIXELS",
     "Limits",
     "Opened",
     "Output",
@@ -29,6 +30,7 @@ __all__ = [
     "native",
     "open_image",
     "peak",
+    "photo_peak",
     "read_all",
     "render",
     "render_parts",

@@ -107,7 +107,7 @@ def check_metadata(kind: str, data: bytes, decoder: str) -> None:
     if count > PIECES_MOST:
         message = f"its metadata has more than {PIECES_MOST} parts"
         raise SourceError(Reason.TOO_MANY_BYTES, message, decoder=decoder)
-    if kind == "jpeg" and not _in_one_scan(data) and (scans := data.count(b"\xff\xda")) > SCANS_MOST:
+    if kind == "jpeg" and not in_one_scan(data) and (scans := data.count(b"\xff\xda")) > SCANS_MOST:
         message = f"it has {scans} scans, which would take a decoder for ever; at most {SCANS_MOST} are read"
         raise SourceError(Reason.UNSUPPORTED, message, decoder=decoder)
 
@@ -139,7 +139,7 @@ def _frame(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _in_one_scan(data: bytes) -> bool:
+def in_one_scan(data: bytes) -> bool:
     """Whether the first scan of a JPEG has all its components, once and for all: decoders read no other. Most have,
     and counting through a whole file costs a twentieth of its thumbnails."""
     at, components = 2, 0

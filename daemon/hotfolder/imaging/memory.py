@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from hotfolder.imaging import native
 from hotfolder.imaging.decode import Opened
+from hotfolder.imaging.headers import in_one_scan
 from hotfolder.imaging.opening import UPRIGHT
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import ANALYSIS, OPTIMIZED
@@ -33,8 +35,12 @@ ENCODING = {"jpeg": 6.0, "png": 1.0, "webp": 9.0, "avif": 50.0}
 """The encoder of a full-size copy. Progressive JPEG keeps all coefficients; AVIF takes half for a photo."""
 ENCODING_ALPHA = {"webp": 46.0, "avif": 60.0}
 ENCODING_CMYK = 13.0
+PLANES = {(1, 1), (2, 1), (1, 2), (2, 2)}
+"""Sampling of brightness in what the core decodes; that of colour is 1×1."""
 OXIPNG = 13.0
 """Storing a PNG anew: its lines, filtered in several ways, and what comes of that."""
+PHOTO_PIXELS = 50_000_000
+PHOTOS = ("jpeg", "png", "webp", "heif")
 SEARCH_FIXED = 45_000_000
 """Scoring a picture in mode `auto`, of whatever size: at most 0.45 MP in floating point."""
 
@@ -59,18 +65,67 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     fixed = FIXED + (ANALYSIS_FIXED if ANALYSIS in wanted else 0)
     if plan.optimize is not None and plan.optimize.mode == "auto" and OPTIMIZED in wanted:
         fixed += SEARCH_FIXED
-    return round(MARGIN * max(decoding, resizing, encoding)) + fixed
+    most = max(decoding, resizing, encoding)
+    if _stays_planes(opened, plan, wanted):
+        # Where it is damaged Pillow decodes it, to say what is wrong; then nothing is made of it.
+        most = max(_planes(opened, scale, encoded=encoding > held), stored + _coefficients(opened))
+    return round(MARGIN * most) + fixed
+
+
+def photo_peak(plan: Plan) -> int:
+    """Bytes that a photo of 50 MP takes at most, as cameras and phones write them, turned or not: for whoever chooses a
+    limit before all pictures have been seen."""
+    copied = plan.optimize is not None
+    goal = plan.optimize.format if plan.optimize is not None else "keep"
+    each = []
+    for kind in PHOTOS:
+        held = 4.0 * 2  # the picture, and a copy where it lies on its side
+        decoding = held + (DECODING.get(kind, 0) or 2 * 3)
+        encoding = held + (ENCODING.get(kind if goal == "keep" else goal, 0.0) if copied else 0.0)
+        each.append(1 + max(decoding, encoding))  # and its bytes, at most one a pixel
+    fixed = FIXED + ANALYSIS_FIXED + SEARCH_FIXED
+    return round(MARGIN * max(each) * PHOTO_PIXELS) + fixed
+
+
+def _planes(opened: Opened, scale: int, *, encoded: bool) -> float:
+    """A JPEG that stays planes in the core: one byte a sample; turning is a copy, and so is a copy without loss, as
+    coefficients."""
+    samples = _samples(opened) * opened.width * opened.height
+    planes = samples / (scale * scale) * (1 + RESIZING + (opened.orientation != UPRIGHT))
+    return planes + max(2 * samples if encoded else 0, _coefficients(opened))
+
+
+def _stays_planes(opened: Opened, plan: Plan, wanted: Collection[str]) -> bool:
+    """Whether the core decodes it, unless it is damaged, and no step needs all of it as an image."""
+    if native.core is None or opened.format != "jpeg" or opened.pixels is not None or opened.lenient:
+        return False
+    if opened.image.mode not in ("L", "RGB") or opened.image.info.get("adobe_transform") == 0:
+        return False
+    if opened.data.rfind(b"\xff\xd9") < len(opened.data) // 2:  # it ends too early
+        return False
+    (_, *first, _), *others = getattr(opened.image, "layer", ()) or [(0, 0, 0, 0)]
+    if tuple(first) not in PLANES or any((layer[1], layer[2]) != (1, 1) for layer in others):
+        return False
+    spec = plan.optimize
+    if spec is None or OPTIMIZED not in wanted:
+        return True
+    altered = spec.sharpen or spec.contrast or spec.auto_enhance
+    return spec.format in ("keep", "jpeg") and spec.mode == "lossy" and not altered
+
+
+def _samples(opened: Opened) -> float:
+    """Of a pixel of a JPEG: 3, or fewer where colour is halved."""
+    factors = [(layer[1], layer[2]) for layer in getattr(opened.image, "layer", ())]
+    full = max(h for h, _ in factors) * max(v for _, v in factors) if factors else 1
+    return sum(h * v for h, v in factors) / full if factors else 3
 
 
 def _coefficients(opened: Opened) -> int:
-    """A progressive JPEG is kept as coefficients, 2 bytes a sample of the full size, at whatever scale it is decoded
-    (libjpeg.txt, "Buffered-image mode")."""
-    if opened.format != "jpeg" or not opened.image.info.get("progressive"):
+    """A JPEG of several scans, progressive or with one for each component, is kept as coefficients: 2 bytes a sample of
+    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode")."""
+    if opened.format != "jpeg" or in_one_scan(opened.data):
         return 0
-    factors = [(layer[1], layer[2]) for layer in getattr(opened.image, "layer", ())]
-    full = max(h for h, _ in factors) * max(v for _, v in factors) if factors else 1
-    samples = sum(h * v for h, v in factors) / full if factors else 3
-    return round(2 * samples * opened.width * opened.height)
+    return round(2 * _samples(opened) * opened.width * opened.height)
 
 
 def _encoding(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: bool) -> float:

@@ -85,6 +85,11 @@ def targets(
     return tuple(found)
 
 
+def rendition_path(folder: bytes, area: bytes, name: bytes) -> bytes:
+    """Relative to the output root: the one truth for where a rendition lies. `folder` is its source's."""
+    return b"/".join(part for part in (area, folder, name) if part)
+
+
 def fold(name: bytes) -> bytes:
     """A name's key on an output that ignores case or normalises Unicode: NFC of the case-folded text."""
     try:

@@ -125,17 +125,21 @@ def start(connection: sqlite3.Connection, order_id: int, now: float) -> None:
 def end_item(
     connection: sqlite3.Connection, item: Item, result: dict[str, Any], saved: int, now: float
 ) -> Order | None:  # fmt: skip
-    """What came of an image: {renditions, error …}. Gives the order as it stands now; None where it was cancelled."""
+    """What came of an image: {renditions, error …}. Gives the order as it stands now; None where it was cancelled.
+
+    That an order has begun is for `start` to say: what is refused at once is no work.
+    """
     failed = result["error"] is not None
     state = "failed" if failed else "done"
     if not connection.execute(_END_ITEM, (state, json.dumps(result), item.order_id, item.n)).rowcount:
         return None
-    start(connection, item.order_id, now)
     order = Order(*connection.execute(_COUNT, (not failed, failed, saved, item.order_id)).fetchone())
     if order.done + order.failed < order.total:
         return order
-    query = f"UPDATE orders SET state = 'done', finished_at = ? WHERE id = ? RETURNING {_COLUMNS}"
-    order = Order(*connection.execute(query, (now, order.id)).fetchone())
+    query = f"""
+        UPDATE orders SET state = 'done', started_at = coalesce(started_at, ?), finished_at = ? WHERE id = ?
+        RETURNING {_COLUMNS}"""
+    order = Order(*connection.execute(query, (now, now, order.id)).fetchone())
     connection.execute(_PRUNE, (KEPT,))
     return order
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -111,7 +110,7 @@ def _source(connection: Reader, row: tuple[Any, ...]) -> dict[str, Any]:
     for preset, signature, area, file, wide, high, length, made, present, note in connection.execute(
         _RENDITIONS, (id_,)
     ).fetchall():
-        where = b"/".join(part for part in (area, folder, file) if part)
+        where = layout.rendition_path(folder, area, file)
         renditions.append(
             named_path("", where)
             | {
@@ -149,20 +148,19 @@ def named_path(root: str, path: bytes) -> dict[str, Any]:
     return found
 
 
-def order(found: Order, now: float | None = None) -> dict[str, Any]:
+def order(found: Order, time_left: float | None) -> dict[str, Any]:
     """An order for its caller, without results; `rate` in images a second, `time_left` in seconds."""
     ended = found.done + found.failed
-    until = found.finished_at or now or time.time()
-    spent = until - (found.started_at or until)
-    rate = ended / spent if spent > 0 else None
-    left = (found.total - ended) / rate if found.open and rate else None
+    rate = (found.total - ended) / time_left if time_left else None
+    if found.finished_at is not None and found.started_at is not None and found.finished_at > found.started_at:
+        rate = ended / (found.finished_at - found.started_at)
     return {
         "id": found.key, "kind": found.kind, "state": found.state, "total": found.total, "done": found.done,
         "failed": found.failed, "progress": ended / found.total if found.total else 1.0,
         "created_at": rfc3339(found.created_at),
         "started_at": rfc3339(found.started_at) if found.started_at else None,
         "finished_at": rfc3339(found.finished_at) if found.finished_at else None,
-        "saved_bytes": found.saved_bytes, "rate": rate, "time_left": left,
+        "saved_bytes": found.saved_bytes, "rate": rate, "time_left": time_left,
     }  # fmt: skip
 
 

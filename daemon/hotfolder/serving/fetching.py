@@ -14,13 +14,13 @@ from hotfolder import imaging
 from hotfolder.engine import Engine
 from hotfolder.errors import SourceError
 from hotfolder.keeping import atomic, listing, renditions
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.listing import Listed
 from hotfolder.keeping.renditions import Made
 from hotfolder.model import Job, Lane, Result, State
 from hotfolder.serving.files import in_thread
 from hotfolder.serving.problems import Problem
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working.site import rendition_path
 
 MAKING_SECONDS = 60.0
 CHANGED_SECONDS = 0.5

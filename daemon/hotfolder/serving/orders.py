@@ -125,7 +125,10 @@ def router(engine: Engine, requests: Requests) -> APIRouter:
     @routes.get("/api/jobs")
     def jobs() -> list[dict[str, Any]]:
         """The newest first, without results."""
-        found = [report.order(order) for order in orders.newest(engine.index.read(), JOBS_LISTED)]
+        found = [
+            report.order(order, engine.orders.time_left(order))
+            for order in orders.newest(engine.index.read(), JOBS_LISTED)
+        ]
         return sorted(found + requests.jobs(), key=_begun, reverse=True)[:JOBS_LISTED]
 
     @routes.get("/api/jobs/{id}")
@@ -141,7 +144,10 @@ def router(engine: Engine, requests: Requests) -> APIRouter:
         page = list(orders.results(engine.index.read(), order.id, cursor - 1, limit))
         more = bool(page) and page[-1][0] + 1 < order.total
         results = [{"path": name, "state": _shown(state)} | _UNKNOWN | result for _, name, state, result in page]
-        return report.order(order) | {"results": results, "next": page[-1][0] + 1 if more else None}
+        return report.order(order, engine.orders.time_left(order)) | {
+            "results": results,
+            "next": page[-1][0] + 1 if more else None,
+        }
 
     @routes.delete("/api/jobs/{id}")
     def cancel(id: Annotated[str, Field(max_length=64)]) -> dict[str, Any]:
@@ -150,7 +156,7 @@ def router(engine: Engine, requests: Requests) -> APIRouter:
         if order is None:
             _rescan(requests, id)
             raise Problem(409, "a rescan goes to its end")
-        return report.order(order)
+        return report.order(order, engine.orders.time_left(order))
 
     return routes
 

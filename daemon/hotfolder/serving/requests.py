@@ -34,11 +34,15 @@ class Rescan:
     requests: list[Request]
     before: Counts
     began: float = field(default_factory=time.time)
-    ended: float | None = None
 
     @property
     def done(self) -> bool:
         return all(request.done.is_set() for request in self.requests)
+
+    @property
+    def ended(self) -> float | None:
+        moments = [request.ended for request in self.requests if request.ended is not None]
+        return max(moments, default=self.began) if self.done else None
 
 
 class Requests:
@@ -96,8 +100,6 @@ class Requests:
             job = self._rescans.get(job_id)
         if job is None:
             return None
-        if job.done and job.ended is None:
-            job.ended = time.time()
         return self._describe(job)
 
     def jobs(self) -> list[dict[str, Any]]:

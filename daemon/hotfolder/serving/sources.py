@@ -12,13 +12,13 @@ from fastapi import Path as InPath
 
 from hotfolder.engine import Engine
 from hotfolder.keeping import listing, renditions, report
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.listing import Filter, Listed, Position
 from hotfolder.keeping.readers import Reader
 from hotfolder.model import State
 from hotfolder.serving import files
 from hotfolder.serving.fetching import Fetching
 from hotfolder.serving.problems import Problem, invalid
-from hotfolder.working.site import rendition_path
 
 Id = Annotated[int, InPath(ge=1, le=2**63 - 1)]
 StateName = Literal["pending", "done", "failed", "skipped"]

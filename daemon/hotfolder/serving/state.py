@@ -87,6 +87,7 @@ def status(engine: Engine) -> dict[str, Any]:
         "watches": watches,
         **engine.holds.state.as_dict(),
         "queue": {lane.value: engine.queue.depth(lane) for lane in Lane} | {"capacity": engine.queue.capacity},
+        "put_off": put_off(engine),
         "made": counts.made,
         "reused": counts.reused,
         "renditions": counts.renditions,
@@ -95,6 +96,13 @@ def status(engine: Engine) -> dict[str, Any]:
         "bytes_out": counts.bytes_out,
         "drop_to_ready_seconds": engine.teller.drop_to_ready,
     } | stats(engine)
+
+
+def put_off(engine: Engine) -> dict[str, Any]:
+    """How many sources failed and are tried again later, and when the first of them is."""
+    query = "SELECT count(*), min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
+    count, first = engine.index.read().execute(query, (time.time(),)).fetchone()
+    return {"count": count, "next_try": report.rfc3339(first) if first is not None else None}
 
 
 def presets(engine: Engine) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Whether the renditions of given sources are there: asked again and again by `hotfolder wait` and `/api/wait`."""
+"""Whether the renditions of given sources are there: asked again and again by `hotfolder wait` and `/api/wait`.
+
+Whoever waits wants them: what nobody would make by himself (cleared, removed by somebody) is made on this demand.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,16 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from hotfolder.engine import Engine
-from hotfolder.keeping import sources
+from hotfolder.keeping import renditions, sources
 from hotfolder.keeping.report import named_path
 from hotfolder.keeping.sources import Row
-from hotfolder.model import State, Version
-from hotfolder.serving import naming
+from hotfolder.model import Job, Lane, State, Version
+from hotfolder.serving import hindrance, naming
 from hotfolder.serving.paths import PathsBody
 from hotfolder.serving.problems import invalid
+from hotfolder.watching import condition
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working import announcing
+from hotfolder.working import announcing, following, making
 
 PAUSE_SECONDS = (0.05, 0.5)
 """Between two looks, growing from the first to the second."""
@@ -46,8 +50,9 @@ def add(app: FastAPI, engine: Engine) -> None:
         if not paths:
             raise invalid("paths", "is empty; give at least one")
         open_paths = list(dict.fromkeys(paths))
+        demanded: set[str] = set()
         while True:
-            looked = await run_in_threadpool(look, engine, open_paths)
+            looked = await run_in_threadpool(look, engine, open_paths, demanded)
             found |= zip(open_paths, looked, strict=True)
             open_paths = [path for path in open_paths if found[path]["state"] == WAITING]
             left = ends - time.monotonic()
@@ -57,39 +62,81 @@ def add(app: FastAPI, engine: Engine) -> None:
             pause = min(2 * pause, longest)
 
 
-def look(engine: Engine, paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Of each path, in order: {path, watch, state, error, renditions}. Touches the files. Raises Problem."""
+def look(engine: Engine, paths: Sequence[str], demanded: set[str]) -> list[dict[str, Any]]:
+    """Of each path, in order: {path, watch, state, waits_for, error, renditions}. Touches the files. Raises Problem.
+
+    Each is demanded once where it would otherwise wait for the next reconcile.
+    """
     named = [naming.resolve(engine, path, f"paths.{n}") for n, path in enumerate(paths)]
-    return [_look(engine, each.watcher, each.path) for each in named]
+    found = []
+    for text, each in zip(paths, named, strict=True):
+        looked, wanting = _look(engine, each.watcher, each.path)
+        if wanting and text not in demanded:
+            demanded.add(text)
+            now = time.monotonic()
+            each.watcher.look_at(Job(each.watcher.config.name, each.path, Lane.FRESH, now, now))
+        found.append(looked)
+    return found
 
 
-def _look(engine: Engine, watcher: Watcher, path: bytes) -> dict[str, Any]:
-    found = named_path(watcher.config.path, path) | {"watch": watcher.config.name, "error": None, "renditions": []}
+def _look(engine: Engine, watcher: Watcher, path: bytes) -> tuple[dict[str, Any], bool]:
+    """What is so, and whether nobody is about to change it though something is missing."""
+    found = named_path(watcher.config.path, path) | {"watch": watcher.config.name}
+    found |= {"error": None, "waits_for": None, "renditions": []}
+    if (trouble := hindrance.of_watch(watcher, condition.ROOT)) is not None:
+        return found | {"state": WAITING, "waits_for": trouble}, False
+    there = _there(watcher, path)
+    if isinstance(there, dict):
+        return found | there, False
+    known = watcher.knows(path)
+    connection = engine.index.read()
+    row = sources.find(connection, watcher.site.id, path)
+    found |= {"state": WAITING, "waits_for": hindrance.of(engine, watcher, path, row)}
+    if known:
+        return found, False
+    if row is None or not _is_of(row, there):
+        return found, row is None or row.state is not State.PENDING
+    found["waits_for"] = None
+    if row.state is State.FAILED:
+        query = "SELECT reason, message FROM failure WHERE source_id = ?"
+        return found | _failed(*connection.execute(query, (row.id,)).fetchone()), False
+    if row.state is State.SKIPPED:
+        return found | _failed("skipped", f"it needs the extra '{row.extra}'"), False
+    try:
+        if not row.complete(watcher.site.want) or _lost(engine, watcher, path, row):
+            return found, True
+    except OSError as error:
+        text = f"the output {watcher.site.output} cannot be opened: {os.strerror(error.errno or 0)}"
+        return found | {"waits_for": text}, False
+    made = announcing.described(connection, watcher.site, row.id, path)["renditions"]
+    return found | {"state": READY, "renditions": made}, False
+
+
+def _there(watcher: Watcher, path: bytes) -> Version | dict[str, Any]:
+    """The version that lies there, or why there is no image."""
     if rule := watcher.rules.why_not(path):
-        return found | _failed("ignored", f"ignored: {rule}")
+        return _failed("ignored", f"ignored: {rule}")
     try:
         there = os.lstat(os.path.join(os.fsencode(watcher.config.path), path))
     except (FileNotFoundError, NotADirectoryError):
-        return found | _failed("not_found", "there is no such file")
+        return _failed("not_found", "there is no such file")
     except OSError as error:
-        return found | _failed("io_error", os.strerror(error.errno or 0))
-    if not stat.S_ISREG(there.st_mode):
-        return found | _failed("not_an_image", "it is no regular file")
-    if watcher.knows(path):
-        return found | {"state": WAITING}
-    connection = engine.index.read()
-    row = sources.find(connection, watcher.site.id, path)
-    if row is None or not _is_of(row, Version.of(there)):
-        return found | {"state": WAITING}
-    if row.state is State.FAILED:
-        query = "SELECT reason, message FROM failure WHERE source_id = ?"
-        return found | _failed(*connection.execute(query, (row.id,)).fetchone())
-    if row.state is State.SKIPPED:
-        return found | _failed("skipped", f"it needs the extra '{row.extra}'")
-    if not row.complete(watcher.site.want):
-        return found | {"state": WAITING}
-    renditions = announcing.described(connection, watcher.site, row.id, path)["renditions"]
-    return found | {"state": READY, "renditions": renditions}
+        return _failed("io_error", os.strerror(error.errno or 0))
+    return Version.of(there) if stat.S_ISREG(there.st_mode) else _failed("not_an_image", "it is no regular file")
+
+
+def _lost(engine: Engine, watcher: Watcher, path: bytes, row: Row) -> bool:
+    """Whether renditions that the index has are not there any more as they were made; noted in the index.
+
+    Raises OSError where the output is away.
+    """
+    made = [each for each in renditions.of(engine.index.read(), row.id) if each.present]
+    with making.output_root(watcher.site) as output_fd:
+        folder = path.rpartition(b"/")[0]
+        lost = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
+    if lost:
+        engine.index.write(lambda c: renditions.miss(c, row.id, lost)).result()
+    return bool(lost)
 
 
 def _is_of(row: Row, version: Version) -> bool:

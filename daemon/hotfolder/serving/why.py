@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from hotfolder.engine import Engine
 from hotfolder.keeping import renditions, report, sources
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.sources import Row
 from hotfolder.model import State, Version, show
 from hotfolder.offline import Knowing
+from hotfolder.serving import hindrance
 from hotfolder.watching.watcher import Watcher
-from hotfolder.working.site import rendition_path
 
 _SUSPECT = "SELECT 1 FROM suspect WHERE watch_id = ? AND path = ?"
 _STEPS = {
@@ -50,6 +52,9 @@ def explain(known: Knowing, watcher: Watcher, path: bytes) -> dict[str, Any]:
         if row.state is State.FAILED:
             failure = "SELECT reason, message FROM failure WHERE source_id = ?"
             found["reason"], found["message"] = connection.execute(failure, (row.id,)).fetchone()
+    found["waits_for"] = (
+        hindrance.of(known, watcher, path, row) if isinstance(known, Engine) else hindrance.put_off(known, row)
+    )
     found["file"], found["verdict"], found["next"] = _verdict(watcher, path, row, found)
     return found
 
@@ -75,20 +80,22 @@ def _verdict(watcher: Watcher, path: bytes, row: Row | None, found: dict[str, An
     if watcher.condition.state == "offline":
         return file, "its watch is offline", "bring the root back; it goes on by itself"
     if found["noted"] or found["queued"]:
-        return file, "it waits for its turn, or until it is whole", "nothing; it goes on by itself"
+        waits = found["waits_for"] or "it waits for its turn, or until it is whole"
+        return file, waits, "nothing; it goes on by itself"
     if row is None:
         return file, "not seen yet", "hotfolder scan PATH"
     if row.state is State.PENDING:
-        late = f"tried again at {found['retry_at']}" if found.get("retry_at") else "it waits in the backlog"
         step = "nothing; it goes on by itself" if watcher.live else "hotfolder scan, or start: hotfolder run"
-        return file, late, step
+        return file, found["waits_for"] or "it waits in the backlog", step
     if row.state in _STEPS:
         reason = found.get("message") or f"needs the extra '{row.extra}'"
         return file, f"{row.state.name.lower()}: {reason}", _STEPS[row.state]
     if version is not None and not row.version.same_stat(version):
         return file, "changed since it was last looked at", "hotfolder scan PATH"
     if not row.complete(watcher.site.want):
-        return file, "made by a former configuration", "hotfolder scan"
+        lost = any(not each["present"] for each in found["renditions"])
+        missing = "some renditions were removed" if lost else "made by a former configuration"
+        return file, f"{missing}; they are made at the next reconcile", "hotfolder wait PATH makes them now"
     return file, "all renditions are made", "nothing"
 
 

@@ -63,6 +63,12 @@ class Request:
     findings: list[Findings] = field(default_factory=list)
     problem: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
+    ended: float | None = None
+    """Seconds since 1970."""
+
+    def end(self) -> None:
+        self.ended = time.time()
+        self.done.set()
 
 
 class Rounds:
@@ -115,7 +121,7 @@ class Rounds:
         self.loop.join(0.5 if self.hangs() else 5.0)
         for request in (*self._requests, *self._open):
             request.problem = "stopped"
-            request.done.set()
+            request.end()
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -239,7 +245,7 @@ class Rounds:
     def _fail(self, request: Request, problem: str) -> None:
         self._keep_mark(request)
         request.problem = problem
-        request.done.set()
+        request.end()
 
     def _watch_anew(self) -> None:
         try:
@@ -337,7 +343,7 @@ class Rounds:
             except RootAway as error:
                 request.problem = str(error)
                 self._watcher.offline()
-                request.done.set()
+                request.end()
                 return
             if not folder and findings.complete and not findings.stopped:
                 habits.doubted = False
@@ -405,7 +411,7 @@ class Rounds:
         done, self._open = self._open, []
         self._watcher.site.adopts.clear()
         for request in done:
-            request.done.set()
+            request.end()
 
     def idle(self) -> bool:
         """Nothing of this watch is noted, waits or is in work."""
@@ -484,7 +490,7 @@ class Rounds:
         problem = troubles.get(condition.ROOT) or troubles.get(condition.OUTPUT)
         for request in (*requests, *self._open):
             request.problem = problem or f"{self._watcher.config.path} is away"
-            request.done.set()
+            request.end()
         self._open = []
 
 

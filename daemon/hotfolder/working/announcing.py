@@ -10,12 +10,13 @@ import time
 from typing import Any
 
 from hotfolder.keeping import outbox, renditions, sources
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.numbers import number
 from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.report import named_path
 from hotfolder.model import State
-from hotfolder.working.site import Site, rendition_path
+from hotfolder.working.site import Site
 
 PAGE = 500
 """Images in one delivery of `batch_done`."""

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from hotfolder import logs
 from hotfolder.keeping import atomic
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.renditions import Made
 from hotfolder.working import ordered
-from hotfolder.working.site import Site, rendition_path
+from hotfolder.working.site import Site
 
 log = logs.get("working")
 

@@ -23,7 +23,8 @@ from hotfolder.keeping import orders, renditions
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.orders import Item, Kind, New, Order
 from hotfolder.loop import Loop
-from hotfolder.model import Job, Lane, Outcome
+from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.working.estimates import Estimates
 from hotfolder.working.ordered import Spec
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.site import Site
@@ -48,22 +49,26 @@ class _State:
     out: dict[Key, list[Out]] = field(default_factory=dict)
     again: list[tuple[float, Key]] = field(default_factory=list)
     fed: dict[int, int] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
 
     def count(self) -> int:
         return sum(map(len, self.out.values()))
 
 
 class Orders:
-    """`sites`: the watches by id, and whether their root is there. `changed` hears of each order that went on."""
+    """`sites`: the watches by id, and whether their root is there. `changed` hears of each order that went on, and of
+    the seconds that are left; `workers`: how many there are now."""
 
     def __init__(
         self, index: Database, queue: JobQueue, sites: Callable[[], dict[int, tuple[Site, bool]]],
-        changed: Callable[[Order], None],
+        changed: Callable[[Order, float | None], None], workers: Callable[[], int],
     ) -> None:  # fmt: skip
         self._index = index
         self._queue = queue
         self._sites = sites
-        self._tell = changed
+        self._changed_order = changed
+        self._workers = workers
+        self._estimates = Estimates()
         self._most = max(1, min(OUT_MOST, queue.capacity // 4))
         self._changed = threading.Condition()
         self._state = _State()
@@ -123,11 +128,33 @@ class Orders:
         self._tell(order)
         return order
 
+    def time_left(self, order: Order) -> float | None:
+        """Seconds; None where nothing can be said: it has not begun, has ended, or is held."""
+        with self._changed:
+            watches = {watch for (watch, _), outs in self._state.out.items() if _has(outs, order)}
+            open_orders = len(self._state.fed)
+        held = all(self._queue.holds_back(Lane.BACKLOG, watch) for watch in watches)
+        if not order.open or held:
+            return None
+        workers = min(self._workers(), self._queue.lane_limit(Lane.BACKLOG)) / max(1, open_orders)
+        return self._estimates.left(order.id, order.total - order.done - order.failed, workers)
+
+    def _tell(self, order: Order) -> None:
+        self._changed_order(order, self.time_left(order))
+        if not order.open:
+            self._estimates.forget(order.id)
+
     # -- Book: for the workers -----------------------------------------------------------------------------------------
 
     def specs(self, watch: str, path: bytes) -> list[Spec]:
         with self._changed:
-            return [out.spec for out in self._state.out.get((watch, path), ()) if out.error is None]
+            outs = [out for out in self._state.out.get((watch, path), ()) if out.error is None]
+            begun = {out.item.order_id for out in outs} - self._state.begun
+            self._state.begun |= begun
+        now = time.time()
+        for order_id in begun:
+            self._index.write(lambda c, i=order_id: orders.start(c, i, now))  # type: ignore[misc]
+        return [out.spec for out in outs]
 
     def fail(self, watch: str, path: bytes, spec: Spec, error: SourceError) -> None:
         with self._changed:
@@ -171,6 +198,7 @@ class Orders:
         away = False
         with self._changed:
             self._state.fed = {order.id: self._state.fed.get(order.id, -1) for order in waiting}
+            self._state.begun &= self._state.fed.keys()
         while waiting and not self.loop.stopped:
             left = []
             for order in waiting:
@@ -225,7 +253,9 @@ class Orders:
         def change(connection: sqlite3.Connection) -> list[Verdict]:
             return [judge(connection, site, out, outcome) for out in outs]
 
-        self._index.write(change).add_done_callback(self._guarded(lambda done: self._judged(job.key, outs, done)))
+        self._index.write(change).add_done_callback(
+            self._guarded(lambda done: self._judged(job.key, outs, outcome, done))
+        )
 
     def _guarded(self, then: Callable[[Future[Any]], None]) -> Callable[[Future[Any]], None]:
         """On the index's thread: after a bug all that has not ended is given anew."""
@@ -236,13 +266,15 @@ class Orders:
 
         return call
 
-    def _judged(self, key: Key, outs: list[Out], done: Future[list[Verdict]]) -> None:
+    def _judged(self, key: Key, outs: list[Out], outcome: Outcome, done: Future[list[Verdict]]) -> None:
         if (error := done.exception()) is not None:
             log.error("order_not_stored", watch=key[0], path=key[1], reason=str(error), next="tried again")
             verdicts = [Verdict(out, again_in=RETRY_SECONDS) for out in outs]
         else:
             verdicts = done.result()
         ended = [verdict.out for verdict in verdicts if verdict.ended]
+        for out in ended if outcome.result is Result.DONE else ():
+            self._estimates.note(out.item.order_id, outcome.seconds)
         soonest = min((v.again_in for v in verdicts if v.again_in is not None), default=None)
         with self._changed:
             if left := [out for out in self._state.out.get(key, ()) if out not in ended]:
@@ -270,3 +302,7 @@ class Orders:
                 saved=order.saved_bytes, seconds=(order.finished_at or 0.0) - order.created_at,
             )  # fmt: skip
         self._tell(order)
+
+
+def _has(outs: Sequence[Out], order: Order) -> bool:
+    return any(out.item.order_id == order.id for out in outs)

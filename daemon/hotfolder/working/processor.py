@@ -319,7 +319,7 @@ class Processor:
         return seen or (row is not None and row.young)
 
     def _failed(self, site: Site, job: Job, error: SourceError, row: Row | None) -> Finding:
-        young = self._is_young(job, row)
+        young = self._is_young(job, row) and not _was_finished(error)
         fresh = job.seen_changing is not None  # it changed since the last try: that is the first one of this version
         tries = 1 + (row.tries if row is not None and not fresh else 0)
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
@@ -327,12 +327,21 @@ class Processor:
         if isinstance(error, Died) and error.killed and tries < changes.SUSPECT_TRIES:
             delay = 1.0
         if delay is not None:
-            return Finding(outcome, changes.Retry(site, job.path, time.time() + delay, tries, young, job.deleted))
+            at = time.time() + delay
+            change = changes.Retry(site, job.path, at, tries, young, job.deleted)
+            return Finding(replace(outcome, retry_at=at), change)
         made: list[Made] = renditions.of(self._index.read(), row.id) if row else []
         if row is not None and made and error.version is not None:
             self._clear(site, job, row)
         failed = changes.Failed(site, job.path, error, tries)
         return Finding(replace(outcome, result=Result.FAILED), failed)
+
+
+def _was_finished(error: SourceError) -> bool:
+    """Nothing of an image in it, and last written long ago, as its mtime says: nobody is about to complete it."""
+    mtime_ns = error.version.mtime_ns if error.version is not None else time.time_ns()
+    nothing = error.reason in (Reason.EMPTY, Reason.NOT_AN_IMAGE)
+    return nothing and time.time() - mtime_ns / 1e9 > YOUNG_SECONDS
 
 
 def _is_new(row: Row | None) -> bool:

@@ -182,6 +182,10 @@ class JobQueue:
             self._most_of_lane[lane] = HIGHEST if most is None else most
             self._changed.notify_all()
 
+    def lane_limit(self, lane: Lane) -> int:
+        with self._changed:
+            return self._most_of_lane.get(lane, HIGHEST)
+
     def finish(self, job: Job) -> None:
         """The job has ended; what was announced meanwhile waits now. Once for each that was taken: again is no harm."""
         with self._changed:

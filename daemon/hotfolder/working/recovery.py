@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 from hotfolder.keeping import atomic, folders, orders, renditions, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.layout import Target
+from hotfolder.keeping.layout import Target, rendition_path
 from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.renditions import Made
 from hotfolder.working import following, ordered
 from hotfolder.working.ordered import Spec
-from hotfolder.working.site import Site, place_key, rendition_path
+from hotfolder.working.site import Site, place_key
 
 
 def recover(index: Database, site: Site, path: bytes) -> int:

@@ -142,8 +142,3 @@ class Site:
 def place_key(site: Site, name: bytes) -> bytes:
     """The form of a rendition's name in which it must be unique in its folder."""
     return layout.fold(name) if site.folds else name
-
-
-def rendition_path(folder: bytes, area: bytes, name: bytes) -> bytes:
-    """Relative to the output root."""
-    return b"/".join(part for part in (area, folder, name) if part)

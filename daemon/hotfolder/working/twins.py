@@ -15,11 +15,11 @@ from PIL import Image
 from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.atomic import Staging
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts, Row
 from hotfolder.model import State
 from hotfolder.working.making import Draw, Drawn, Subject, output_root
-from hotfolder.working.site import rendition_path
 
 
 class NoTwin(Exception):

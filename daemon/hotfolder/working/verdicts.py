@@ -12,6 +12,7 @@ from typing import Any
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.keeping import listing, orders, renditions, report, sources
+from hotfolder.keeping.layout import rendition_path
 from hotfolder.keeping.orders import Item, Order
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Row
@@ -19,7 +20,7 @@ from hotfolder.model import Outcome, Result, State
 from hotfolder.presets import OPTIMIZED
 from hotfolder.working import ordered
 from hotfolder.working.ordered import Spec
-from hotfolder.working.site import Site, rendition_path
+from hotfolder.working.site import Site
 
 RETRY_SECONDS = 5.0
 """An image that cannot be made for now (disk full …) is tried again after this."""
@@ -104,6 +105,7 @@ def end(
             result["analysis"] = record
     elif out.error is not None:
         result["error"] = {"reason": str(out.error.reason), "message": out.error.message}
+    orders.start(connection, out.item.order_id, time.time())
     order = orders.end_item(connection, out.item, result, saved, time.time())
     return Verdict(out, ended=True, order=order)
 

@@ -17,7 +17,7 @@ export function show(status) {
   cell("rate", "Images per second", rate(speed), "", curve);
   cell("drop", "Drop to ready", status.drop_to_ready_seconds === null ? "–" : seconds(status.drop_to_ready_seconds),
     status.drop_to_ready_seconds === null ? "no drops yet" : "median of recent drops");
-  cell("waiting", "Waiting", count(status.jobs.pending), held(status) || `${count(queue.fresh)} fresh · ${count(queue.backlog)} backlog`);
+  cell("waiting", "Waiting", count(status.jobs.pending), held(status) || waits(status));
   cell("workers", "Workers", `${pool.active_threads}`, "", meter(pool.active_threads, pool.max_workers), `of ${pool.max_workers} busy`);
   cell("memory", "Memory", size(memory.memory_usage_mb * 1e6), "",
     meter(memory.memory_usage_mb, memory.memory_limit_mb, 0.9), `of ${size(memory.memory_limit_mb * 1e6)}`);
@@ -82,4 +82,10 @@ function curve(under) {
   const across = at => (120 - ((now - at) / SHOWN) * 120).toFixed(1);
   const points = samples.map(({ at, rate: speed }) => `${across(at)},${(19 - (speed / top) * 18).toFixed(1)}`);
   line.setAttribute("points", ["0,19", `${across(samples[0].at)},19`, ...points].join(" "));
+}
+
+// Where something is put off, when the next try is: that is what one waits for.
+function waits({ queue, put_off: late }) {
+  if (late && late.count) return `${count(late.count)} tried again from ${new Date(late.next_try).toLocaleTimeString()}`;
+  return `${count(queue.fresh)} fresh · ${count(queue.backlog)} backlog`;
 }
