@@ -194,9 +194,15 @@ def _is_address(url: str) -> bool:
 def _service(config: Config, has_token: bool) -> Iterator[Problem]:
     if config.pool.executor == "dask":
         yield ("pool", "executor"), '"dask" does not exist yet; allowed: threads'
-    if config.http.enabled and not has_token and not _is_loopback(config.http.host):
-        text = f"{config.http.host} can be reached from outside; give a token (http.token_file) or bind to 127.0.0.1"
+    if text := exposed(config, has_token=has_token):
         yield ("http", "host"), text
+
+
+def exposed(config: Config, *, has_token: bool) -> str | None:
+    """What is wrong where strangers could ask without a token."""
+    if not config.http.enabled or has_token or _is_loopback(config.http.host):
+        return None
+    return f"{config.http.host} can be reached from outside; give a token (http.token_file) or bind to 127.0.0.1"
 
 
 def _is_loopback(host: str) -> bool:

@@ -75,7 +75,7 @@ class PathsBody(Body):
     paths: Paths = []
 
 
-def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastAPI:
+def create(engine: Engine, requests: Requests, tokens: Sessions) -> FastAPI:
     """The application for one engine."""
     root_path = engine.config.http.root_path
     app = FastAPI(

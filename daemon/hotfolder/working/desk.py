@@ -16,12 +16,14 @@ from hotfolder import logs
 from hotfolder.errors import Reason
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
-from hotfolder.model import Job, Outcome, Result
+from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.working import changes
 from hotfolder.working.claims import Claim
 from hotfolder.working.isolation import Isolation
 from hotfolder.working.making import Finding
 from hotfolder.working.oversight import Oversight, Phase, Task
 from hotfolder.working.queue import JobQueue
+from hotfolder.working.settings import Settings
 from hotfolder.working.site import Site
 from hotfolder.working.suspects import Suspects
 
@@ -48,7 +50,7 @@ class Desk:
 
     def __init__(
         self, index: Database, queue: JobQueue, inflight: InFlight, isolation: Isolation, suspects: Suspects,
-        tell: Callable[[Job, Outcome], None], replace_thread: Callable[[threading.Thread], None], job_timeout: float,
+        tell: Callable[[Job, Outcome], None], replace_thread: Callable[[threading.Thread], None], settings: Settings,
     ) -> None:  # fmt: skip
         self._index = index
         self._queue = queue
@@ -59,7 +61,7 @@ class Desk:
         self._replace_thread = replace_thread
         self._places = threading.BoundedSemaphore(IN_FLIGHT_MOST)
         self._entries: dict[Task, Entry] = {}
-        self.oversight = Oversight(job_timeout, self._give_up)
+        self.oversight = Oversight(settings, self._give_up)
 
     def refuse(self, job: Job) -> None:
         """Of a watch that is no longer configured."""
@@ -91,7 +93,8 @@ class Desk:
             self._clear(entry)
             self._end(entry, outcome)
         else:
-            future = self._index.write(finding.change)
+            change = finding.change
+            future = self._index.write(lambda c: changes.stored(c, entry.site, change))
             future.add_done_callback(lambda done: self._committed(entry, finding.claim, outcome, done))
 
     def _committed(self, entry: Entry, claim: Claim | None, outcome: Outcome, done: Future[object]) -> None:
@@ -115,6 +118,9 @@ class Desk:
         if outcome.result in DECIDED:
             self._suspects.clear((entry.site.id, entry.job.path))
         entry.site.gate.leave()
+        if entry.site.retired.is_set():  # by a watch of this name; where there is none, its row waits for another
+            now = time.monotonic()
+            self._queue.offer(Job(entry.job.watch, entry.job.path, Lane.BACKLOG, now, now))
         self._tell(entry.job, outcome)
         self._queue.finish(entry.job)
 

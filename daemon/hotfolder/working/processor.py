@@ -32,6 +32,7 @@ from hotfolder.working.memory import Closed, Held, Reservation
 from hotfolder.working.ordering import Ordering
 from hotfolder.working.oversight import GivenUp, Phase
 from hotfolder.working.renames import Renames
+from hotfolder.working.settings import Settings
 from hotfolder.working.site import Site
 from hotfolder.working.suspects import Suspects
 
@@ -48,8 +49,7 @@ class Processor:
 
     def __init__(
         self, index: Database, desk: Desk, maker: Maker, renames: Renames, isolation: Isolation, suspects: Suspects,
-        ordering: Ordering, memory: Reservation, metrics: Metrics, limits: imaging.Limits, *, min_free: int,
-        patient: bool,
+        ordering: Ordering, memory: Reservation, metrics: Metrics, settings: Settings, *, patient: bool,
     ) -> None:  # fmt: skip
         self.sites: Mapping[str, Site] = {}
         self._index = index
@@ -61,8 +61,7 @@ class Processor:
         self._ordering = ordering
         self._memory = memory
         self._metrics = metrics
-        self._limits = limits
-        self._min_free = min_free
+        self._settings = settings
         self._retries = changes.Retries(patient)
 
     def run(self, job: Job) -> None:
@@ -126,10 +125,10 @@ class Processor:
         task.enter(Phase.WAIT)
         if _is_new(row) and (moved := self._renames.by_hint(site, job, version, root_fd)):
             return Finding(moved)
-        if version.size > self._limits.max_bytes:
+        if version.size > (most := self._settings.limits.max_bytes):
             raise SourceError(
                 Reason.TOO_MANY_BYTES,
-                f"it has {version.size} bytes, more than limits.max_bytes = {self._limits.max_bytes}", version=version,
+                f"it has {version.size} bytes, more than limits.max_bytes = {most}", version=version,
             )  # fmt: skip
         need = version.size
         while True:
@@ -158,7 +157,7 @@ class Processor:
         if self._is_young(job, row) and self._retries.waits_for_more(row) and imaging.is_hollow(data):
             text = "its end is still empty: it is being filled"
             raise SourceError(Reason.TRUNCATED, text, version=hashed)
-        making.check_output(site, self._min_free)
+        making.check_output(site, self._settings.min_free)
         subject = Subject(site, job, task, entry.slot, row, hashed, fd)
         if _is_new(row) and (copied := self._copied(subject)):
             return copied
@@ -180,7 +179,8 @@ class Processor:
     def _limits_for(self, job: Job, row: Row | None) -> imaging.Limits:
         """A young file that ends too early may still be growing: it is not shown as it is before its tries are used."""
         growing = self._is_young(job, row) and self._retries.waits_for_more(row)
-        return replace(self._limits, lenient=self._limits.lenient and not growing)
+        limits = self._settings.limits
+        return replace(limits, lenient=limits.lenient and not growing)
 
     def _unchanged(self, entry: Entry, row: Row, version: Version, fd: int) -> Finding:
         if row.gone:
