@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 
-from hotfolder import __version__, imaging, logs, mounts, wiring
+from hotfolder import __version__, imaging, logs, mounts, recognition, wiring
 from hotfolder.config import Config
 from hotfolder.events import Bus
 from hotfolder.health import Health
@@ -112,6 +112,7 @@ class Engine:
         except BaseException:
             self.lock.release()
             raise
+        self._renamed = recognition.settle(self.index, self.config)
         self._assemble()
         self.couriers = Couriers(self.index, self.metrics, self._idle)
         self._set_up_watches({watch.name for watch in self.config.watches})
@@ -198,7 +199,8 @@ class Engine:
 
     def _recover(self) -> None:
         """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""
-        notes = [(note, self.watchers[note.watch]) for note in self.inflight.leftovers if note.watch in self.watchers]
+        names = {note: self._renamed.get(note.watch, note.watch) for note in self.inflight.leftovers}
+        notes = [(note, self.watchers[name]) for note, name in names.items() if name in self.watchers]
         self.suspects.add((watcher.site.id, note.path) for note, watcher in notes if note.suspect)
         for note, watcher in notes:
             try:
@@ -307,6 +309,7 @@ class Engine:
         self._resize()
         if ended := anew | (self.watchers.keys() - wanted.keys()):
             self._end_watches(ended & self.watchers.keys())
+            recognition.settle(self.index, config)
         self._set_up_watches(anew)
         self.couriers.apply(config.hooks, self.processor.sites, config.shutdown_timeout)
         self.holds.set_window(config.backlog.window)
@@ -335,6 +338,7 @@ class Engine:
         self.queue.wait_idle(self.config.shutdown_timeout, names)
         for watcher in ending:
             watcher.site.retired.set()
+            self.queue.limit(watcher.config.name, None)  # its root may have been away
 
     # -- stopping -----------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,8 @@ ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",), ("presets", "model"), ("logs", "metrics", "events", "mounts", "systemd"), ("config",),
     ("imaging",), ("keeping",), ("working", "library"),
-    ("telling", "watching", "hooks"), ("wiring", "health"), ("engine", "bench", "doctor"), ("serving",), ("daemon",),
+    ("telling", "watching", "hooks"), ("wiring", "health", "recognition"), ("engine", "bench", "doctor"), ("serving",),
+    ("daemon",),
     ("face",),
     ("cli",),
 )  # fmt: skip

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from hotfolder import mounts
-from hotfolder.keeping import atomic, folders
+from hotfolder.keeping import atomic, folders, watches
 from hotfolder.keeping.database import Database
 from hotfolder.working.site import Site
 
@@ -58,6 +58,10 @@ class Grounds:
         (known,) = self._index.read().execute(query, (self._site.id,)).fetchone()
         if known == identity:
             return True
+        if known is not None and known.startswith(watches.MOVED):
+            if not lies_there(self._index, self._site.id, root_fd, int(known.removeprefix(watches.MOVED))):
+                return False
+            known = None
         if known is not None and not self._recognises(root_fd):
             message = "another file system is mounted there, without any of the known images"
             raise RootAway(f"{self._site.root}: {message}")
@@ -86,3 +90,24 @@ class Grounds:
         mounted = bool(folder) and any(mount.point == path for mount in self._mounts)
         identity = mounts.identity(fd, path, self._mounts) if mounted else None
         return Ground(identity, known, inode)
+
+
+def lies_there(index: Database, watch_id: int, root_fd: int, newest: int | None = None) -> bool:
+    """Whether at least half of the first sources that were known (up to the id `newest`) are at this root as they were.
+
+    A name alone proves nothing: every camera has an IMG_0001.JPG.
+    """
+    query = """
+        SELECT folder_id, name, size, mtime_ns FROM source
+        WHERE watch_id = ? AND id <= ? AND size >= 0 AND gone = 0 ORDER BY id LIMIT ?"""
+    most = 2**63 - 1 if newest is None else newest
+    rows = index.read().execute(query, (watch_id, most, LOOKED_FOR)).fetchall()
+    there = 0
+    for folder_id, name, size, mtime_ns in rows:
+        folder = folders.path_of(index.read(), folder_id)
+        try:
+            found = atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
+        except OSError:
+            continue
+        there += (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
+    return there > 0 and 2 * there >= len(rows)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hotfolder import logs
-from hotfolder.keeping import atomic
+from hotfolder.keeping import atomic, watches
 from hotfolder.keeping.database import Database
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
@@ -226,6 +226,8 @@ class Rounds:
             return
         if request.adopt:
             self._watcher.site.adopts.set()
+        if request.confirm:
+            self._index.write(lambda c: watches.confirm(c, self._watcher.site.id)).result()
         for folder in dict.fromkeys(request.folders):
             walk = Reconcile(
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotfolder import logs
-from hotfolder.keeping import atomic, folders, sources
+from hotfolder.keeping import atomic, folders, sources, watches
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Row
 from hotfolder.model import Job, Lane
@@ -52,6 +52,12 @@ def sweep(
     missing, total = _count(index.read(), site.id)
     if not missing:
         return Swept()
+    if watches.has_moved(index.read(), site.id):
+        log.warning(
+            "deletions_held", watch=site.name, count=missing, of=total,
+            next=f"{site.root} is another root than before; `hotfolder scan --confirm-deletes`, if it is the right one",
+        )  # fmt: skip
+        return Swept(held=missing)
     times = CONFIRMED if guard.holds(missing, total) and not confirm else 1
     removed = 0
     after = 0

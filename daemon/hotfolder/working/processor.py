@@ -162,7 +162,7 @@ class Processor:
         if _is_new(row) and (copied := self._copied(subject)):
             return copied
         try:
-            wanted = self._wanted(site, row, hashed)
+            wanted = self._wanted(site, job, row, hashed)
             isolated = self._is_isolated(site, job, subject, data)
             asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits_for(job, row))
             if not isolated:
@@ -228,17 +228,31 @@ class Processor:
         if row.state in (State.DONE, State.FAILED, State.SKIPPED) and row.made == site.want:
             return Finding(Outcome(Result.REUSED), lambda c: sources.rekey(c, row.id, version))
         made = renditions.of(self._index.read(), row.id)
-        if self._wanted(site, row, version):
+        if self._wanted(site, job, row, version):
             return None
         stale = [each for each in made if each.preset not in site.signatures and not each.ordered]
         if error := self._remove(site, job, stale):
             raise error
         return Finding(Outcome(Result.REUSED), changes.Kept(site, row.id, version, tuple(m.preset for m in stale)))
 
-    def _wanted(self, site: Site, row: Row | None, version: Version) -> dict[str, str]:
+    def _made(self, site: Site, row: Row, job: Job) -> dict[str, Made]:
+        """The renditions of these bytes. Those that were missed are looked for: their output may have moved."""
+        made = renditions.of(self._index.read(), row.id)
+        if any(not each.present for each in made):
+            folder = job.path.rpartition(b"/")[0]
+            try:
+                with making.output_root(site) as output_fd:
+                    there = [m.preset for m in made if not m.present and following.is_as_made(output_fd, folder, m)]
+            except OSError as error:
+                raise making.output_error(site, error) from error
+            self._index.write(lambda c: renditions.found(c, row.id, there))
+            made = [replace(each, present=each.present or each.preset in there) for each in made]
+        return {each.preset: each for each in made}
+
+    def _wanted(self, site: Site, job: Job, row: Row | None, version: Version) -> dict[str, str]:
         """What has to be made: preset, or ANALYSIS → the plan to make it by."""
         same = row is not None and row.version.hash == version.hash
-        made = {m.preset: m for m in renditions.of(self._index.read(), row.id)} if row and same else {}
+        made = self._made(site, row, job) if row is not None and same else {}
         wanted = {}
         for preset, signature in site.signatures.items():
             former = made.get(preset)
