@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -200,8 +201,11 @@ def test_what_was_paused_by_name_stays_so(home: Place, run: Run) -> None:
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_log("config_applied")
     home.put("new.jpg", jpeg(seed=9))
-    assert '"two"' in home.cli("status", "--json").stdout
-    daemon.stop()
-    daemon = run(home)
+    for _ in range(2):
+        paused = json.loads(home.cli("status", "--json").stdout)["paused"]
+        assert {each["watch"] for each in paused} == {"two"}
+        daemon.stop()
+        daemon = run(home)
+    assert len(seen(home.out)) == 21
     assert home.cli("resume", "--watch", "two").returncode == 0
     wait_for("the new one", lambda: len(seen(home.out)) == 28, context=daemon.text)

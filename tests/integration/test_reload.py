@@ -272,15 +272,23 @@ def test_a_watch_that_goes_and_comes_back(place: Place, run: Run) -> None:
 
 
 def test_at_the_start_and_at_the_end(place: Place) -> None:
+    place.hook(
+        "import pathlib, time\n"
+        "import hotfolder.cli.common as common\n"
+        "former = common.load\n"
+        "def load(*given):\n"
+        "    pathlib.Path('reads').touch()\n"
+        "    while pathlib.Path('slow').exists(): time.sleep(0.02)\n"
+        "    return former(*given)\n"
+        "common.load = load\n"
+    )
+    slow = place.base / "slow"
+    slow.touch()
     daemon = Daemon(place)
-    status = Path(f"/proc/{daemon.process.pid}/status")
-
-    def held_back() -> bool:
-        return "\nSigBlk:\t0000000000000001" in status.read_text() or " started " in daemon.text()
-
     try:
-        wait_for("the signal to be held back", held_back, context=daemon.text)
+        wait_for("the configuration to be read", (place.base / "reads").exists, context=daemon.text)
         daemon.process.send_signal(signal.SIGHUP)
+        slow.unlink()
         daemon.ready()
         daemon.wait_log("config_applied")
         daemon.process.send_signal(signal.SIGTERM)
