@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 from hotfolder import bugs, logs, processes, systemd
-from hotfolder.config import Config, Loaded
+from hotfolder.config import Loaded, checks, reloading
 from hotfolder.engine import Engine
-from hotfolder.errors import Exit, HotfolderError
+from hotfolder.errors import ConfigError, Exit, HotfolderError
 from hotfolder.loop import Chores
 from hotfolder.serving.server import Server
 from hotfolder.watching import inotify
@@ -24,7 +26,6 @@ from hotfolder.working import allocator
 BEAT_SECONDS = 2.0
 TRIM_SECONDS = 30.0
 """After work has ended, freed memory is given back to the system at most this often."""
-RESTART_KEYS = ("state", "http")
 
 log = logs.get("daemon")
 
@@ -47,6 +48,7 @@ class Daemon:
         bugs.install()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # cli/run.py blocked it before it read the file
         config = self._loaded.config
         for warning in self._loaded.warnings:
             log.warning("config", message=warning)
@@ -61,7 +63,7 @@ class Daemon:
         self._introduce(engine, server)
         systemd.notify("READY=1")
         try:
-            self._beat(engine)
+            self._beat(engine, server)
         finally:
             systemd.notify("STOPPING=1")
             log.info("stopping", timeout=engine.config.shutdown_timeout)
@@ -86,7 +88,7 @@ class Daemon:
             )  # fmt: skip
         log.info("started", page=server.address or "off", state=engine.config.state, workers=engine.pool.size)
 
-    def _beat(self, engine: Engine) -> None:
+    def _beat(self, engine: Engine, server: Server) -> None:
         """Wait for signals; between them size the pool, give memory back, tell systemd that we live."""
         watchdog = systemd.watchdog_seconds()
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
@@ -97,26 +99,35 @@ class Daemon:
                 self._wake.clear()
                 while self._signals:
                     if self._signals.pop(0) == signal.SIGHUP:
-                        self._read_again(engine)
+                        self._read_again(engine, server)
             chores.do()
 
-    def _read_again(self, engine: Engine) -> None:
+    def _read_again(self, engine: Engine, server: Server) -> None:
+        former = self._loaded
         try:
             loaded = self._reload()
-            self._warn_restart(engine.config, loaded.config)
-            engine.apply(loaded.config)
+            config = reloading.in_force(engine.config, loaded.config)
+            if unsafe := checks.exposed(config, has_token=loaded.token is not None):
+                raise ConfigError(f"{unsafe}; http.host changes with a restart alone")
+            engine.apply(config)
         except HotfolderError as error:
             log.error("config_not_applied", message=str(error), next="the old configuration stays in force")
             return
+        except (OSError, sqlite3.Error) as error:
+            text = "a part may be in force: see to this, and send SIGHUP again"
+            log.error("config_not_applied", message=str(error), next=text)
+            return
+        changed = list(reloading.changes(former.config, config))
+        if loaded.token != former.token:
+            changed.append("http.token")
+        server.apply(loaded.token)
+        logs.setup(config.log.level, config.log.format)
         for warning in loaded.warnings:
             log.warning("config", message=warning)
-        logs.setup(loaded.config.log.level, loaded.config.log.format)
-        log.info("config_applied", watches=len(loaded.config.watches))
-
-    def _warn_restart(self, old: Config, new: Config) -> None:
-        for key in RESTART_KEYS:
-            if getattr(old, key) != getattr(new, key):
-                log.warning("needs_restart", key=key)
+        for key in reloading.changes(config, loaded.config):
+            log.warning("needs_restart", key=key, next="restart hotfolder: until then the former value is in force")
+        log.info("config_applied", watches=len(config.watches), changed=",".join(changed) or "nothing")
+        self._loaded = replace(loaded, config=config)
 
 
 class Gauges:

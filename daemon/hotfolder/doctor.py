@@ -9,20 +9,24 @@ import errno
 import os
 import resource
 import shutil
+import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
-from hotfolder import imaging, mounts, wiring
+from hotfolder import imaging, mounts, recognition, wiring
 from hotfolder.config import Config, Watch
 from hotfolder.errors import StartError
-from hotfolder.keeping import lock
+from hotfolder.keeping import lock, watches
+from hotfolder.keeping.database import Database
 from hotfolder.watching import inotify
 from hotfolder.working import sizing
 
+T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 COUNT_SECONDS = 5.0
 """Folders are counted this long at most."""
@@ -57,6 +61,7 @@ def examine(config: Config) -> Iterator[Finding]:
     yield _memory(config)
     yield _open_files()
     yield _state(config)
+    yield from _recognised(config)
     folders = 0
     for watch in config.watches:
         found = _answer(lambda watch=watch: _root(config, watch))  # type: ignore[misc]
@@ -71,8 +76,8 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _kernel(folders, len(config.watches))
 
 
-def _answer(call: Callable[[], tuple[list[Finding], int]]) -> tuple[list[Finding], int] | None:
-    found: list[tuple[list[Finding], int]] = []
+def _answer(call: Callable[[], T]) -> T | None:
+    found: list[T] = []
     thread = threading.Thread(target=lambda: found.append(call()), daemon=True)
     thread.start()
     thread.join(ANSWER_SECONDS)
@@ -236,6 +241,32 @@ def _state(config: Config) -> Finding:
         text = f"{config.state} lies on {mount.fstype}: an index cannot be kept there"
         return Finding("state", Level.PROBLEM, text, "put `state` on a local disk")
     return Finding("state", Level.OK, f"{config.state} can be written")
+
+
+def _recognised(config: Config) -> Iterator[Finding]:
+    """Watches that the index knows by another name or at another place."""
+    file = os.path.join(config.state, "index.db")
+    if not os.path.exists(file):
+        return
+    index = Database(file)
+    try:
+        found = _answer(lambda: recognition.find(index, config)) or []
+        names = {match.known.id: match.watch.name for match in found}
+        for match in found:
+            if match.differs:
+                was = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in recognition.told(match))
+                text = f"recognised at the next start or reload; {was}: what lies there is kept"
+                yield Finding(f"watch {match.watch.name}", Level.OK, text)
+        for former, at in watches.notes(index.read()):
+            if former.id in names:
+                day = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+                text = f"recognised on {day}: it was {former.name}, {former.root} → {former.output}"
+                yield Finding(f"watch {names[former.id]}", Level.OK, text)
+    except sqlite3.Error as error:
+        remedy = "stop hotfolder and start it again: a damaged index is set aside and made anew"
+        yield Finding("index", Level.PROBLEM, f"{file}: {error}", remedy)
+    finally:
+        index.close()
 
 
 def _nearest(path: str) -> str:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
+from dataclasses import replace
 
-from hotfolder import __version__, bugs, imaging, logs, loop, mounts, wiring
+from hotfolder import __version__, bugs, imaging, logs, loop, mounts, recognition, wiring
 from hotfolder.config import Config
 from hotfolder.events import Bus
 from hotfolder.health import Health
@@ -43,7 +44,8 @@ from hotfolder.working.processor import Processor
 from hotfolder.working.queue import JobQueue
 from hotfolder.working.ranked import Rank
 from hotfolder.working.renames import Renames
-from hotfolder.working.site import Site
+from hotfolder.working.settings import Settings
+from hotfolder.working.site import Gate, Site
 from hotfolder.working.suspects import Line, Suspects
 
 NOTED_IMAGES = 100
@@ -56,7 +58,7 @@ class Engine:
     """Everything but the faces. `live`: with events; otherwise it reconciles when asked, and retries little."""
 
     def __init__(self, config: Config, *, live: bool) -> None:
-        self.config = config
+        self.settings = Settings(config)
         self.live = live
         self.started_at = time.monotonic()
         self.metrics = Metrics(__version__, imaging.native.library() or "pillow")
@@ -66,18 +68,29 @@ class Engine:
         self.lock = StateLock(config.state)
         self.index = Database(os.path.join(config.state, "index.db"))
         self.watchers: dict[str, Watcher] = {}
-        limit = config.pool.memory_limit
-        self.memory = Reservation(sizing.auto_memory() if limit == "auto" else limit, sizing.OWN_MEMORY)
+        self._wanted: dict[str, wiring.Wanted] = {}
+        self.memory = Reservation(self._memory_limit(), sizing.OWN_MEMORY)
         low, high, workers = self._bounds()
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(workers)
         self.balance = Balance(
-            self.pool, self.queue, self.memory, self.metrics, low=low, high=high, auto_memory=limit == "auto"
-        )
+            self.pool, self.queue, self.memory, self.metrics, low=low, high=high,
+            auto_memory=config.pool.memory_limit == "auto",
+        )  # fmt: skip
         self.mount_changes = mounts.Changes()
         self.health = Health(self.index)
         self.free_space = mounts.FreeSpace()
         self._noted = self.teller.counts
+        self._gates: dict[int, Gate] = {}
+
+    @property
+    def config(self) -> Config:
+        """The one in force."""
+        return self.settings.config
+
+    def _memory_limit(self) -> int:
+        limit = self.config.pool.memory_limit
+        return sizing.auto_memory() if limit == "auto" else limit
 
     def _bounds(self) -> tuple[int, int, int]:
         wanted = self.config.pool.workers
@@ -101,12 +114,14 @@ class Engine:
         except BaseException:
             self.lock.release()
             raise
+        self._renamed = recognition.settle(self.index, self.config)
         self._assemble()
         self.couriers = Couriers(self.index, self.metrics, self._idle)
-        self._set_up_watches()
+        self._set_up_watches({watch.name for watch in self.config.watches})
+        self.couriers.set(self.config.hooks, self.processor.sites)
         self.holds.begin(self.config.backlog.window)
         self._recover()
-        self.index.write(self._retry).result()
+        self.index.write(lambda c: wiring.retry(c, None, self.config)).result()
         if renewed:
             log.warning("index_renewed", next="every image is compared, and made again where nothing is known of it")
         self._offer_suspects()
@@ -123,29 +138,26 @@ class Engine:
 
     def _assemble(self) -> None:
         """The parts that work, from the bottom up."""
-        config = self.config
-        limits = imaging.Limits(
-            config.limits.max_pixels, config.limits.max_bytes, lenient=config.limits.truncated == "allow"
-        )  # fmt: skip
-        self.isolation = Isolation(config.pool.isolate, config.pool.job_timeout)
+        settings = self.settings
+        self.isolation = Isolation(settings)
         self.suspects = Suspects(self.index)
         self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
         claims = Claims()
         stage = self.metrics.stage
-        maker = Maker(self.index, claims, self.inflight, stage, self.epochs.use, fsync=config.fsync)
+        maker = Maker(self.index, claims, self.inflight, stage, self.epochs.use, settings)
         self.desk = Desk(
             self.index, self.queue, self.inflight, self.isolation, self.suspects, self._tell, self._look_again,
-            self.pool.replace, config.pool.job_timeout,
+            self.pool.replace, settings,
         )  # fmt: skip
         renames = Renames(self.index, self.queue, claims, self.epochs.use)
         self.orders = Orders(self.index, self.queue, self._sites, self.teller.order, lambda: self.pool.size)
         ordering = Ordering(
-            self.index, self.desk, maker, self.isolation, self.suspects, self.memory, stage, self.orders, limits,
-            min_free=config.limits.min_free,
+            self.index, self.desk, maker, self.isolation, self.suspects, self.memory, stage, self.orders,
+            settings,
         )  # fmt: skip
         self.processor = Processor(
             self.index, self.desk, maker, renames, self.isolation, self.suspects, ordering, self.memory, self.metrics,
-            limits, min_free=config.limits.min_free, patient=self.live,
+            settings, patient=self.live,
         )  # fmt: skip
         self.line = Line(self.processor.run)
         self.feeder = Feeder(self.index, self.queue, self._present)
@@ -157,31 +169,40 @@ class Engine:
             self._check_watchers, self._check_children,
         )  # fmt: skip
 
-    def _set_up_watches(self) -> None:
-        self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
-        sites = {}
-        for watch in self.config.watches:
-            site = sites[watch.name] = wiring.site_of(self.config, watch, self.index, self._habits[watch.name])
-            rules = wiring.rules_of(self.config, watch)
-            self.watchers[watch.name] = Watcher(
+    def _set_up_watches(self, names: Collection[str]) -> None:
+        """Have a watcher for each watch: new ones, not yet started, for these; the others stay at work."""
+        config = self.config
+        self.metrics.know_presets([*config.all_presets(), OPTIMIZED])
+        watchers = {}
+        for watch in config.watches:
+            if watch.name not in names:
+                watchers[watch.name] = self.watchers[watch.name]
+                continue
+            site = wiring.site_of(config, watch, self.index, self._habits[watch.name])
+            site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
+            rules = wiring.rules_of(config, watch)
+            watchers[watch.name] = Watcher(
                 watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
             )
-        self.processor.sites = sites
-        self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in self.config.watches})
-        workers = self.config.backlog.workers
+        self.watchers = watchers
+        self._wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}
+        self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in config.watches})
+        workers = config.backlog.workers
         self.queue.limit_lane(Lane.BACKLOG, None if workers == "auto" else workers)
-        self.couriers.set(self.config.hooks, sites)
+        self._share_sites()
 
-    def _retry(self, connection: sqlite3.Connection) -> None:
-        """What another decoder, more memory or another configuration may be able to show is tried again."""
-        wiring.retry_decoders(connection)
-        wiring.retry_too_large(connection)
-        if self.config.limits.truncated == "allow":
-            wiring.retry_truncated(connection)
+    def _share_sites(self) -> None:
+        """Give each site the hooks of the configuration, and let the workers have it."""
+        for watcher in self.watchers.values():
+            hooks = wiring.subscribers(self.config, watcher.config)
+            if watcher.site.hooks != hooks:
+                watcher.site = replace(watcher.site, hooks=hooks)
+        self.processor.sites = {name: watcher.site for name, watcher in self.watchers.items()}
 
     def _recover(self) -> None:
         """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""
-        notes = [(note, self.watchers[note.watch]) for note in self.inflight.leftovers if note.watch in self.watchers]
+        names = {note: self._renamed.get(note.watch, note.watch) for note in self.inflight.leftovers}
+        notes = [(note, self.watchers[name]) for note, name in names.items() if name in self.watchers]
         self.suspects.add((watcher.site.id, note.path) for note, watcher in notes if note.suspect)
         for note, watcher in notes:
             try:
@@ -296,24 +317,49 @@ class Engine:
             self.index.write(lambda c: history.note(c, since.seconds, since.bytes_in))
 
     def apply(self, config: Config) -> None:
-        """Go on with another configuration. Raises StartError, with the old one still at work, where it cannot."""
-        self._habits = wiring.check_folders(config.watches)
-        for watcher in self.watchers.values():
-            watcher.stop()
-        self.queue.drop()
-        self.queue.wait_idle(config.shutdown_timeout)
-        self.couriers.stop(config.shutdown_timeout)
-        for gone in {watch.name for watch in self.config.watches} - {watch.name for watch in config.watches}:
+        """Go on with another configuration: what it changes is built anew, all else stays at work.
+
+        Raises StartError, with the old one in force, where it cannot.
+        """
+        former, wanted = self.config, {watch.name: wiring.wanted(config, watch) for watch in config.watches}
+        anew = {name for name, each in wanted.items() if self._wanted.get(name) != each or name not in self.watchers}
+        habits = wiring.check_folders(watch for watch in config.watches if watch.name in anew)
+        self._habits = {name: each for name, each in (self._habits | habits).items() if name in wanted}
+        self.settings.config = config
+        self._resize()
+        if ended := anew | (self.watchers.keys() - wanted.keys()):
+            self._end_watches(ended & self.watchers.keys())
+            recognition.settle(self.index, config)
+        for gone in {watch.name for watch in former.watches} - wanted.keys():
             self.metrics.forget("watch", gone)
-        self.watchers.clear()
-        self.config = config
-        self._set_up_watches()
+        self._set_up_watches(anew)
+        self.couriers.apply(config.hooks, self.processor.sites, config.shutdown_timeout)
         self.holds.set_window(config.backlog.window)
-        for watcher in self.watchers.values():
-            watcher.start()
-        self.couriers.start()
+        for name in anew:
+            self.watchers[name].start()
+        self.index.write(lambda c: wiring.retry(c, former, config)).result()
         self.feeder.kick()
-        self.orders.reset()
+        if ended:
+            self.orders.reset()
+
+    def _resize(self) -> None:
+        self.memory.resize(self._memory_limit())
+        low, high, _ = self._bounds()
+        self.balance.bound(low, high, auto_memory=self.config.pool.memory_limit == "auto")
+        self.queue.resize(HIGH * self.config.pool.queue_per_worker)
+
+    def _end_watches(self, names: Collection[str]) -> None:
+        """Nothing of theirs begins any more; what is in work may end, and else counts as not done."""
+        ending = [self.watchers[name] for name in names]
+        self.watchers = {name: each for name, each in self.watchers.items() if name not in names}
+        self._share_sites()
+        for watcher in ending:
+            watcher.stop()
+            self.queue.drop(watcher.config.name)
+        self.queue.wait_idle(self.config.shutdown_timeout, names)
+        for watcher in ending:
+            watcher.site.retired.set()
+            self.queue.limit(watcher.config.name, None)  # its root may have been away
 
     # -- stopping -----------------------------------------------------------------------------------------------------
 

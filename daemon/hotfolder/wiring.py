@@ -7,16 +7,18 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from hotfolder import faults, imaging, mounts
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
-from hotfolder.keeping import outputs, sources
+from hotfolder.keeping import outputs, sources, watches
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.outbox import Subscriber
 from hotfolder.keeping.outputs import Habits
 from hotfolder.model import State
+from hotfolder.presets import Preset
 from hotfolder.watching.rules import Rules
 from hotfolder.working.site import Site
 
@@ -57,9 +59,26 @@ def _check_root(watch: Watch) -> None:
                 raise StartError(f"watch {watch.name}: {watch.path}: {os.strerror(error.errno or 0)}") from error
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What a configuration wants of one watch. Two that are equal: nothing that the watch does has changed."""
+
+    watch: Watch
+    presets: tuple[Preset, ...]
+    not_below: tuple[bytes, ...]
+    """Folders below the root that are left to others."""
+
+
+def wanted(config: Config, watch: Watch) -> Wanted:
+    presets = config.all_presets()
+    return Wanted(watch, tuple(presets[name] for name in watch.presets), _not_below(config, watch))
+
+
 def site_of(config: Config, watch: Watch, index: Database, habits: Habits) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
-    return _site(config, watch, index.write(lambda c: _watch_id(c, watch)).result(), habits)
+    return _site(
+        config, watch, index.write(lambda c: watches.settle(c, watch.name, watch.path, watch.output)).result(), habits
+    )
 
 
 def known_site(config: Config, watch: Watch, index: Database) -> Site:
@@ -83,46 +102,72 @@ def _site(config: Config, watch: Watch, id_: int, habits: Habits) -> Site:
         source_times=watch.files.mtime == "source",
         keep_deleted=watch.on_delete == "keep",
         habits=habits,
-        hooks=tuple(
-            Subscriber(hook.name, frozenset(hook.events))
-            for hook in config.hooks
-            if not hook.watches or watch.name in hook.watches
-        ),
+        hooks=subscribers(config, watch),
         network=mounts.is_remote(watch.path) or mounts.is_remote(watch.output),
     )
 
 
+def subscribers(config: Config, watch: Watch) -> tuple[Subscriber, ...]:
+    """The hooks that are told of this watch."""
+    return tuple(
+        Subscriber(hook.name, frozenset(hook.events))
+        for hook in config.hooks
+        if not hook.watches or watch.name in hook.watches
+    )
+
+
 def rules_of(config: Config, watch: Watch) -> Rules:
-    """Folders below the root that belong to outputs, to other watches or to the state are left to those."""
-    others = [each.path for each in config.watches if each is not watch]
-    places = [watch.output, config.state, *others, *(each.output for each in config.watches)]
-    root = os.path.realpath(watch.path)
-    inside = [os.path.relpath(os.path.realpath(place), root) for place in places]
     return Rules(
         watch.path,
         recursive=watch.recursive,
         include=watch.include,
         exclude=watch.exclude,
         ignore_files=watch.ignore_files,
-        not_below=[os.fsencode(each) for each in inside if each != "." and not each.startswith("..")],
+        not_below=_not_below(config, watch),
     )
 
 
-def _watch_id(connection: sqlite3.Connection, watch: Watch) -> int:
-    """The watch's row. Another root is another tree; another output has none of the renditions yet."""
-    row = connection.execute("SELECT id, root, output FROM watch WHERE name = ?", (watch.name,)).fetchone()
-    if row is None:
-        query = "INSERT INTO watch (name, root, output) VALUES (?, ?, ?)"
-        return int(connection.execute(query, (watch.name, watch.path, watch.output)).lastrowid or 0)
-    watch_id, root, output = row
-    if root != watch.path:
-        connection.execute("UPDATE watch SET root = ?, mount = NULL WHERE id = ?", (watch.path, watch_id))
-    if output != watch.output:
-        connection.execute("UPDATE watch SET output = ? WHERE id = ?", (watch.output, watch_id))
-        below = "SELECT id FROM source WHERE watch_id = ?"
-        connection.execute(f"UPDATE rendition SET present = 0 WHERE source_id IN ({below})", (watch_id,))
-        connection.execute("UPDATE source SET made = '' WHERE watch_id = ?", (watch_id,))
-    return int(watch_id)
+def _not_below(config: Config, watch: Watch) -> tuple[bytes, ...]:
+    """Folders below the root that belong to outputs, to other watches or to the state are left to those."""
+    others = [each.path for each in config.watches if each is not watch]
+    places = [watch.output, config.state, *others, *(each.output for each in config.watches)]
+    root = os.path.realpath(watch.path)
+    inside = {os.path.relpath(os.path.realpath(place), root) for place in places}
+    return tuple(os.fsencode(each) for each in sorted(inside) if each != "." and not each.startswith(".."))
+
+
+def retry(connection: sqlite3.Connection, former: Config | None, config: Config) -> None:
+    """What another decoder, more memory or another configuration may be able to show is tried again.
+
+    `former`: the configuration before, or None at the start.
+    """
+    retry_decoders(connection)
+    reasons = set() if former is not None and former.pool == config.pool else {Reason.TOO_MUCH_MEMORY}
+    bounds = (config.limits.max_pixels, config.limits.max_bytes, config.pool.job_timeout)
+    if _noted(connection, "bounds", repr(bounds)):
+        reasons |= {Reason.TOO_MANY_PIXELS, Reason.TOO_MANY_BYTES, Reason.TIMEOUT}
+    _retry_reasons(connection, reasons)
+    if config.limits.truncated == "allow":
+        retry_truncated(connection)
+    if former is not None and former.limits.min_free != config.limits.min_free:
+        for (watch_id,) in connection.execute("SELECT id FROM watch").fetchall():
+            sources.release(connection, watch_id)
+
+
+def _noted(connection: sqlite3.Connection, key: str, value: str) -> bool:
+    """Whether this is another value than the one noted before; notes it."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+    return row is not None and row[0] != value
+
+
+def _retry_reasons(connection: sqlite3.Connection, reasons: Collection[Reason]) -> None:
+    """What was refused for one of these is tried again: the bound that it met is another now."""
+    marks = ", ".join("?" * len(reasons))
+    for (source_id,) in connection.execute(
+        f"SELECT source_id FROM failure WHERE reason IN ({marks})", tuple(reasons)
+    ).fetchall():
+        sources.retry(connection, source_id, 0.0, 0)
 
 
 def retry_decoders(connection: sqlite3.Connection) -> None:
@@ -142,11 +187,4 @@ def retry_truncated(connection: sqlite3.Connection) -> None:
     query = "SELECT source_id FROM failure WHERE reason IN (?, ?) AND decoder NOT LIKE ?"
     wanted = (Reason.TRUNCATED, Reason.DAMAGED, f"%{imaging.LENIENT}")
     for (source_id,) in connection.execute(query, wanted).fetchall():
-        sources.retry(connection, source_id, 0.0, 0)
-
-
-def retry_too_large(connection: sqlite3.Connection) -> None:
-    """What did not fit into the memory that there was: there may be more now. Only its header is read again."""
-    query = "SELECT source_id FROM failure WHERE reason = ?"
-    for (source_id,) in connection.execute(query, (Reason.TOO_MUCH_MEMORY,)).fetchall():
         sources.retry(connection, source_id, 0.0, 0)

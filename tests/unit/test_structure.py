@@ -15,8 +15,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "processes"), ("presets", "model"), ("faults",), ("logs", "metrics", "events", "mounts", "systemd"),
     ("bugs",), ("loop",), ("config",),
     ("imaging",), ("keeping",), ("working", "library"),
-    ("telling", "watching", "hooks"), ("wiring", "health"), ("engine", "offline", "bench", "doctor"), ("serving",),
-    ("daemon",), ("face",), ("cli",),
+    ("telling", "watching", "hooks"), ("wiring", "health", "recognition"), ("engine", "offline", "bench", "doctor"),
+    ("serving",), ("daemon",), ("face",), ("cli",),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ALONE = {"imaging": {"imaging", "presets", "errors", "processes"}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import typer
 
 from hotfolder import logs
@@ -11,6 +13,8 @@ from hotfolder.cli.importing import importing
 
 def run(config: ConfigOption = None) -> None:
     """Watch the folders and keep their renditions right, until SIGTERM or Ctrl-C."""
+    # A SIGHUP while we start would end us. It waits until the daemon takes it, and then reads the file again.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     found = loaded(config)
     logs.setup(found.config.log.level, found.config.log.format)
     with importing():

@@ -239,8 +239,7 @@ def _service(config: Config, has_token: bool) -> Iterator[Problem]:
     host = config.http.host
     if not _is_host(host):
         yield ("http", "host"), f'"{host}" is no address; allowed: an IP address or a name of this machine'
-    elif config.http.enabled and not has_token and not _is_loopback(config.http.host):
-        text = f"{config.http.host} can be reached from outside; give a token (http.token_file) or bind to 127.0.0.1"
+    elif text := exposed(config, has_token=has_token):
         yield ("http", "host"), text
     if config.http.root_path and not config.http.root_path.startswith("/"):
         yield ("http", "root_path"), f'"{config.http.root_path}" has to begin with /, such as /{config.http.root_path}'
@@ -254,6 +253,13 @@ def _is_host(host: str) -> bool:
     except ValueError:
         return re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", host) is not None
     return True
+
+
+def exposed(config: Config, *, has_token: bool) -> str | None:
+    """What is wrong where strangers could ask without a token."""
+    if not config.http.enabled or has_token or _is_loopback(config.http.host):
+        return None
+    return f"{config.http.host} can be reached from outside; give a token (http.token_file) or bind to 127.0.0.1"
 
 
 def _is_loopback(host: str) -> bool:

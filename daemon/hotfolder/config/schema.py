@@ -108,13 +108,23 @@ def _folder(value: str) -> str:
 Folder = Annotated[StrictStr, AfterValidator(_folder)]
 Quality = Annotated[StrictInt, Field(ge=1, le=100)]
 Pixels = Annotated[StrictInt, Field(ge=1, le=65535)]
+_NEEDS_RESTART = Field(json_schema_extra={"reload": "restart"})
 _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}")
 
 
-class Section(BaseModel):
-    """Unknown keys are errors; values never change."""
+RELOAD, LIVE, RESTART = "reload", "live", "restart"
+"""What each key says of itself in the schema: in force after SIGHUP, or named in the log as needing a restart."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+
+def _mark(schema: dict[str, Any]) -> None:
+    for name, key in schema.get("properties", {}).items():
+        schema["properties"][name] = {RELOAD: LIVE} | key
+
+
+class Section(BaseModel):
+    """Unknown keys are errors; values never change. A key is live where it is not marked as needing a restart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_mark)
 
 
 class Optimize(Section):
@@ -233,7 +243,7 @@ class Pool(Section):
     memory_limit: AutoSize = "auto"
     job_timeout: Duration = 120.0
     isolate: Literal["auto", "always", "never"] = "auto"
-    executor: Literal["threads", "dask"] = "threads"
+    executor: Annotated[Literal["threads", "dask"], _NEEDS_RESTART] = "threads"
 
 
 class Backlog(Section):
@@ -272,9 +282,9 @@ class Hook(Section):
 
 
 class Http(Section):
-    enabled: StrictBool = True
-    host: StrictStr = "127.0.0.1"
-    port: Annotated[StrictInt, Field(ge=0, le=65535)] = 9766
+    enabled: Annotated[StrictBool, _NEEDS_RESTART] = True
+    host: Annotated[StrictStr, _NEEDS_RESTART] = "127.0.0.1"
+    port: Annotated[StrictInt, Field(ge=0, le=65535), _NEEDS_RESTART] = 9766
     token_file: StrictStr | None = None
     hosts: tuple[StrictStr, ...] = ()
     root_path: StrictStr = ""
@@ -295,7 +305,7 @@ class Config(Section):
     backlog: Backlog = Backlog()
     limits: LimitsSection = LimitsSection()
     hooks: tuple[Hook, ...] = ()
-    state: Folder = "./.hotfolder"
+    state: Annotated[Folder, _NEEDS_RESTART] = "./.hotfolder"
     http: Http = Http()
     log: Log = Log()
     shutdown_timeout: Duration = 8.0

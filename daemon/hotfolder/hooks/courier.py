@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from hotfolder import bugs, logs
 from hotfolder.config import Hook
@@ -74,6 +74,13 @@ class Courier:
         self.loop = Loop("hook", self._round, self._changed, subject=hook.name)
         for result in ("ok", "failed", "dead"):
             metrics.hook_deliveries.labels(hook.name, result)
+
+    def watch(self, sites: Mapping[str, Site]) -> None:
+        """The watches have changed, and this hook has not."""
+        with self._changed:
+            self._sites = sites
+            for name in sites:
+                self._last_seen.setdefault(name, time.monotonic())
 
     def start(self, *, once: bool = False) -> None:
         """`once`: end as soon as nothing can be done now; what has to wait is left to the next run."""
@@ -195,7 +202,9 @@ class Courier:
                 self._close(watch)
 
     def _close(self, watch: str) -> None:
-        site, batch = self._sites[watch], secrets.token_hex(8)
+        if (site := self._sites.get(watch)) is None:
+            return  # it is no longer watched, or no longer this hook's
+        batch = secrets.token_hex(8)
         count = outbox.collected(self._index.read(), self.hook.name, watch)
         pages = -(-count // announcing.PAGE)
         for page in range(1, pages + 1):
@@ -206,7 +215,7 @@ class Courier:
 
 
 class Couriers:
-    """All hooks of a configuration. `set` them, then `start`; `stop` before another `set`."""
+    """All hooks of a configuration. `set` them, then `start`; `apply` another configuration."""
 
     def __init__(self, index: Database, metrics: Metrics, idle: Callable[[str], bool]) -> None:
         self._index = index
@@ -220,15 +229,29 @@ class Couriers:
         forgotten = self._index.write(lambda c: outbox.forget_others(c, [hook.name for hook in hooks])).result()
         if forgotten:
             log.warning("deliveries_forgotten", count=forgotten, why="their hooks are no longer configured")
-        for gone in {hook.name for hook in self.hooks} - {hook.name for hook in hooks}:
+        kept = {courier.hook: courier for courier in self._couriers}
+        couriers = []
+        for hook in hooks:
+            mine = {name: site for name, site in sites.items() if not hook.watches or name in hook.watches}
+            if (courier := kept.get(hook)) is None:
+                courier = Courier(hook, self._index, self._metrics, mine, self._idle)
+            else:
+                courier.watch(mine)
+            couriers.append(courier)
+        self._couriers = tuple(couriers)
+
+    def apply(self, hooks: Iterable[Hook], sites: Mapping[str, Site], timeout: float) -> None:
+        """Go on with these: who has not changed is left at work, who has ends within `timeout` seconds."""
+        hooks = tuple(hooks)
+        former = self._couriers
+        _end([courier for courier in former if courier.hook not in hooks], timeout)
+        for gone in {courier.hook.name for courier in former} - {hook.name for hook in hooks}:
             self._metrics.forget("hook", gone)
-        self._couriers = tuple(
-            Courier(
-                hook, self._index, self._metrics,
-                {name: site for name, site in sites.items() if not hook.watches or name in hook.watches}, self._idle,
-            )
-            for hook in hooks
-        )  # fmt: skip
+        self._couriers = tuple(courier for courier in former if courier.hook in hooks)
+        self.set(hooks, sites)
+        for courier in self._couriers:
+            if courier not in former:
+                courier.start()
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
@@ -252,12 +275,16 @@ class Couriers:
 
     def stop(self, timeout: float) -> None:
         """Let what is under way end within `timeout` seconds, then break it off."""
-        deadline = time.monotonic() + timeout
-        for courier in self._couriers:
-            courier.end()
-        for courier in self._couriers:
-            courier.join(deadline - time.monotonic())
-            courier.abort()
-        deadline = time.monotonic() + running.GRACE_SECONDS + 1.0
-        for courier in self._couriers:
-            courier.join(deadline - time.monotonic())
+        _end(self._couriers, timeout)
+
+
+def _end(couriers: Collection[Courier], timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    for courier in couriers:
+        courier.end()
+    for courier in couriers:
+        courier.join(deadline - time.monotonic())
+        courier.abort()
+    deadline = time.monotonic() + running.GRACE_SECONDS + 1.0
+    for courier in couriers:
+        courier.join(deadline - time.monotonic())

@@ -90,6 +90,12 @@ def miss(connection: sqlite3.Connection, source_id: int, presets: Iterable[str])
     connection.execute("UPDATE source SET made = '' WHERE id = ?", (source_id,))
 
 
+def found(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]) -> None:
+    """These files are there as they were made, after all."""
+    query = "UPDATE rendition SET present = 1 WHERE source_id = ? AND preset = ?"
+    connection.executemany(query, [(source_id, preset) for preset in presets])
+
+
 def plan(connection: sqlite3.Connection, spec: str) -> int:
     row = connection.execute("SELECT id FROM plan WHERE spec = ?", (spec,)).fetchone()
     if row is None:

@@ -70,7 +70,7 @@ class HookBody(Body):
     hook: str
 
 
-def create(engine: Engine, requests: Requests, tokens: Sessions | None) -> FastAPI:
+def create(engine: Engine, requests: Requests, tokens: Sessions) -> FastAPI:
     """The application for one engine."""
     root_path = engine.config.http.root_path
     app = FastAPI(

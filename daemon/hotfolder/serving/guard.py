@@ -9,13 +9,14 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hotfolder.config.schema import Http
 from hotfolder.metrics import Metrics
 from hotfolder.serving import static
 from hotfolder.serving.sessions import Sessions
@@ -38,18 +39,15 @@ Refusal = tuple[int, str]
 
 
 class Guard:
-    """ASGI middleware. `trusted`: the control socket; `sessions` None: no token is set."""
+    """ASGI middleware. `trusted`: the control socket; `http` gives the section that is in force."""
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, *, sessions: Sessions | None, hosts: Iterable[str], root_path: str,
-        upload_limit: int, trusted: bool,
-    ) -> None:  # fmt: skip
+        self, app: ASGIApp, metrics: Metrics, *, sessions: Sessions, http: Callable[[], Http], trusted: bool
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._sessions = sessions
-        self._hosts = frozenset((*LOCAL_HOSTS, *(host.lower() for host in hosts)))
-        self._root_path = root_path.rstrip("/")
-        self._upload_limit = upload_limit
+        self._http = http
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,8 +66,8 @@ class Guard:
             await send(message)
 
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        path = scope["path"].removeprefix(self._root_path)
-        most = self._upload_limit + ENVELOPE if path == UPLOADS else BODY_MAX
+        path = scope["path"].removeprefix(self._http().root_path.rstrip("/"))
+        most = self._http().upload_limit + ENVELOPE if path == UPLOADS else BODY_MAX
         refusal = self._refusal(headers, path, most)
         if refusal is not None:
             if refusal[0] == 413:
@@ -94,7 +92,8 @@ class Guard:
         return None
 
     def _stranger(self, headers: dict[str, str], path: str) -> Refusal | None:
-        if _host_of(headers.get("host", "")) not in self._hosts:
+        hosts = (self._http().host, *self._http().hosts)
+        if _host_of(headers.get("host", "")) not in (*LOCAL_HOSTS, *map(str.lower, hosts)):
             return 403, "this Host is not one of ours; add it to http.hosts"
         if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             return 403, "requests from other sites are refused"
@@ -102,7 +101,7 @@ class Guard:
         if origin is not None and urlsplit(origin).netloc != headers.get("host"):
             return 403, "requests from other sites are refused"
         is_open = path in OPEN_PATHS or path.startswith(static.PREFIX)
-        if self._sessions is not None and not is_open and not self._sessions.admits(headers):
+        if not is_open and not self._sessions.admits(headers):
             return 401, "give the token: Authorization: Bearer …"
         return None
 

@@ -129,7 +129,7 @@ class Server:
 
     def __init__(self, engine: Engine, token: str | None) -> None:
         self._engine = engine
-        self._token = token
+        self._sessions = Sessions(token)
         self._path = os.path.join(engine.config.state, CONTROL)
         self._running: list[_Serving] = []
         self._pulse = Pulse(engine.events, lambda: state.status(engine))
@@ -138,8 +138,7 @@ class Server:
     def start(self) -> None:
         """Raises StartError where the port is taken or the socket cannot be made."""
         state.bind_metrics(self._engine)
-        sessions = Sessions(self._token) if self._token is not None else None
-        application = app.create(self._engine, Requests(self._engine), sessions)
+        application = self._application = app.create(self._engine, Requests(self._engine), self._sessions)
         http = self._engine.config.http
         sockets: list[tuple[socket.socket, bool]] = []
         if http.enabled:
@@ -148,16 +147,21 @@ class Server:
             self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}{http.root_path}/"
         sockets.append((_listen_unix(self._path), True))
         for listening, trusted in sockets:
-            hosts = (*http.hosts, http.host)
             guarded = Guard(
-                application, self._engine.metrics, sessions=sessions, hosts=hosts, root_path=http.root_path,
-                upload_limit=http.upload_limit, trusted=trusted,
+                application, self._engine.metrics, sessions=self._sessions, http=lambda: self._engine.config.http,
+                trusted=trusted,
             )  # fmt: skip
             self._serve(guarded, listening, "control" if trusted else "http")
         self._pulse.start()
         threading.Thread(
             target=uploads.remove_leftovers, args=(self._engine,), name="hotfolder-leftovers", daemon=True
         ).start()
+
+    def apply(self, token: str | None) -> None:
+        """The engine has another configuration; what the listeners take from it themselves is in force already."""
+        self._sessions.change(token)
+        self._application.root_path = self._engine.config.http.root_path
+        self._application.openapi_schema = None  # it names the root path
 
     def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
         config = uvicorn.Config(

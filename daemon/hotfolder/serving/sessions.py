@@ -21,11 +21,16 @@ SESSION_SECONDS = 30 * 86400
 
 
 class Sessions:
-    """For one token. Comparisons take the same time whatever is given."""
+    """For one token, or for none: then everybody may ask. Comparisons take the same time whatever is given."""
 
-    def __init__(self, token: str, clock: Callable[[], float] = time.time) -> None:
-        self._token = token.encode()
+    def __init__(self, token: str | None, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self.change(token)
+
+    def change(self, token: str | None) -> None:
+        """Another token ends all sessions."""
+        self.needed = token is not None
+        self._token = (token or "").encode()
 
     def is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
@@ -37,6 +42,8 @@ class Sessions:
 
     def admits(self, headers: dict[str, str]) -> bool:
         """Whether a request with these headers (names in lower case) may pass."""
+        if not self.needed:
+            return True
         kind, _, given = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return self.is_token(given.strip())
@@ -65,14 +72,14 @@ class SessionBody(BaseModel):
     token: Annotated[str, Field(max_length=4096)]
 
 
-def add(app: FastAPI, sessions: Sessions | None) -> None:
+def add(app: FastAPI, sessions: Sessions) -> None:
     """The routes. Without a token there is nothing to prove, and no cookie."""
 
     @app.post("/api/session", status_code=204)
     def begin(body: SessionBody, request: Request) -> Response:
         """For browsers: the token for a cookie that scripts cannot read."""
         answer = Response(status_code=204)
-        if sessions is not None:
+        if sessions.needed:
             if not sessions.is_token(body.token):
                 raise HTTPException(401, "that is not the token")
             answer.set_cookie(COOKIE, sessions.begin(), max_age=SESSION_SECONDS, **_attributes(request))

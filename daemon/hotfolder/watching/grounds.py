@@ -6,8 +6,9 @@ What lies below it, and whether the root folder is the one that it was, is for w
 from __future__ import annotations
 
 from hotfolder import mounts
-from hotfolder.keeping import atomic, folders
+from hotfolder.keeping import atomic, folders, watches
 from hotfolder.keeping.database import Database
+from hotfolder.keeping.numbers import number
 from hotfolder.working.site import Site
 
 LOOKED_FOR = 200
@@ -35,6 +36,11 @@ class Grounds:
         known = row[0] if row else None  # a dry run may be of a watch that the index does not know yet
         if known == identity:
             return True
+        if known is not None and known.startswith(watches.MOVED):
+            newest = int(known.removeprefix(watches.MOVED))
+            if not accept and not lies_there(self._index, self._site.id, root_fd, newest):
+                return False
+            known = None
         if known is not None and not accept and not self._recognises(root_fd):
             message = "another file system is mounted there, without any of the known images"
             message += "; if that is right: `hotfolder scan --confirm-deletes`"
@@ -55,3 +61,24 @@ class Grounds:
                 continue
             return True
         return not rows
+
+
+def lies_there(index: Database, watch_id: int, root_fd: int, newest: int | None = None) -> bool:
+    """Whether at least half of the first sources that were known (up to the id `newest`) are at this root as they were.
+
+    A name alone proves nothing: every camera has an IMG_0001.JPG.
+    """
+    query = """
+        SELECT folder_id, name, size, mtime_ns FROM source
+        WHERE watch_id = ? AND id <= ? AND size >= 0 AND gone = 0 ORDER BY id LIMIT ?"""
+    most = 2**63 - 1 if newest is None else newest
+    rows = index.read().execute(query, (watch_id, most, LOOKED_FOR)).fetchall()
+    there = 0
+    for folder_id, name, size, mtime_ns in rows:
+        folder = folders.path_of(index.read(), folder_id)
+        try:
+            found = atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
+        except OSError:
+            continue
+        there += (found.st_size, found.st_mtime_ns) == (size, number(mtime_ns))
+    return there > 0 and 2 * there >= len(rows)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from hotfolder import logs
 from hotfolder.errors import Owner, SourceError, StartError
-from hotfolder.keeping import atomic, outputs
+from hotfolder.keeping import atomic, outputs, watches
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
 from hotfolder.loop import Loop
@@ -329,6 +329,8 @@ class Rounds:
             return
         if request.adopt:
             self._watcher.site.adopts.set()
+        if request.confirm:
+            self._index.write(lambda c: watches.confirm(c, self._watcher.site.id)).result()
         habits = self._watcher.site.habits
         for folder in dict.fromkeys(request.folders):
             walk = Reconcile(

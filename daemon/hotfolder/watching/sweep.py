@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hotfolder import logs
-from hotfolder.keeping import folders, sources
+from hotfolder.keeping import folders, sources, watches
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.sources import Row
@@ -47,6 +47,12 @@ def sweep(
 ) -> Swept:  # fmt: skip
     """Offer a removal for each source that is marked gone. `offer` waits for room, and is False where work ends."""
     missing, total = _count(index.read(), site.id)
+    if missing and watches.has_moved(index.read(), site.id):
+        log.warning(
+            "deletions_held", watch=site.name, count=missing, of=total,
+            next=f"{site.root} is another root than before; `hotfolder scan --confirm-deletes`, if it is the right one",
+        )  # fmt: skip
+        return Swept(held=missing)
     times = sources.CONFIRMED if guard.holds(missing, total) and not confirm else 1
     removed = 0
     after = 0

@@ -33,14 +33,20 @@ class Balance:
         self._queue = queue
         self._memory = memory
         self._metrics = metrics
-        self._low = low
-        self._high = high
-        self._auto_memory = auto_memory
         self._clock = clock
         self._process = psutil.Process()
         self._at: float | None = None
-        metrics.workers_bound.labels("low").set(low)
-        metrics.workers_bound.labels("high").set(high)
+        self.bound(low, high, auto_memory=auto_memory)
+
+    def bound(self, low: int, high: int, *, auto_memory: bool) -> None:
+        """From now on; a pool outside of these bounds is brought back into them."""
+        self._low, self._high, self._auto_memory = low, high, auto_memory
+        self._metrics.workers_bound.labels("low").set(low)
+        self._metrics.workers_bound.labels("high").set(high)
+        if not auto_memory:
+            self._memory.withhold(0)
+        if (goal := max(low, min(self._pool.size, high))) != self._pool.size:
+            self._pool.resize(goal)
 
     def beat(self) -> None:
         """Call it as often as you like."""

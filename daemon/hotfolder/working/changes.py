@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Record
 from hotfolder.keeping import folders, renditions, sources
+from hotfolder.keeping.database import Change
 from hotfolder.keeping.readers import Reader
 from hotfolder.keeping.renditions import Made
 from hotfolder.keeping.sources import Facts, Mark, Row
@@ -67,6 +68,16 @@ def _source_id(connection: sqlite3.Connection, site: Site, path: bytes) -> tuple
     folder, _, name = path.rpartition(b"/")
     folder_id = folders.ensure(connection, site.id, folder, folds=site.folds)
     return sources.ensure(connection, site.id, folder_id, name, time.time()), folder_id
+
+
+def stored(connection: sqlite3.Connection, site: Site, change: Change) -> object:
+    """Make the change. Where the configuration of its watch has been replaced meanwhile, the source waits again, and
+    no rendition counts before it has been looked at: it may lie in an output of before."""
+    found = change(connection)
+    if site.retired.is_set() and isinstance(found, int):
+        renditions.miss(connection, found, [each.preset for each in renditions.of(connection, found)])
+        sources.retry(connection, found, 0.0, 0)
+    return found
 
 
 def missed(connection: sqlite3.Connection, source_id: int) -> None:

@@ -23,6 +23,7 @@ from hotfolder.imaging import helper
 from hotfolder.processes import Process
 from hotfolder.working.memory import Closed
 from hotfolder.working.owntime import OwnTime
+from hotfolder.working.settings import Settings
 
 LOOK_SECONDS = 0.25
 IDLE_SECONDS = 60.0
@@ -47,7 +48,7 @@ class Child:
     """One helper process; not for two threads at once."""
 
     def __init__(self, job_timeout: float) -> None:
-        self._timeout = job_timeout
+        self.job_timeout = job_timeout
         ours, theirs = socket.socketpair()
         life, self._life = os.pipe()
         command = [sys.executable, "-m", "hotfolder.imaging.helper", str(theirs.fileno()), str(life)]
@@ -74,7 +75,7 @@ class Child:
         """Say one thing and wait for the answer. Raises Died, and SourceError(TIMEOUT) at the limit of time."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: the answer will say so
             helper.send(self._socket, question, files)
-        answer = self._wait(self._timeout)
+        answer = self._wait(self.job_timeout)
         if answer is None:
             status = self.end()
             raise Died(status if status is not None else -signal.SIGKILL)
@@ -119,8 +120,8 @@ class Child:
 class Children:
     """All helpers of this process: as many as are used at once, kept for a while."""
 
-    def __init__(self, job_timeout: float) -> None:
-        self._timeout = job_timeout
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._lock = threading.Lock()
         self._free: list[Child] = []
         self._used: set[Child] = set()
@@ -134,7 +135,8 @@ class Children:
                 raise Closed
             child = self._free.pop() if self._free else None
         if child is None:
-            child = Child(self._timeout)
+            child = Child(self._settings.job_timeout)
+        child.job_timeout = self._settings.job_timeout
         with self._lock:
             self._used.add(child)
         alive = False

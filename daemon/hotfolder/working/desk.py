@@ -18,12 +18,13 @@ from hotfolder import bugs, logs
 from hotfolder.errors import Reason
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.inflight import InFlight
-from hotfolder.model import Job, Outcome, Result
+from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.working import changes
 from hotfolder.working.isolation import Isolation
 from hotfolder.working.making import Finding
 from hotfolder.working.oversight import Oversight, Phase, Task
 from hotfolder.working.queue import JobQueue
+from hotfolder.working.settings import Settings
 from hotfolder.working.site import Site
 from hotfolder.working.suspects import Suspects
 
@@ -57,7 +58,7 @@ class Desk:
     def __init__(
         self, index: Database, queue: JobQueue, inflight: InFlight, isolation: Isolation, suspects: Suspects,
         tell: Callable[[Job, Outcome], None], look_again: Callable[[Job], None],
-        replace_thread: Callable[[threading.Thread], None], job_timeout: float,
+        replace_thread: Callable[[threading.Thread], None], settings: Settings,
     ) -> None:  # fmt: skip
         self._index = index
         self._queue = queue
@@ -69,7 +70,7 @@ class Desk:
         self._replace_thread = replace_thread
         self._places = threading.BoundedSemaphore(IN_FLIGHT_MOST)
         self._entries: dict[Task, Entry] = {}
-        self.oversight = Oversight(job_timeout, self._give_up)
+        self.oversight = Oversight(settings, self._give_up)
 
     def refuse(self, job: Job) -> None:
         """Of a watch that is no longer configured."""
@@ -104,7 +105,8 @@ class Desk:
         if finding.change is None:
             self._end(entry, outcome)
         else:
-            future = self._index.write(finding.change)
+            change = finding.change
+            future = self._index.write(lambda c: changes.stored(c, entry.site, change))
             future.add_done_callback(self._guarded(entry, lambda done: self._committed(entry, finding, outcome, done)))
 
     def _guarded(self, entry: Entry, then: Callable[[Future[Any]], None]) -> Callable[[Future[Any]], None]:
@@ -147,6 +149,9 @@ class Desk:
         steps = [*self._holds(entry), entry.turn.close, lambda: self._tell(job, outcome)]
         if outcome.result in DECIDED:
             steps.insert(0, lambda: self._suspects.clear((entry.site.id, job.path)))
+        if entry.site.retired.is_set():  # by a watch of this name; where there is none, its row waits for another
+            now = time.monotonic()
+            steps.append(lambda: self._queue.offer(Job(job.watch, job.path, Lane.BACKLOG, now, now)))
         done = [bugs.did("worker", step, watch=job.watch, path=job.path) for step in steps]
         if not all(done):
             self._put_back(job)

@@ -69,17 +69,20 @@ class Holds:
 
     def begin(self, window: Window | None) -> None:
         """At the start: what was paused before is paused again."""
-        row = self._index.read().execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
-        paused = frozenset((Lane(lane), watch) for lane, watch in json.loads(row[0])) if row else frozenset()
+        paused = self._noted()
         if paused and self._obeys:
             log.warning("paused", holds=_show(paused), next="hotfolder resume")
         with self._lock:
             self._set(paused, window)
 
     def set_window(self, window: Window | None) -> None:
-        """Of a configuration that was read again."""
+        """Of a configuration that was read again. Its watches may have other names: what is paused is read again."""
         with self._lock:
-            self._set(self._state.paused, window)
+            self._set(self._noted(), window)
+
+    def _noted(self) -> Held:
+        row = self._index.read().execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+        return frozenset((Lane(lane), watch) for lane, watch in json.loads(row[0])) if row else frozenset()
 
     def pause(self, lanes: frozenset[Lane], watch: str | None) -> State:
         """Give nothing more of these lanes to workers, of one watch or of all; what is in work ends."""

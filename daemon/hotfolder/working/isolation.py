@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Protocol
 
 from hotfolder import imaging
 from hotfolder.keeping.atomic import Staging
@@ -15,6 +15,7 @@ from hotfolder.keeping.sources import Facts
 from hotfolder.presets import ANALYSIS
 from hotfolder.working import children
 from hotfolder.working.children import Child, Children
+from hotfolder.working.settings import Settings
 
 RISKY = frozenset({"raw", "heif", "avif", "jxl"})
 """Formats whose decoders hang or crash in the field."""
@@ -22,7 +23,6 @@ STUCK_MOST = 8
 """So many threads may hang for ever; after that everything is decoded in helpers, which can be ended."""
 
 Stage = Callable[[str, float], None]
-Mode = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,16 @@ class Work(Protocol):
 class Isolation:
     """`stuck` counts threads that were given up."""
 
-    def __init__(self, mode: Mode, job_timeout: float) -> None:
-        self._mode = mode
-        self.children = Children(job_timeout)
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.children = Children(settings)
         self.stuck = 0
 
     def applies(self, data: bytes, name: bytes, *, suspect: bool) -> bool:
         """Whether a helper decodes this. Raises SourceError for what is no image at all."""
-        if self._mode != "auto":
-            return self._mode == "always"
+        mode = self._settings.isolate
+        if mode != "auto":
+            return mode == "always"
         return suspect or self.stuck >= STUCK_MOST or imaging.sniff(data, name) in RISKY
 
     @contextmanager

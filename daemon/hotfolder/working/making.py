@@ -27,6 +27,7 @@ from hotfolder.working import changes, following, isolation, looking
 from hotfolder.working.claims import Claims, check_names
 from hotfolder.working.isolation import Work
 from hotfolder.working.oversight import GivenUp, Phase, Task
+from hotfolder.working.settings import Settings
 from hotfolder.working.site import Site
 
 log = logs.get("working")
@@ -82,15 +83,15 @@ class Maker:
     """Makes renditions; one instance serves all workers."""
 
     def __init__(
-        self, index: Database, claims: Claims, inflight: InFlight, stage: Stage, epoch: Callable[[], int], *,
-        fsync: bool,
+        self, index: Database, claims: Claims, inflight: InFlight, stage: Stage, epoch: Callable[[], int],
+        settings: Settings,
     ) -> None:  # fmt: skip
         self._index = index
         self._claims = claims
         self._inflight = inflight
         self._stage = stage
         self._epoch = epoch
-        self._fsync = fsync
+        self._settings = settings
 
     def rendering(self, subject: Subject, work: Work, presets: Collection[str], *, isolated: bool) -> Draw:
         """Draw these by decoding."""
@@ -133,7 +134,7 @@ class Maker:
     ) -> Finding:
         site = subject.site
         with output_root(site) as output_fd:
-            with staging_for(site, output_fd, subject.folder, fsync=self._fsync) as staging:
+            with staging_for(site, output_fd, subject.folder, fsync=self._settings.fsync) as staging:
                 drawn = draw(staging)
                 if (version := _still(subject)) is None:
                     return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd), stirs=True))

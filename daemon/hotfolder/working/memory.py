@@ -30,13 +30,17 @@ class Reservation:
 
     def __init__(self, limit: int, own: int = 0) -> None:
         self.limit = limit
-        self._own = min(own, limit // 2)
+        self._program = own
         self._withheld = 0
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
         self._reserved = 0
         self._closed = False
         self._left = 0
+
+    @property
+    def _own(self) -> int:
+        return min(self._program, self.limit // 2)
 
     @property
     def reserved(self) -> int:
@@ -47,6 +51,12 @@ class Reservation:
     def largest(self) -> int:
         """What one job can hold at most."""
         return self.limit - self._own
+
+    def resize(self, limit: int) -> None:
+        """Share out so many bytes from now on; what is held stays held."""
+        with self._changed:
+            self.limit = limit
+            self._changed.notify_all()
 
     def withhold(self, amount: int) -> None:
         """Leave so many bytes unused until told otherwise: the machine is short of them."""
@@ -60,22 +70,24 @@ class Reservation:
 
         Raises SourceError(TOO_MUCH_MEMORY) for more than there ever is, Closed when the program ends meanwhile.
         """
-        if amount > self.largest:
-            raise SourceError(
-                Reason.TOO_MUCH_MEMORY,
-                f"it needs about {amount // 1_000_000} MB of memory; of pool.memory_limit = "
-                f"{self.limit // 1_000_000} MB the program leaves {self.largest // 1_000_000} MB; raise it",
-            )
         ticket = object()
         with self._changed:
             self._line.append(ticket)
             try:
-                self._changed.wait_for(lambda: self._closed or (self._line[0] is ticket and self._fits(amount)))
+                self._changed.wait_for(
+                    lambda: self._closed or amount > self.largest or (self._line[0] is ticket and self._fits(amount))
+                )
             finally:
                 self._line.remove(ticket)
                 self._changed.notify_all()
             if self._closed:
                 raise Closed
+            if amount > self.largest:
+                raise SourceError(
+                    Reason.TOO_MUCH_MEMORY,
+                    f"it needs about {amount // 1_000_000} MB of memory; of pool.memory_limit = "
+                    f"{self.limit // 1_000_000} MB the program leaves {self.largest // 1_000_000} MB; raise it",
+                )
             self._reserved += amount
             trim = self._left > LEFT and self.reserved > PRESSING * self.limit
             if trim:

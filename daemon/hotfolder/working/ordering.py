@@ -26,6 +26,7 @@ from hotfolder.working.making import Finding, Maker, Subject
 from hotfolder.working.memory import Held, Reservation
 from hotfolder.working.ordered import Spec
 from hotfolder.working.oversight import Phase
+from hotfolder.working.settings import Settings
 from hotfolder.working.site import Site
 from hotfolder.working.suspects import Suspects
 
@@ -45,8 +46,7 @@ class Ordering:
 
     def __init__(
         self, index: Database, desk: Desk, maker: Maker, isolation: Isolation, suspects: Suspects, memory: Reservation,
-        stage: Callable[[str, float], None], book: Book, limits: imaging.Limits, *,
-        min_free: int,
+        stage: Callable[[str, float], None], book: Book, settings: Settings,
     ) -> None:  # fmt: skip
         self._index = index
         self._desk = desk
@@ -56,8 +56,7 @@ class Ordering:
         self._memory = memory
         self._stage = stage
         self._book = book
-        self._limits = limits
-        self._min_free = min_free
+        self._settings = settings
 
     def make(self, entry: Entry, row: Row, version: Version, fd: int) -> Finding | None:
         """Make what is missing of the first order that misses anything. None where nothing is ordered, or it is there.
@@ -94,7 +93,7 @@ class Ordering:
         if not wanted:
             return None
         entry.task.enter(Phase.WAIT)
-        making.check_output(site, self._min_free)
+        making.check_output(site, self._settings.min_free)
         return self._render(entry, site, row, version, fd, wanted)
 
     def _lost(self, entry: Entry, spec: Spec, made: dict[str, Made]) -> list[Made]:
@@ -139,7 +138,7 @@ class Ordering:
             self._desk.harmless(subject.slot)
         else:
             task.enter(Phase.DECODE)
-        asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits)
+        asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._settings.limits)
         with self._isolation.opened(asked, isolated=isolated) as work:
             total = version.size + work.need
             if total > held.amount and not held.try_grow(total):

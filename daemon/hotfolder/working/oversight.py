@@ -15,6 +15,7 @@ from hotfolder.loop import Loop
 from hotfolder.model import Job
 from hotfolder.working.claims import Claim
 from hotfolder.working.owntime import OwnTime
+from hotfolder.working.settings import Settings
 
 HUNG_SECONDS = 20.0
 """A file system that has not answered one call in this time hangs."""
@@ -86,8 +87,8 @@ class Task:
 class Oversight:
     """Looks at all tasks once a second while there are any, and tells `given_up` of those that hang, on its thread."""
 
-    def __init__(self, job_timeout: float, given_up: Callable[[Task, Phase], None]) -> None:
-        self._job_timeout = job_timeout
+    def __init__(self, settings: Settings, given_up: Callable[[Task, Phase], None]) -> None:
+        self._settings = settings
         self._given_up = given_up
         self._changed = threading.Condition()
         self._tasks: set[Task] = set()
@@ -114,12 +115,12 @@ class Oversight:
     def _round(self) -> bool:
         with self._changed:
             self._changed.wait_for(lambda: self.loop.stopped or bool(self._tasks))
-            self._changed.wait_for(lambda: self.loop.stopped, min(LOOK_SECONDS, self._job_timeout / 4))
+            self._changed.wait_for(lambda: self.loop.stopped, min(LOOK_SECONDS, self._settings.job_timeout / 4))
             if self.loop.stopped:
                 return False
             tasks = list(self._tasks)
         for task in tasks:
-            if task.hangs(self._job_timeout) and (phase := task.give_up()) is not None:
+            if task.hangs(self._settings.job_timeout) and (phase := task.give_up()) is not None:
                 self.end(task)
                 self._given_up(task, phase)
         return True

@@ -35,6 +35,7 @@ from hotfolder.working.memory import Closed, Held, Reservation
 from hotfolder.working.ordering import Ordering
 from hotfolder.working.oversight import GivenUp, Phase
 from hotfolder.working.renames import Renames
+from hotfolder.working.settings import Settings
 from hotfolder.working.site import Site
 from hotfolder.working.suspects import Suspects
 
@@ -51,8 +52,7 @@ class Processor:
 
     def __init__(
         self, index: Database, desk: Desk, maker: Maker, renames: Renames, isolation: Isolation, suspects: Suspects,
-        ordering: Ordering, memory: Reservation, metrics: Metrics, limits: imaging.Limits, *, min_free: int,
-        patient: bool,
+        ordering: Ordering, memory: Reservation, metrics: Metrics, settings: Settings, *, patient: bool,
     ) -> None:  # fmt: skip
         self.sites: Mapping[str, Site] = {}
         self._index = index
@@ -64,8 +64,7 @@ class Processor:
         self._ordering = ordering
         self._memory = memory
         self._metrics = metrics
-        self._limits = limits
-        self._min_free = min_free
+        self._settings = settings
         self._retries = changes.Retries(patient)
 
     def run(self, job: Job) -> None:
@@ -136,10 +135,10 @@ class Processor:
         if row is not None and not job.closed and row.version.same_moment(version) and _settled(row, site):
             return self._unchanged(entry, row, version, fd)
         task.enter(Phase.WAIT)
-        if version.size > self._limits.max_bytes:
+        if version.size > (most := self._settings.limits.max_bytes):
             raise SourceError(
                 Reason.TOO_MANY_BYTES,
-                f"it has {version.size} bytes, more than limits.max_bytes = {self._limits.max_bytes}", version=version,
+                f"it has {version.size} bytes, more than limits.max_bytes = {most}", version=version,
             )  # fmt: skip
         need = version.size
         while True:
@@ -166,12 +165,12 @@ class Processor:
         if self._is_young(job, row) and self._retries.waits_for_more(row) and imaging.is_hollow(data):
             text = "its end is still empty: it is being filled"
             raise SourceError(Reason.TRUNCATED, text, version=hashed)
-        making.check_output(site, self._min_free)
+        making.check_output(site, self._settings.min_free)
         subject = Subject(site, job, task, entry.slot, row, hashed, fd)
         if _is_new(row) and (copied := self._copied(subject)):
             return copied
         try:
-            wanted = self._wanted(site, row, hashed)
+            wanted = self._wanted(site, job, row, hashed)
             isolated = self._is_isolated(site, job, subject, data)
             asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits_for(job, row))
             if not isolated:
@@ -188,7 +187,8 @@ class Processor:
     def _limits_for(self, job: Job, row: Row | None) -> imaging.Limits:
         """A young file that ends too early may still be growing: it is not shown as it is before its tries are used."""
         growing = self._is_young(job, row) and self._retries.waits_for_more(row)
-        return replace(self._limits, lenient=self._limits.lenient and not growing)
+        limits = self._settings.limits
+        return replace(limits, lenient=limits.lenient and not growing)
 
     def _unchanged(self, entry: Entry, row: Row, version: Version, fd: int) -> Finding:
         if row.gone:
@@ -240,17 +240,28 @@ class Processor:
         if row.state in (State.DONE, State.FAILED, State.SKIPPED) and row.made == site.want:
             return Finding(Outcome(Result.REUSED), lambda c: sources.rekey(c, row.id, version))
         made = renditions.of(self._index.read(), row.id)
-        if self._wanted(site, row, version):
+        if self._wanted(site, job, row, version):
             return None
         stale = [each for each in made if each.preset not in site.signatures and not each.ordered]
         if error := self._remove(site, job, stale):
             raise error
         return Finding(Outcome(Result.REUSED), changes.Kept(site, row.id, version, tuple(m.preset for m in stale)))
 
-    def _wanted(self, site: Site, row: Row | None, version: Version) -> dict[str, str]:
+    def _made(self, site: Site, row: Row, job: Job) -> dict[str, Made]:
+        """The renditions of these bytes. Those that were missed are looked for: their output may have moved."""
+        made = renditions.of(self._index.read(), row.id)
+        if any(not each.present for each in made):
+            folder = job.path.rpartition(b"/")[0]
+            with making.output_root(site) as output_fd:
+                there = [m.preset for m in made if not m.present and following.is_as_made(output_fd, folder, m)]
+            self._index.write(lambda c: renditions.found(c, row.id, there))
+            made = [replace(each, present=each.present or each.preset in there) for each in made]
+        return {each.preset: each for each in made}
+
+    def _wanted(self, site: Site, job: Job, row: Row | None, version: Version) -> dict[str, str]:
         """What has to be made: preset, or ANALYSIS → the plan to make it by."""
         same = row is not None and row.version.hash == version.hash
-        made = {m.preset: m for m in renditions.of(self._index.read(), row.id)} if row and same else {}
+        made = self._made(site, row, job) if row is not None and same else {}
         wanted = {}
         for preset, signature in site.signatures.items():
             former = made.get(preset)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from hotfolder.model import Job, Lane
@@ -153,6 +153,12 @@ class JobQueue:
 
     # -- steering --------------------------------------------------------------------------------------------------
 
+    def resize(self, capacity: int) -> None:
+        """Another bound of each lane. What waits beyond it goes on waiting, and nothing is added meanwhile."""
+        with self._changed:
+            self.capacity = capacity
+            self._changed.notify_all()
+
     def rank(self, ranks: Mapping[str, Rank]) -> None:
         """Which watches come before others. Of those that wait already nothing changes."""
         with self._changed:
@@ -271,10 +277,13 @@ class JobQueue:
         with self._changed:
             return self._changed.wait_for(lambda: self._closed or has_room(), timeout) and not self._closed
 
-    def wait_idle(self, timeout: float) -> bool:
-        """Wait until nothing waits and nothing is in work."""
+    def wait_idle(self, timeout: float, watches: Collection[str] | None = None) -> bool:
+        """Wait until nothing waits and nothing is in work, of these watches or of all."""
+        return self._wait(lambda: not any(map(self.busy, [None] if watches is None else watches)), timeout)
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: not self._in_work and not any(self._lanes.values()), timeout)
+            return self._changed.wait_for(condition, timeout)
 
     # -- ending ----------------------------------------------------------------------------------------------------
 

@@ -88,6 +88,8 @@ class Site:
     gate: Gate = field(default_factory=Gate)
     adopts: threading.Event = field(default_factory=threading.Event)
     """Set while renditions that lie there already, and are in no index, count as made."""
+    retired: threading.Event = field(default_factory=threading.Event)
+    """Set when another configuration is in force: what still ends by this one is looked at again."""
     ordered: bool = False
     """This is what an order wants beyond the watch: see ordered.py."""
     below: bytes = b""
