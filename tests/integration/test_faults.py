@@ -18,7 +18,7 @@ from hotfolder.engine import Engine
 from hotfolder.errors import Owner, Reason
 from hotfolder.faults import Operation
 from hotfolder.model import Job, Outcome, Result
-from hotfolder.watching.rounds import Request
+from hotfolder.watching.request import Request
 from tests.helpers import jpeg, wait_for
 
 ALL = sorted(errno.errorcode)

@@ -294,10 +294,11 @@ def test_a_cancelled_order_leaves_what_others_announced() -> None:
     assert not queue.withdraw("w", b"alone")
     assert not queue.withdraw("w", b"shared")
     assert not queue.withdraw("w", b"dropped")
-    assert {each.path for each in (queue.take(SECONDS), queue.take(SECONDS)) if each} == {b"shared", b"dropped"}
+    taken = {each.path: each for each in (queue.take(SECONDS), queue.take(SECONDS)) if each}
+    assert taken.keys() == {b"shared", b"dropped"}
     queue.offer(ordered(b"shared"))  # in work: it would be looked at again
     assert not queue.withdraw("w", b"shared")
-    queue.finish(job(b"shared"))
+    queue.finish(taken[b"shared"])
     assert queue.busy() == 1  # the other, in work
     assert not queue.depth(Lane.FRESH)
     assert not queue.depth(Lane.BACKLOG)

@@ -67,7 +67,7 @@ def retry(
     """Try again: by the daemon where one runs, otherwise here, to the end."""
     from hotfolder.errors import Exit
     from hotfolder.serving.requests import Requests
-    from hotfolder.watching.rounds import Request
+    from hotfolder.watching.request import Request
 
     settings = loaded(config).config
     wanted = [os.path.abspath(path) for path in paths or []]

@@ -57,10 +57,10 @@ def make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
 
 
 def _make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
-    path = area + b"/" + folder if folder else area
-    ours = area.count(b"/") + 1
+    path = b"/".join(part for part in (area, folder) if part)
+    ours = area.count(b"/") + 1 if area else 0
     fd = os.dup(root_fd)
-    for depth, name in enumerate(path.split(b"/")):
+    for depth, name in enumerate(path.split(b"/") if path else ()):
         try:
             with contextlib.nullcontext() if depth < ours else _naming(fd, path):
                 below = _step(fd, name, mode)

@@ -19,7 +19,7 @@ from hotfolder.model import Job, Lane, State
 from hotfolder.offline import Knowing
 from hotfolder.serving import naming
 from hotfolder.telling import Counts
-from hotfolder.watching.rounds import Request
+from hotfolder.watching.request import Request
 from hotfolder.watching.watcher import Watcher
 from hotfolder.working import care
 

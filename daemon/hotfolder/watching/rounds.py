@@ -5,30 +5,27 @@ A reconcile is asked for by anyone, any number of times: requests for one folder
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hotfolder import logs
-from hotfolder.errors import Owner, SourceError, StartError
-from hotfolder.keeping import atomic, outputs, watches
+from hotfolder.errors import Owner, SourceError
+from hotfolder.keeping import watches
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
 from hotfolder.loop import Loop
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
 from hotfolder.watching import condition
-from hotfolder.watching.grounds import Grounds, RootAway
+from hotfolder.watching.grounds import RootAway
+from hotfolder.watching.presence import ROOT_SECONDS, Presence, Touch
 from hotfolder.watching.reconcile import Findings, Reconcile
+from hotfolder.watching.request import Request
 from hotfolder.watching.schedule import Schedule
 from hotfolder.watching.sweep import Guard, sweep
-from hotfolder.working import making
-from hotfolder.working.oversight import HUNG_SECONDS
 from hotfolder.working.queue import JobQueue
 
 if TYPE_CHECKING:
@@ -41,34 +38,8 @@ SWEEP_SECONDS = 5.0
 """After so long what comes in anew no longer keeps a sweep waiting; what the walk found still does."""
 SECOND_LOOK_SECONDS = 10.0
 """After a walk for lost events that found more missing than the guard lets pass."""
-ROOT_SECONDS = 2.0
-"""How often a watched root's path is asked whether it still leads to the folder that is watched."""
 
 log = logs.get("watching")
-
-
-@dataclass(slots=True)
-class Request:
-    """A reconcile that somebody waits for. `expected`: what it finds need not have been announced by events.
-
-    `mark`: what it makes of the sources that it does not find.
-    """
-
-    folders: tuple[bytes, ...]
-    verify: bool = False
-    confirm: bool = False
-    adopt: bool = False
-    expected: bool = True
-    mark: Mark = Mark.ONCE_MORE
-    findings: list[Findings] = field(default_factory=list)
-    problem: str | None = None
-    done: threading.Event = field(default_factory=threading.Event)
-    ended: float | None = None
-    """Seconds since 1970."""
-
-    def end(self) -> None:
-        self.ended = time.time()
-        self.done.set()
 
 
 class Rounds:
@@ -86,6 +57,8 @@ class Rounds:
         self._kick = kick
         self._live = live
         self._guard = Guard(watcher.config.delete_guard.fraction, watcher.config.delete_guard.min)
+        self._touch = Touch()
+        self._presence = Presence(watcher, index, self._touch)
         self._schedule = Schedule(watcher.config.poll_interval, watcher.config.rescan_interval)
         self._changed = threading.Condition()
         self._requests: list[Request] = []
@@ -93,9 +66,7 @@ class Rounds:
         self._nudged = False
         self._anew = False
         self._away = False
-        self._root_due = 0.0
         self._most_jobs: int | None = None
-        self._touching: float | None = None
         self._reconciled = False
         self._sweep_since: float | None = None
         self._lost_mark = self._again_mark = Mark.ONCE_MORE
@@ -151,12 +122,8 @@ class Rounds:
 
     def sweep_soon(self) -> None:
         with self._changed:
-            self._want_sweep()
+            self._sweep_since = self._sweep_since or time.monotonic()
             self._nudge()
-
-    def _want_sweep(self) -> None:
-        if self._sweep_since is None:
-            self._sweep_since = time.monotonic()
 
     def look_again(self, folder: bytes) -> None:
         """Something in it could not be seen: it is walked again before long."""
@@ -186,8 +153,7 @@ class Rounds:
                 self._limit()
 
     def _limit(self) -> None:
-        waits = self._away or not self._watcher.site.habits.ready
-        self._queue.limit(self._name, 0 if waits else self._most_jobs)
+        self._queue.limit(self._name, 0 if self._away or not self._watcher.site.habits.ready else self._most_jobs)
 
     def _nudge(self) -> None:
         self._nudged = True
@@ -195,23 +161,11 @@ class Rounds:
 
     def hangs(self) -> bool:
         """Whether the root has not answered for long."""
-        since = self._touching
-        return since is not None and time.monotonic() - since > HUNG_SECONDS
-
-    @contextmanager
-    def _touch(self) -> Iterator[None]:
-        """What may hang; within it `_step` says that it goes on."""
-        self._touching = time.monotonic()
-        try:
-            yield
-        finally:
-            self._touching = None
+        return self._touch.hangs
 
     def _step(self) -> None:
-        if self._touching is not None:
-            if self.hangs():
-                self._watcher.condition.set(condition.ROOT, None)
-            self._touching = time.monotonic()
+        if self._touch.goes_on():
+            self._watcher.condition.set(condition.ROOT, None)
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
@@ -249,7 +203,7 @@ class Rounds:
 
     def _watch_anew(self) -> None:
         try:
-            with self._touch():
+            with self._touch:
                 self._watcher.watch_tree()
         except BaseException:
             self._anew = True
@@ -266,19 +220,16 @@ class Rounds:
             self._nudge()
 
     def _look_at_root(self) -> None:
-        """Its path may lead to another folder by now: a parent was renamed, or it is a link that was set anew. No event
-        tells of that."""
-        if not self._live or time.monotonic() < self._root_due:
-            return
-        self._root_due = time.monotonic() + ROOT_SECONDS
-        with self._touch():
-            replaced = self._watcher.root_replaced()
-        if replaced:
+        if self._live and self._presence.is_replaced():
             log.warning("root_replaced", watch=self._name, next="watched anew, and reconciled")
-            self._watcher.rules.forget()
-            self._watcher.coverage.refresh()
-            self._watcher.watch_tree()
-            self.request(Request((b"",)))
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Another folder may lie there than before: nothing that was known of it counts."""
+        self._watcher.rules.forget()
+        self._watcher.coverage.refresh()
+        self._watcher.watch_tree()
+        self.request(Request((b"",)))
 
     def _has_to_do(self) -> bool:
         return self.loop.stopped or self._nudged or bool(self._requests)
@@ -313,9 +264,9 @@ class Rounds:
                 if lost:
                     self._schedule.walked_for_lost()
                 if soon.folders:
-                    self._schedule.looked(_seconds(soon))
+                    self._schedule.looked(soon.seconds)
                 if polled.folders:
-                    self._schedule.polled(_seconds(polled))
+                    self._schedule.polled(polled.seconds)
 
     def _keep_mark(self, request: Request) -> None:
         """It is walked again: what was known of deletions counts then, too."""
@@ -340,7 +291,7 @@ class Rounds:
                 mark=request.mark,
             )  # fmt: skip
             try:
-                with self._touch():
+                with self._touch:
                     findings = walk.run(folder)
             except RootAway as error:
                 request.problem = str(error)
@@ -354,7 +305,7 @@ class Rounds:
             if findings.unread:
                 self._keep_mark(request)
         self._confirm = self._confirm or request.confirm
-        self._want_sweep()
+        self._sweep_since = self._sweep_since or time.monotonic()
         self._open.append(request)
         self._kick()
 
@@ -395,7 +346,7 @@ class Rounds:
             return
         idle = self.idle()
         if self._sweep_since is not None and (idle or self._only_fresh(self._sweep_since)):
-            with self._touch():
+            with self._touch:
                 swept = sweep(
                     self._index, self._watcher.site, self._watcher.rules, self._guard, self._offer_patiently,
                     confirm=self._confirm,
@@ -408,12 +359,11 @@ class Rounds:
             self._walked_for_lost = False
             if swept.removed:
                 return  # comes again when the removals have been done
-        if not idle:
-            return
-        done, self._open = self._open, []
-        self._watcher.site.adopts.clear()
-        for request in done:
-            request.end()
+        if idle:
+            done, self._open = self._open, []
+            self._watcher.site.adopts.clear()
+            for request in done:
+                request.end()
 
     def idle(self) -> bool:
         """Nothing of this watch is noted, waits or is in work."""
@@ -427,8 +377,8 @@ class Rounds:
 
     def _rows_wait(self) -> bool:
         query = "SELECT 1 FROM source WHERE state = 0 AND retry_at <= ? AND watch_id = ? LIMIT 1"
-        now = time.time() + IDLE_SECONDS
-        return self._index.read().execute(query, (now, self._watcher.site.id)).fetchone() is not None
+        which = (time.time() + IDLE_SECONDS, self._watcher.site.id)
+        return self._index.read().execute(query, which).fetchone() is not None
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):
@@ -439,48 +389,22 @@ class Rounds:
         self._step()
         return True
 
-    # -- a root that was away ------------------------------------------------------------------------------------------
+    # -- a root or an output that was away -----------------------------------------------------------------------------
 
     def _found(self) -> bool:
-        """Look whether the root answers, and is the one that was there before."""
-        watcher = self._watcher
-        try:
-            with self._touch():
-                root_fd = atomic.open_root(watcher.config.path)
-                try:
-                    with os.scandir(root_fd) as entries:
-                        next(entries, None)
-                    Grounds(self._index, watcher.site).same_root(root_fd, remember=False)
-                finally:
-                    os.close(root_fd)
-        except RootAway as error:
-            watcher.condition.set(condition.ROOT, str(error))
-            return False
-        except OSError as error:
-            watcher.condition.set(condition.ROOT, f"{watcher.config.path}: {os.strerror(error.errno or 0)}")
+        if not self._presence.is_found():
             return False
         self._away = False
         self._limit()
-        watcher.condition.set(condition.ROOT, None)
         if self._live:
-            watcher.rules.forget()
-            watcher.coverage.refresh()
-            watcher.watch_tree()
-            self.request(Request((b"",)))
+            self._begin_anew()
         return True
 
     def _prepared(self) -> bool:
-        """Make the output ours where that could not be done at the start."""
-        watcher, site = self._watcher, self._watcher.site
-        if site.habits.ready:
+        if self._watcher.site.habits.ready:
             return True
-        try:
-            with making.writing(site):
-                outputs.prepare(site.output, site.dir_mode, site.habits)
-        except (SourceError, StartError) as error:
-            watcher.condition.set(condition.OUTPUT, str(error))
+        if not self._presence.prepare_output():
             return False
-        watcher.condition.set(condition.OUTPUT, None)
         self._limit()
         self._kick()
         if self._live:
@@ -494,7 +418,3 @@ class Rounds:
             request.problem = problem or f"{self._watcher.config.path} is away"
             request.end()
         self._open = []
-
-
-def _seconds(request: Request) -> float:
-    return sum(findings.seconds for findings in request.findings)

@@ -26,7 +26,8 @@ from hotfolder.watching.condition import Condition
 from hotfolder.watching.coverage import Coverage
 from hotfolder.watching.inotify import TreeWatcher
 from hotfolder.watching.intake import Intake
-from hotfolder.watching.rounds import Request, Rounds
+from hotfolder.watching.request import Request
+from hotfolder.watching.rounds import Rounds
 from hotfolder.watching.rules import Rules
 from hotfolder.watching.settle import Pace
 from hotfolder.working import judge
