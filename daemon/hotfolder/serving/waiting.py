@@ -17,6 +17,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from hotfolder.engine import Engine
+from hotfolder.errors import SourceError
 from hotfolder.keeping import renditions, sources
 from hotfolder.keeping.report import named_path
 from hotfolder.keeping.sources import Row
@@ -105,9 +106,8 @@ def _look(engine: Engine, watcher: Watcher, path: bytes) -> tuple[dict[str, Any]
     try:
         if not row.complete(watcher.site.want) or _lost(engine, watcher, path, row):
             return found, True
-    except OSError as error:
-        text = f"the output {watcher.site.output} cannot be opened: {os.strerror(error.errno or 0)}"
-        return found | {"waits_for": text}, False
+    except SourceError as error:
+        return found | {"waits_for": error.message}, False
     made = announcing.described(connection, watcher.site, row.id, path)["renditions"]
     return found | {"state": READY, "renditions": made}, False
 
@@ -128,7 +128,7 @@ def _there(watcher: Watcher, path: bytes) -> Version | dict[str, Any]:
 def _lost(engine: Engine, watcher: Watcher, path: bytes, row: Row) -> bool:
     """Whether renditions that the index has are not there any more as they were made; noted in the index.
 
-    Raises OSError where the output is away.
+    Raises SourceError where the output is away.
     """
     made = [each for each in renditions.of(engine.index.read(), row.id) if each.present]
     with making.output_root(watcher.site) as output_fd:
