@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
-WATCH = "    presets: [small]\n    optimize: {enabled: false}\n    rescan_interval: 2s"
+WATCH = "    presets: [small]\n    optimize: {enabled: false}\n    rescan_interval: 2s\n    poll_interval: 3s"
 LOOPED = {"ext4": ["mkfs.ext4", "-q", "-F"], "xfs": ["mkfs.xfs", "-q", "-f"], "vfat": ["mkfs.vfat"]}
 FUSE = ("bindfs", "mergerfs", "sshfs", "rclone")
 KINDS = ("tmpfs", "overlay", *LOOPED, *FUSE)

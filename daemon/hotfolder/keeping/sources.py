@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,8 @@ from hotfolder.model import State, Version
 
 CONFIRMED = 2
 """So many reconciles in a row without it, or an event: then a deletion is certain."""
+REMOVAL_SECONDS = 2.0
+"""So much later than a rename that waits for the same output a removal is tried again."""
 LONGEST_PAUSE = 1000.0
 """Seconds; no row is put off for longer."""
 
@@ -248,8 +251,10 @@ def remove_later(connection: sqlite3.Connection, source_id: int, retry_at: float
 
 
 def release(connection: sqlite3.Connection, watch_id: int) -> None:
-    """What was put off is due now."""
-    connection.execute("UPDATE source SET retry_at = 0 WHERE state = 0 AND watch_id = ? AND retry_at > 0", (watch_id,))
+    """What was put off is due now; what is to go a moment later, so that a rename still finds what was made of it."""
+    due = f"CASE WHEN gone >= {CONFIRMED} THEN min(retry_at, ?) ELSE 0 END"
+    query = f"UPDATE source SET retry_at = {due} WHERE state = 0 AND watch_id = ? AND retry_at > 0"
+    connection.execute(query, (time.time() + REMOVAL_SECONDS, watch_id))
 
 
 def put_analysis(connection: sqlite3.Connection, source_id: int, signature: str, record: Record) -> None:

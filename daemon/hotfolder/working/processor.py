@@ -300,7 +300,8 @@ class Processor:
     def _not_removed(self, error: SourceError, row: Row) -> Finding:
         """The output stands in the way: that it is to go stays noted, and is tried for ever."""
         tries = 1 + row.tries
-        retry_at = time.time() + changes.INNOCENT_DELAYS[min(tries, len(changes.INNOCENT_DELAYS)) - 1]
+        delay = changes.INNOCENT_DELAYS[min(tries, len(changes.INNOCENT_DELAYS)) - 1]
+        retry_at = time.time() + delay + sources.REMOVAL_SECONDS
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
         return Finding(outcome, lambda c: sources.remove_later(c, row.id, retry_at, tries))
 
