@@ -266,9 +266,9 @@ def test_a_key_that_needs_a_restart_stays_and_is_named(seat: Seat, key: str) -> 
 
 def test_a_reload_without_a_change_touches_nothing(seat: Seat) -> None:
     engine = seat.engine
-    before = (seat.watcher, seat.watcher.site, seat.courier, engine.pool, seat.watcher.rounds._thread)
+    before = (seat.watcher, seat.watcher.site, seat.courier, engine.pool, seat.watcher.rounds.loop)
     seat.apply(BASE)
-    assert before == (seat.watcher, seat.watcher.site, seat.courier, engine.pool, seat.watcher.rounds._thread)
+    assert before == (seat.watcher, seat.watcher.site, seat.courier, engine.pool, seat.watcher.rounds.loop)
 
 
 def test_what_has_not_changed_stays_at_work(seat: Seat) -> None:
