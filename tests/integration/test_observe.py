@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -70,25 +69,23 @@ def test_numbers_of_a_known_run(tmp_path: Path, run: Run) -> None:
     assert not [name for name in found if "inbox/" in name or ".jpg" in name]
 
 
-def test_scrapes_under_load_are_quick_and_counters_never_go_back(tmp_path: Path, run: Run) -> None:
+def test_scrapes_go_on_under_load_and_counters_never_go_back(tmp_path: Path, run: Run) -> None:
     place = Place(tmp_path)
     daemon = run(place)
     content = jpeg(3000, 2000)
     for number in range(16):
         place.put(f"{number}.jpg", content + bytes([number + 1]))
     last: dict[str, float] = {}
-    seconds = []
+    scrapes = 0
     while daemon.metric("hotfolder_jobs_total", watch="inbox", result="done") < 12:
-        began = time.monotonic()
         found = samples(daemon.get("/metrics").decode())
-        seconds.append(time.monotonic() - began)
+        scrapes += 1
         for name, value in found.items():
             if re.match(r"hotfolder_\w+(_total|_count|_sum|_bucket)\b", name):
                 assert value >= last.get(name, 0.0), name
         last = found
         threading.Event().wait(0.05)
-    assert len(seconds) > 5
-    print(f"{len(seconds)} scrapes under load: median {sorted(seconds)[len(seconds) // 2] * 1000:.0f} ms")
+    assert scrapes > 5
     answer = daemon.get("/metrics", {"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.rstrip().endswith(b"# EOF")
 
