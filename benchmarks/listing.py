@@ -11,8 +11,8 @@ import sqlite3
 import tempfile
 import time
 
-from hotfolder.keeping import folders, listing, schema
-from hotfolder.keeping.listing import Filter, Position
+from hotfolder.index import folders, listing, schema
+from hotfolder.index.listing import Filter, Position
 from hotfolder.model import State
 
 PAGE = 60

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hotfolder.keeping import outbox
-from hotfolder.keeping.database import Database
+from hotfolder.index import outbox
+from hotfolder.index.database import Database
 
 FACTS = {
     "renditions": [

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from hotfolder import wiring
 from hotfolder.config import load
-from hotfolder.keeping import folders, sources
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.outputs import Habits
-from hotfolder.keeping.sources import Facts
+from hotfolder.index import folders, sources
+from hotfolder.index.database import Database
+from hotfolder.index.sources import Facts
 from hotfolder.model import State, Version
-from hotfolder.watching.reconcile import Reconcile
-from hotfolder.watching.rules import Rules
-from hotfolder.working.site import Site
+from hotfolder.store.outputs import Habits
+from hotfolder.watcher.reconcile import Reconcile
+from hotfolder.watcher.rules import Rules
+from hotfolder.watches.site import Site
 
 
 def bare(root: Path) -> float:

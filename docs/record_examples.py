@@ -1,6 +1,6 @@
 """Records the examples of the OpenAPI document: asks a real daemon everything, and keeps what was asked and answered.
 
-PYTHONPATH=. python docs/record_examples.py      # writes daemon/hotfolder/serving/examples.json
+PYTHONPATH=. python docs/record_examples.py      # writes daemon/hotfolder/server/examples.json
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
-TARGET = Path("daemon/hotfolder/serving/examples.json")
+TARGET = Path("daemon/hotfolder/server/examples.json")
 HOOK = "hooks: [{name: notify, events: [ready], run: [/bin/true]}]"
 PHOTO = {"paths": ["inbox:holiday/photo.jpg"]}
 BASE = "/api/image-processing"

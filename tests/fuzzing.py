@@ -20,7 +20,7 @@ from hotfolder import imaging
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import BUILT_IN, OPTIMIZED, OptimizeSpec
-from hotfolder.working.children import Child
+from hotfolder.renderers.children import Child
 
 SECONDS = 60.0
 """CPU time after which a decode counts as hung; the largest picture that is allowed takes about 20."""

@@ -11,7 +11,7 @@ import importlib
 TYPE_CHECKING = False  # typing is dear to import, and this package is the first that a command imports
 if TYPE_CHECKING:
     from hotfolder.errors import HotfolderError, MissingExtra, SourceError
-    from hotfolder.face import batch, open_index, render
+    from hotfolder.library import batch, open_index, render
     from hotfolder.presets import OptimizeSpec, Preset
 
 __version__ = "0.1.0"
@@ -19,7 +19,7 @@ __all__ = ["HotfolderError", "MissingExtra", "OptimizeSpec", "Preset", "SourceEr
 
 _HOMES = {
     "errors": ("HotfolderError", "MissingExtra", "SourceError"),
-    "face": ("batch", "open_index", "render"),
+    "library": ("batch", "open_index", "render"),
     "presets": ("OptimizeSpec", "Preset"),
 }
 

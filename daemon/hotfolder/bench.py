@@ -17,9 +17,9 @@ from typing import BinaryIO
 from hotfolder import imaging
 from hotfolder.errors import MissingExtra, SourceError
 from hotfolder.imaging import Plan
-from hotfolder.keeping.layout import is_image_name
+from hotfolder.pool import allocator, sizing
 from hotfolder.presets import BUILT_IN, OptimizeSpec
-from hotfolder.working import allocator, sizing
+from hotfolder.store.layout import is_image_name
 
 IMAGES_MOST = 24
 LOOKED_AT_MOST = 20_000

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
-from hotfolder import bugs, logs, processes, systemd
+from hotfolder import processes
 from hotfolder.config import Loaded, checks, reloading
 from hotfolder.engine import Engine
 from hotfolder.errors import ConfigError, Exit, HotfolderError
 from hotfolder.loop import Chores
-from hotfolder.serving.server import Server
-from hotfolder.watching import inotify
-from hotfolder.working import allocator
+from hotfolder.pool import allocator
+from hotfolder.server.server import Server
+from hotfolder.telemetry import bugs, logs, systemd
+from hotfolder.watcher import events
 
 BEAT_SECONDS = 2.0
 TRIM_SECONDS = 30.0
@@ -140,7 +141,7 @@ class Gauges:
     def look(self) -> None:
         engine = self._engine
         engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
-        engine.metrics.inotify_limit.set(inotify.limit("max_user_watches"))
+        engine.metrics.inotify_limit.set(events.limit("max_user_watches"))
         made = engine.teller.counts.made
         if made != self._worked and not engine.pool.busy and time.monotonic() - self._trimmed > TRIM_SECONDS:
             self._trimmed, self._worked = time.monotonic(), made

@@ -18,13 +18,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from hotfolder import imaging, mounts, recognition, wiring
+from hotfolder import imaging, mounts, wiring
 from hotfolder.config import Config, Watch
 from hotfolder.errors import StartError
-from hotfolder.keeping import lock, watches
-from hotfolder.keeping.database import Database
-from hotfolder.watching import inotify
-from hotfolder.working import sizing
+from hotfolder.index import watches
+from hotfolder.index.database import Database
+from hotfolder.pool import sizing
+from hotfolder.store import lock
+from hotfolder.watcher import events
+from hotfolder.watches import recognition
 
 T = TypeVar("T")
 ANSWER_SECONDS = 10.0
@@ -132,7 +134,7 @@ def _kernel(folders: int, watches: int) -> Iterator[Finding]:
         ("max_user_instances", watches, "an instance for each root"),
         ("max_queued_events", QUEUE_LEAST, "room for bursts of events"),
     ):
-        most = inotify.limit(name)
+        most = events.limit(name)
         if not most:
             text = "this system has no inotify: everything is polled"
             yield Finding("inotify", Level.ADVICE, text, "lower poll_interval, if changes shall be seen sooner")

@@ -11,42 +11,45 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 
-from hotfolder import __version__, bugs, imaging, logs, loop, mounts, recognition, wiring
+from hotfolder import __version__, imaging, loop, mounts, wiring
 from hotfolder.config import Config
-from hotfolder.events import Bus
-from hotfolder.health import Health
 from hotfolder.hooks.courier import Couriers
-from hotfolder.keeping import history
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.epochs import Epochs
-from hotfolder.keeping.inflight import InFlight, boot_id
-from hotfolder.keeping.lock import StateLock
+from hotfolder.index import history
+from hotfolder.index.database import Database
 from hotfolder.loop import Chores, Revival
-from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.orders.orders import Orders
+from hotfolder.pipeline import recovery
+from hotfolder.pipeline.claims import Claims
+from hotfolder.pipeline.desk import IN_FLIGHT_MOST, Desk
+from hotfolder.pipeline.making import Maker
+from hotfolder.pipeline.ordering import Ordering
+from hotfolder.pipeline.processor import Processor
+from hotfolder.pipeline.renames import Renames
+from hotfolder.pool import allocator, priority, sizing
+from hotfolder.pool.memory import Reservation
+from hotfolder.pool.scaling import Balance
+from hotfolder.pool.threads import HIGH, ElasticPool
 from hotfolder.presets import OPTIMIZED
-from hotfolder.telling import Teller
-from hotfolder.watching.watcher import Watcher
-from hotfolder.working import allocator, courtesy, recovery, sizing
-from hotfolder.working.balance import Balance
-from hotfolder.working.claims import Claims
-from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
-from hotfolder.working.ends import Ends
-from hotfolder.working.feeder import Dispatcher, Feeder
-from hotfolder.working.holds import Holds
-from hotfolder.working.isolation import Isolation
-from hotfolder.working.making import Maker
-from hotfolder.working.memory import Reservation
-from hotfolder.working.ordering import Ordering
-from hotfolder.working.orders import Orders
-from hotfolder.working.pool import HIGH, ElasticPool
-from hotfolder.working.processor import Processor
-from hotfolder.working.queue import JobQueue
-from hotfolder.working.ranked import Rank
-from hotfolder.working.renames import Renames
-from hotfolder.working.settings import Settings
-from hotfolder.working.site import Gate, Site
-from hotfolder.working.suspects import Line, Suspects
+from hotfolder.queue.ends import Ends
+from hotfolder.queue.feeder import Dispatcher, Feeder
+from hotfolder.queue.holds import Holds
+from hotfolder.queue.lane import Rank
+from hotfolder.queue.queue import JobQueue
+from hotfolder.renderers.isolation import Isolation
+from hotfolder.renderers.suspects import Line, Suspects
+from hotfolder.services.health import Health
+from hotfolder.store.epochs import Epochs
+from hotfolder.store.inflight import InFlight, boot_id
+from hotfolder.store.lock import StateLock
+from hotfolder.telemetry import bugs, logs
+from hotfolder.telemetry.bus import Bus
+from hotfolder.telemetry.metrics import Metrics
+from hotfolder.telemetry.reporter import Teller
+from hotfolder.watcher.watcher import Watcher
+from hotfolder.watches import recognition
+from hotfolder.watches.settings import Settings
+from hotfolder.watches.site import Gate, Site
 
 NOTED_IMAGES = 100
 """After so many images their cost is noted; an orderly end notes the rest."""
@@ -262,7 +265,7 @@ class Engine:
         if watcher is not None and (watcher.site.id, job.path) in self.suspects:
             self.line.add(job)
         elif job.lane is Lane.BACKLOG and self.live:  # whoever scans without a daemon waits for it
-            with courtesy.modest():
+            with priority.modest():
                 self.processor.run(job)
         else:
             self.processor.run(job)

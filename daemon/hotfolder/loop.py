@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from hotfolder import bugs, logs
+from hotfolder.telemetry import bugs, logs
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after a failure; each in a row is followed by a pause twice as long."""

@@ -42,7 +42,7 @@ class Version:
     ctime_ns: int
     hash: bytes | None = None
     volume: str = ""
-    """The file system and the root folder that it was read from (see working/judge.py); empty where nobody looked."""
+    """The file system and the root folder that it was read from (see pipeline/judge.py); empty where nobody looked."""
 
     @classmethod
     def of(cls, stat: os.stat_result, volume: str = "") -> Version:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from hotfolder import faults, imaging, mounts
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
-from hotfolder.keeping import outputs, sources, watches
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.outbox import Subscriber
-from hotfolder.keeping.outputs import Habits
+from hotfolder.index import sources, watches
+from hotfolder.index.database import Database
+from hotfolder.index.outbox import Subscriber
 from hotfolder.model import State
 from hotfolder.presets import Preset
-from hotfolder.watching.rules import Rules
-from hotfolder.working.site import Site
+from hotfolder.store import outputs
+from hotfolder.store.outputs import Habits
+from hotfolder.watcher.rules import Rules
+from hotfolder.watches.site import Site
 
 
 def check_folders(watches: Iterable[Watch]) -> dict[str, Habits]:
@@ -28,7 +29,7 @@ def check_folders(watches: Iterable[Watch]) -> dict[str, Habits]:
     root is missing or an output holds files of others.
 
     What else goes wrong is one watch's trouble, at start as later: it is found again, told and waited for by its own
-    thread (see watching/rounds.py).
+    thread (see watcher/rounds.py).
     """
     found = {}
     for watch in watches:

@@ -120,8 +120,8 @@ os.scandir = lambda path=".": _Half(_scandir(path))
 """Every listing fails after it has begun, while the flag's file is there."""
 
 DEAF = """
-from hotfolder.watching import inotify
-inotify.TreeWatcher.on_event = lambda self, event: None
+from hotfolder.watcher import events
+events.TreeWatcher.on_event = lambda self, event: None
 """
 """No event ever arrives."""
 
@@ -147,7 +147,7 @@ mounts.NETWORK = mounts.NETWORK | {"tmpfs"}
 """tmpfs counts as a network file system."""
 
 BOOT = """
-from hotfolder.keeping import inflight
+from hotfolder.store import inflight
 inflight.boot_id = lambda: open({flag!r}).read()
 """
 """The machine's boot id is what the flag's file says."""
@@ -178,7 +178,7 @@ _fails_once({where!r}, {flag!r}, {error})
 
 FAILS_AT_FIRST = """
 from hotfolder import loop
-from hotfolder.keeping import epochs
+from hotfolder.store import epochs
 
 _start = loop.Loop.start
 loop.FIRST_PAUSE = epochs.SYNC_SECONDS = 0.05
@@ -202,7 +202,7 @@ loop.Loop.start = start
 """The first two steps of this kind of loop raise."""
 
 ALL_SUSPECTS = """
-from hotfolder.working import suspects
+from hotfolder.renderers import suspects
 suspects.Suspects.__contains__ = lambda self, key: True
 """
 """Every source is decided by a helper, in the line of suspects."""

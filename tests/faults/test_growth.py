@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from hotfolder.keeping.readers import MOST
+from hotfolder.index.readers import MOST
 from tests.footprint import Footprint, connections, open_files
 from tests.helpers import Daemon, Place, jpeg, wait_for
 from tests.integration.test_uploads import body, send

@@ -98,7 +98,7 @@ def test_inodes_of_64_bits(tmp_path: Path, run: Run) -> None:
 
 
 REFUSED = """
-from hotfolder.keeping import renditions
+from hotfolder.index import renditions
 _put = renditions.put
 
 def put(connection, source_id, place, key, made, epoch):

@@ -20,29 +20,29 @@ from tests.integration.test_orders import order
 Run = Callable[[Place], Daemon]
 
 STEPS = (
-    "hotfolder.working.desk:Desk.enter",
-    "hotfolder.working.desk:Desk.leave",
-    "hotfolder.working.desk:Desk._committed",
-    "hotfolder.working.site:Gate.enter",
-    "hotfolder.working.site:Gate.leave",
-    "hotfolder.keeping.inflight:InFlight.enter",
-    "hotfolder.keeping.inflight:InFlight.leave",
-    "hotfolder.working.oversight:Oversight.begin",
-    "hotfolder.working.oversight:Oversight.end",
-    "hotfolder.working.claims:Claim.release",
-    "hotfolder.working.suspects:Suspects.clear",
-    "hotfolder.working.processor:Processor.run",
-    "hotfolder.working.pool:ElasticPool.submit",
-    "hotfolder.keeping.database:Database.write",
+    "hotfolder.pipeline.desk:Desk.enter",
+    "hotfolder.pipeline.desk:Desk.leave",
+    "hotfolder.pipeline.desk:Desk._committed",
+    "hotfolder.watches.site:Gate.enter",
+    "hotfolder.watches.site:Gate.leave",
+    "hotfolder.store.inflight:InFlight.enter",
+    "hotfolder.store.inflight:InFlight.leave",
+    "hotfolder.pipeline.oversight:Oversight.begin",
+    "hotfolder.pipeline.oversight:Oversight.end",
+    "hotfolder.pipeline.claims:Claim.release",
+    "hotfolder.renderers.suspects:Suspects.clear",
+    "hotfolder.pipeline.processor:Processor.run",
+    "hotfolder.pool.threads:ElasticPool.submit",
+    "hotfolder.index.database:Database.write",
     "hotfolder.engine:Engine._work",
     "hotfolder.engine:Engine._tell",
-    "hotfolder.telling:Teller.tell",
-    "hotfolder.working.ends:Ends.told",
-    "hotfolder.working.orders:Orders.told",
-    "hotfolder.watching.watcher:Watcher.told",
-    "hotfolder.watching.inotify:TreeWatcher.on_event",
-    "hotfolder.watching.intake:Intake.changed",
-    "hotfolder.watching.watcher:Watcher.look_at",
+    "hotfolder.telemetry.reporter:Teller.tell",
+    "hotfolder.queue.ends:Ends.told",
+    "hotfolder.orders.orders:Orders.told",
+    "hotfolder.watcher.watcher:Watcher.told",
+    "hotfolder.watcher.events:TreeWatcher.on_event",
+    "hotfolder.watcher.intake:Intake.changed",
+    "hotfolder.watcher.watcher:Watcher.look_at",
     "hotfolder.hooks.courier:Couriers.kick",
 )
 """What a drop passes on its way."""
@@ -91,16 +91,16 @@ def test_a_drop_is_made_whatever_raises_on_its_way(step: str, error: str, tmp_pa
     ("step", "thread"),
     [
         ("watchdog.observers.inotify_c:InotifyFD.read_events", "hotfolder-inotify-inbox"),
-        ("hotfolder.keeping.epochs:Epochs._close", "hotfolder-sync"),
-        ("hotfolder.working.feeder:Feeder._feed", "hotfolder-feeder"),
-        ("hotfolder.watching.rounds:Rounds._walk", "hotfolder-reconcile-inbox"),
-        ("hotfolder.watching.intake:Intake._tell", "hotfolder-intake-inbox"),
+        ("hotfolder.store.epochs:Epochs._close", "hotfolder-sync"),
+        ("hotfolder.queue.feeder:Feeder._feed", "hotfolder-feeder"),
+        ("hotfolder.watcher.rounds:Rounds._walk", "hotfolder-reconcile-inbox"),
+        ("hotfolder.watcher.intake:Intake._tell", "hotfolder-intake-inbox"),
     ],
 )
 def test_a_thread_that_ended_is_named_and_started_anew(step: str, thread: str, tmp_path: Path, run: Run) -> None:
     """SystemExit ends any thread, and Python says nothing of it."""
     place, flag = Place(tmp_path, watch="    poll_interval: 1s\n    rescan_interval: 2s"), tmp_path / "raise"
-    quick = "from hotfolder.keeping import epochs\nepochs.SYNC_SECONDS = 0.1\n"
+    quick = "from hotfolder.store import epochs\nepochs.SYNC_SECONDS = 0.1\n"
     place.hook(quick + hooks.RAISE.format(where=step, flag=str(flag), error="SystemExit"))
     daemon = run(place)
     place.put("first.jpg", jpeg(seed=1))
@@ -124,7 +124,7 @@ def test_a_thread_that_ended_is_named_and_started_anew(step: str, thread: str, t
     [
         "hotfolder.engine:Engine.check",
         "hotfolder.engine:Engine._check_watchers",
-        "hotfolder.working.balance:Balance.beat",
+        "hotfolder.pool.scaling:Balance.beat",
         "hotfolder.daemon:Gauges.look",
         "hotfolder.daemon:_notify",
     ],
@@ -157,7 +157,7 @@ def test_a_reload_that_raises_ends_nothing(tmp_path: Path, run: Run) -> None:
 
 def test_an_error_in_a_request_is_counted(tmp_path: Path, run: Run) -> None:
     place, flag = Place(tmp_path), tmp_path / "raise"
-    place.hook(hooks.RAISE.format(where="hotfolder.serving.state:status", flag=str(flag), error="RuntimeError"))
+    place.hook(hooks.RAISE.format(where="hotfolder.services.state:status", flag=str(flag), error="RuntimeError"))
     daemon = run(place)
     flag.touch()
     with pytest.raises(urllib.error.HTTPError) as answer:
@@ -171,7 +171,9 @@ def test_an_error_in_a_request_is_counted(tmp_path: Path, run: Run) -> None:
 
 def test_an_error_in_a_listener_hangs_up(tmp_path: Path, run: Run) -> None:
     place, flag = Place(tmp_path), tmp_path / "raise"
-    place.hook(hooks.RAISE.format(where="hotfolder.events:Subscription.take", flag=str(flag), error="RuntimeError"))
+    place.hook(
+        hooks.RAISE.format(where="hotfolder.telemetry.bus:Subscription.take", flag=str(flag), error="RuntimeError")
+    )
     daemon = run(place)
     with connect(f"ws://127.0.0.1:{place.port}/api/events?topics=state") as client:
         flag.touch()
@@ -186,7 +188,7 @@ def test_an_error_in_a_listener_hangs_up(tmp_path: Path, run: Run) -> None:
 def test_a_bug_that_stays_does_not_fill_the_log(tmp_path: Path, run: Run) -> None:
     place = Place(tmp_path)
     place.hook(
-        "from hotfolder.working import desk\n"
+        "from hotfolder.pipeline import desk\n"
         "def enter(self, site, job):\n    raise RuntimeError('injected')\n"
         "desk.Desk.enter = enter\n"
     )
@@ -202,7 +204,7 @@ def test_a_bug_that_stays_does_not_fill_the_log(tmp_path: Path, run: Run) -> Non
 @pytest.mark.parametrize("step", ["_judged", "_feed", "_give", "told", "_offer"])
 def test_an_order_ends_whatever_raises_on_its_way(step: str, tmp_path: Path, run: Run) -> None:
     place, flag = Place(tmp_path), tmp_path / "raise"
-    where = f"hotfolder.working.orders:Orders.{step}"
+    where = f"hotfolder.orders.orders:Orders.{step}"
     place.hook(hooks.RAISE.format(where=where, flag=str(flag), error="RuntimeError"))
     daemon = run(place)
     place.put("a.jpg", jpeg(900, 700))
@@ -218,7 +220,7 @@ def test_an_order_ends_whatever_raises_on_its_way(step: str, tmp_path: Path, run
 def test_a_hook_goes_on_after_a_bug_in_one_delivery(tmp_path: Path, run: Run) -> None:
     told, flag = tmp_path / "told", tmp_path / "raise"
     place = Place(tmp_path, f'hooks: [{{name: note, events: [ready], run: [sh, -c, "echo told >> {told}"]}}]')
-    place.hook(hooks.RAISE.format(where="hotfolder.hooks.running:run", flag=str(flag), error="RuntimeError"))
+    place.hook(hooks.RAISE.format(where="hotfolder.hooks.program:run", flag=str(flag), error="RuntimeError"))
     daemon = run(place)
     flag.touch()
     for number in range(3):
@@ -229,7 +231,7 @@ def test_a_hook_goes_on_after_a_bug_in_one_delivery(tmp_path: Path, run: Run) ->
 
 def test_what_hangs_is_given_up_whatever_raises(tmp_path: Path, run: Run) -> None:
     place, flag = Place(tmp_path, "pool: {job_timeout: 2s}"), tmp_path / "raise"
-    fails = hooks.RAISE.format(where="hotfolder.working.suspects:Suspects.add", flag=str(flag), error="RuntimeError")
+    fails = hooks.RAISE.format(where="hotfolder.renderers.suspects:Suspects.add", flag=str(flag), error="RuntimeError")
     place.hook(hooks.DECODER + fails)
     daemon = run(place)
     flag.touch()

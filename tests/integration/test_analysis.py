@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from hotfolder.metrics import CAMERAS, VERDICTS
+from hotfolder.telemetry.metrics import CAMERAS, VERDICTS
 from tests.helpers import RENDITIONS, Daemon, Place, jpeg, picture, wait_for
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder.keeping.lock import StateLock
+from hotfolder.store.lock import StateLock
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
@@ -32,7 +32,9 @@ READING = [
     ["analyze", "inbox"], ["presets"], ["doctor"], ["status"], ["wait", "inbox/good.jpg"],
     ["failures", "retry", "inbox/typo.jpg"], ["scan", "inbox/typo.jpg"],
 ]  # fmt: skip
-UNWELL = "from hotfolder.health import Health; Health.problems = lambda self: {'hotfolder-feeder': 'has ended'}"
+UNWELL = (
+    "from hotfolder.services.health import Health; Health.problems = lambda self: {'hotfolder-feeder': 'has ended'}"
+)
 HOOK = "hooks: [{name: told, events: [ready], run: [/bin/true]}]\nlimits: {max_pixels: 100k}"
 
 

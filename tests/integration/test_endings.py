@@ -216,9 +216,9 @@ class Interrupt:
 sys.meta_path.insert(0, Interrupt())
 """
 IMPORTED = [
-    "hotfolder.logs", "hotfolder.cli.ending", "typer", "typer.core", "rich", "pydantic", "pydantic_core", "yaml",
-    "hotfolder.cli.app", "hotfolder.cli.why", "hotfolder.config.schema", "hotfolder.offline", "sqlite3", "numpy",
-    "PIL.Image", "hotfolder.metrics", "http.client", "hotfolder.serving.why",
+    "hotfolder.telemetry.logs", "hotfolder.cli.ending", "typer", "typer.core", "rich", "pydantic", "pydantic_core", "yaml",
+    "hotfolder.cli.app", "hotfolder.cli.why", "hotfolder.config.schema", "hotfolder.services.offline", "sqlite3", "numpy",
+    "PIL.Image", "hotfolder.telemetry.metrics", "http.client", "hotfolder.services.why",
 ]  # fmt: skip
 
 

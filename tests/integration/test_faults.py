@@ -18,7 +18,7 @@ from hotfolder.engine import Engine
 from hotfolder.errors import Owner, Reason
 from hotfolder.faults import Operation
 from hotfolder.model import Job, Outcome, Result
-from hotfolder.watching.request import Request
+from hotfolder.watcher.request import Request
 from tests.helpers import jpeg, wait_for
 
 ALL = sorted(errno.errorcode)
@@ -235,7 +235,7 @@ def test_an_index_that_cannot_be_written_is_no_fault_of_an_image(
     bench: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = bench("")
-    from hotfolder.working.changes import Done
+    from hotfolder.pipeline.changes import Done
 
     former = Done.__call__
     failing = [True]

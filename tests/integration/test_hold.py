@@ -48,7 +48,7 @@ def test_a_paused_daemon_sees_all_makes_nothing_and_loses_nothing(place: Place, 
 SLOW_BACKLOG = """
 import threading
 from hotfolder.model import Lane
-from hotfolder.working.processor import Processor
+from hotfolder.pipeline.processor import Processor
 _run = Processor.run
 
 def run(self, job):

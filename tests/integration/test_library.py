@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import hotfolder
-from hotfolder import face
+from hotfolder import library
 from tests.helpers import Place, jpeg
 from tests.integration.test_orders import order
 
@@ -39,7 +39,7 @@ def test_the_guide_is_true(names: dict[str, Any]) -> None:
 
 
 def test_the_docstrings_are_true(names: dict[str, Any]) -> None:
-    done = doctest.testmod(face, globs=names)
+    done = doctest.testmod(library, globs=names)
     assert done.attempted >= 7
     assert done.failed == 0
 

@@ -120,7 +120,7 @@ def test_another_host_is_refused(place: Place, run: Run) -> None:
 
 
 def test_who_is_slow_to_say_what_it_wants_is_hung_up_on(place: Place, run: Run) -> None:
-    place.hook("import hotfolder.serving.server as server\nserver.HEAD_SECONDS = 0.4\n")
+    place.hook("import hotfolder.server.server as server\nserver.HEAD_SECONDS = 0.4\n")
     daemon = run(place)
     with listen(place, "state") as live, socket.create_connection(("127.0.0.1", place.port), timeout=20) as slow:
         slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: loc")

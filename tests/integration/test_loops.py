@@ -14,16 +14,16 @@ from websockets.sync.client import connect
 from hotfolder import loop
 from hotfolder.config import load
 from hotfolder.engine import Engine
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.inflight import InFlight
+from hotfolder.index.database import Database
 from hotfolder.loop import Loop
-from hotfolder.metrics import WHERE
-from hotfolder.serving.server import Server
-from hotfolder.watching.intake import Intake
-from hotfolder.working.desk import IN_FLIGHT_MOST, Desk
-from hotfolder.working.oversight import Oversight
-from hotfolder.working.pool import ElasticPool
-from hotfolder.working.suspects import Suspects
+from hotfolder.pipeline.desk import IN_FLIGHT_MOST, Desk
+from hotfolder.pipeline.oversight import Oversight
+from hotfolder.pool.threads import ElasticPool
+from hotfolder.renderers.suspects import Suspects
+from hotfolder.server.server import Server
+from hotfolder.store.inflight import InFlight
+from hotfolder.telemetry.metrics import WHERE
+from hotfolder.watcher.intake import Intake
 from tests.faults import hooks
 from tests.helpers import Daemon, Place, jpeg, wait_for
 

@@ -12,7 +12,7 @@ import pytest
 
 import hotfolder
 from hotfolder import OptimizeSpec
-from hotfolder.keeping import gathering
+from hotfolder.store import gathering
 from tests.helpers import Place, environment, jpeg
 
 SMALL = ("--preset", "small")

@@ -227,7 +227,7 @@ def test_while_a_job_is_under_way(place: Place, run: Run) -> None:
     """Its result is of the configuration before: it is looked at again."""
     place.hook(
         "import sys, time, pathlib\n"
-        "import hotfolder.working.making as making\n"
+        "import hotfolder.pipeline.making as making\n"
         "former = making.published\n"
         "def published(*given):\n"
         "    flag = pathlib.Path('slow')\n"

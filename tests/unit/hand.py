@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from hotfolder.model import Job
-from hotfolder.working.queue import JobQueue
+from hotfolder.queue.queue import JobQueue
 
 SECONDS = 20.0
 """For what has to happen at once; a loaded machine may take its time."""

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from hotfolder import mounts
 from hotfolder.mounts import Mount
-from hotfolder.watching import schedule
-from hotfolder.watching.coverage import DEAF_AFTER, Coverage
-from hotfolder.watching.schedule import Schedule
-from hotfolder.working.owntime import OwnTime
+from hotfolder.pool.owntime import OwnTime
+from hotfolder.watcher import schedule
+from hotfolder.watcher.coverage import DEAF_AFTER, Coverage
+from hotfolder.watcher.schedule import Schedule
 
 
 def coverage(monkeypatch: pytest.MonkeyPatch, root: Path, wanted: str = "auto", **below: str) -> Coverage:

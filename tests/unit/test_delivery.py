@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder.hooks import posting, running
+from hotfolder.hooks import address, program
 from hotfolder.hooks.answer import Answer
 from tests.helpers import free_port
 
@@ -25,11 +25,11 @@ Serve = Callable[[Callable[[socket.socket], None]], str]
 
 
 def run(*command: str, timeout: float = 10.0, abort: threading.Event | None = None) -> Answer:
-    return running.run(command, json.dumps(EVENT), 0, timeout, abort or threading.Event())
+    return program.run(command, json.dumps(EVENT), 0, timeout, abort or threading.Event())
 
 
 def post(url: str, timeout: float = 5.0) -> Answer:
-    return posting.post(url, "ready", "1", "{}", 0, timeout, None)
+    return address.post(url, "ready", "1", "{}", 0, timeout, None)
 
 
 def test_a_child_that_lives_on_is_not_waited_for() -> None:
@@ -104,7 +104,7 @@ def test_silence_noise_and_floods_are_bounded(serve: Serve) -> None:
 
     answer = post(serve(flood))
     assert answer.problem is None
-    assert len(answer.output) == posting.ANSWER_MOST
+    assert len(answer.output) == address.ANSWER_MOST
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_silence_ends_with_its_time(serve: Serve) -> None:
 
 
 def test_what_is_shown_of_an_address() -> None:
-    assert posting.place("https://user:pass@example.org:8443/a?token=1") == "https://example.org:8443"
-    assert posting.place("http://[::1]/x") == "http://[::1]"
+    assert address.place("https://user:pass@example.org:8443/a?token=1") == "https://example.org:8443"
+    assert address.place("http://[::1]/x") == "http://[::1]"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hotfolder.working.estimates import NEWEST, Estimates
+from hotfolder.orders.estimates import NEWEST, Estimates
 
 
 def test_nothing_is_said_before_something_was_made() -> None:

@@ -7,8 +7,8 @@ import json
 import threading
 from typing import Any
 
-from hotfolder.events import BUFFER, JOBS, PIPELINE, STATE, Bus
-from hotfolder.serving import live
+from hotfolder.server import live
+from hotfolder.telemetry.bus import BUFFER, JOBS, PIPELINE, STATE, Bus
 
 
 def test_each_hears_its_topics() -> None:

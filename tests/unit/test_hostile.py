@@ -15,8 +15,8 @@ from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Limits, open_image
-from hotfolder.keeping.layout import SOURCE_EXTENSIONS
 from hotfolder.presets import OptimizeSpec
+from hotfolder.store.layout import SOURCE_EXTENSIONS
 from tests.fuzzing import SLACK, Judge
 from tests.helpers import jpeg
 from tests.unit.imaging import corner, encoded, rendered, thumb
@@ -172,7 +172,7 @@ GUARD = """
 import sys
 from hotfolder.imaging import Limits, open_image
 from hotfolder.errors import SourceError
-from hotfolder.keeping.layout import SOURCE_EXTENSIONS
+from hotfolder.store.layout import SOURCE_EXTENSIONS
 def hook(event, arguments):
     if event in ("subprocess.Popen", "os.exec", "os.system", "os.posix_spawn", "os.fork", "socket.connect"):
         raise SystemExit(f"{event} {arguments}")

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotfolder.errors import StartError
-from hotfolder.keeping import folders, numbers, renditions, report, sources
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.inflight import InFlight
-from hotfolder.keeping.outputs import Habits
-from hotfolder.keeping.renditions import Made
-from hotfolder.keeping.sources import Facts
+from hotfolder.index import folders, numbers, renditions, report, sources
+from hotfolder.index.database import Database
+from hotfolder.index.renditions import Made
+from hotfolder.index.sources import Facts
 from hotfolder.model import Result, State, Version
-from hotfolder.working import changes
-from hotfolder.working.site import Site
+from hotfolder.pipeline import changes
+from hotfolder.store.inflight import InFlight
+from hotfolder.store.outputs import Habits
+from hotfolder.watches.site import Site
 
 VERSION = Version(10, 20, 30, 40, b"h" * 16)
 

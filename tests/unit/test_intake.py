@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 
-from hotfolder.metrics import Metrics
 from hotfolder.model import Job
-from hotfolder.watching import intake as module
-from hotfolder.watching.inotify import Kind
-from hotfolder.watching.intake import Intake, Outlet
-from hotfolder.watching.rules import Rules
-from hotfolder.watching.settle import Pace
+from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watcher import intake as module
+from hotfolder.watcher.events import Kind
+from hotfolder.watcher.intake import Intake, Outlet
+from hotfolder.watcher.rules import Rules
+from hotfolder.watcher.settle import Pace
 from tests.helpers import wait_for
 
 

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from hotfolder import bugs, logs, loop
-from hotfolder.keeping.database import Database
+from hotfolder import loop
+from hotfolder.index.database import Database
 from hotfolder.loop import Chores, Loop, Pause, Revival
 from hotfolder.model import Job, Lane
-from hotfolder.working.claims import Claim, Claims
-from hotfolder.working.pool import ElasticPool
-from hotfolder.working.queue import JobQueue
-from hotfolder.working.suspects import Line
+from hotfolder.pipeline.claims import Claim, Claims
+from hotfolder.pool.threads import ElasticPool
+from hotfolder.queue.queue import JobQueue
+from hotfolder.renderers.suspects import Line
+from hotfolder.telemetry import bugs, logs
 from tests.helpers import wait_for
 
 

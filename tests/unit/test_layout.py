@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotfolder.keeping import layout
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
+from hotfolder.store import layout
 
 SMALL = BUILT_IN["small"]
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotfolder import metrics
+from hotfolder.collection import Entry, Summary, exact, near, page
 from hotfolder.imaging import Record
 from hotfolder.imaging.record import CAMERA_CLASSES, VERDICTS
-from hotfolder.library import Entry, Summary, exact, near, page
+from hotfolder.telemetry import metrics
 from tests.helpers import jpeg
 
 PLAIN = Record("jpeg", "RGB", 4000, 3000, 12.0, 1, False, sharpness=0.5, contrast=0.2, exposure=0.4, phash="0" * 16)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from hotfolder.serving.server import _listen
+from hotfolder.server.server import _listen
 
 
 def test_answers_are_sent_at_once() -> None:

@@ -7,8 +7,8 @@ import sqlite3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotfolder.keeping import folders, listing, schema
-from hotfolder.keeping.listing import Filter
+from hotfolder.index import folders, listing, schema
+from hotfolder.index.listing import Filter
 from hotfolder.model import State
 
 TEXTS = st.sampled_from(["", "a", "B", "ü", "Ü", "%", "_", "sub", "\\"])

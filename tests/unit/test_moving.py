@@ -12,11 +12,11 @@ import pytest
 
 from hotfolder import wiring
 from hotfolder.config import load
-from hotfolder.keeping import folders, sources
-from hotfolder.keeping.database import Database
-from hotfolder.watching import moving
-from hotfolder.working import following, judge
-from hotfolder.working.site import Site
+from hotfolder.index import folders, sources
+from hotfolder.index.database import Database
+from hotfolder.pipeline import following, judge
+from hotfolder.watcher import folder_moves
+from hotfolder.watches.site import Site
 
 
 def set_up(base: Path) -> tuple[Database, Site]:
@@ -37,7 +37,7 @@ def set_up(base: Path) -> tuple[Database, Site]:
 def test_rows_and_files_move_together(tmp_path: Path) -> None:
     index, site = set_up(tmp_path)
     volume = judge.volume_of_folder(site.root, b"")
-    assert moving.move_folder(index, site, b"old", b"new/place", volume)
+    assert folder_moves.move_folder(index, site, b"old", b"new/place", volume)
     assert (tmp_path / "out/thumbnails/new/place/deep/x.jpg").exists()
     assert folders.find(index.read(), site.id, b"new/place/deep") is not None
     index.close()
@@ -51,7 +51,7 @@ def test_who_gets_there_first_keeps_both_where_they_are(tmp_path: Path) -> None:
     index.write(lambda c: go.wait(10))
     index.write(lambda c: folders.ensure(c, site.id, b"new", folds=False))
     found: list[bool] = []
-    mover = threading.Thread(target=lambda: found.append(moving.move_folder(index, site, b"old", b"new", volume)))
+    mover = threading.Thread(target=lambda: found.append(folder_moves.move_folder(index, site, b"old", b"new", volume)))
     mover.start()
     while not site.gate._closed:
         threading.Event().wait(0.01)
@@ -80,7 +80,7 @@ def test_what_a_walk_notes_at_the_new_path_meanwhile_gives_way(tmp_path: Path, m
 
     monkeypatch.setattr(following, "rename_folder", renamed)
     kept = folders.find(index.read(), site.id, b"old/deep")
-    assert moving.move_folder(index, site, b"old", b"new", volume)
+    assert folder_moves.move_folder(index, site, b"old", b"new", volume)
     assert folders.find(index.read(), site.id, b"new/deep") == kept
     assert folders.find(index.read(), site.id, b"new/later") is None
     assert (tmp_path / "out/thumbnails/new/deep/x.jpg").exists()
@@ -90,7 +90,7 @@ def test_what_a_walk_notes_at_the_new_path_meanwhile_gives_way(tmp_path: Path, m
 def test_a_move_that_fails_leaves_no_claim(tmp_path: Path) -> None:
     index, site = set_up(tmp_path)
     (tmp_path / "out/thumbnails/new").mkdir()
-    assert not moving.move_folder(index, site, b"old", b"new", judge.volume_of_folder(site.root, b""))
+    assert not folder_moves.move_folder(index, site, b"old", b"new", judge.volume_of_folder(site.root, b""))
     assert folders.find(index.read(), site.id, b"new") is None
     assert folders.find(index.read(), site.id, b"old/deep") is not None
     index.close()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from hotfolder.hooks import courier
-from hotfolder.keeping import outbox
-from hotfolder.keeping.database import Database
+from hotfolder.index import outbox
+from hotfolder.index.database import Database
 
 
 @pytest.fixture

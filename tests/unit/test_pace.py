@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from hotfolder.config import Window
-from hotfolder.keeping.database import Database
-from hotfolder.metrics import Metrics
+from hotfolder.index.database import Database
 from hotfolder.model import Job, Lane
-from hotfolder.working.holds import Holds
-from hotfolder.working.queue import JobQueue
-from hotfolder.working.ranked import Rank
+from hotfolder.queue.holds import Holds
+from hotfolder.queue.lane import Rank
+from hotfolder.queue.queue import JobQueue
+from hotfolder.telemetry.metrics import Metrics
 from tests.unit.hand import SECONDS, Hand
 
 RANKS = {"high": Rank.HIGH, "normal": Rank.NORMAL, "low": Rank.LOW}

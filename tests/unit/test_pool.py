@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.working import sizing
-from hotfolder.working.memory import Closed, Reservation
-from hotfolder.working.pool import ElasticPool
+from hotfolder.pool import sizing
+from hotfolder.pool.memory import Closed, Reservation
+from hotfolder.pool.threads import ElasticPool
 from tests.helpers import wait_for
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from hotfolder.model import Job, Lane
-from hotfolder.working.queue import BACKLOG_EVERY, JobQueue
-from hotfolder.working.ranked import Rank
+from hotfolder.queue.lane import Rank
+from hotfolder.queue.queue import BACKLOG_EVERY, JobQueue
 from tests.helpers import wait_for
 from tests.unit.hand import SECONDS, Hand, waiters
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.readers import MOST, Readers
+from hotfolder.index.database import Database
+from hotfolder.index.readers import MOST, Readers
 
 
 @pytest.fixture

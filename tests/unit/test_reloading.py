@@ -15,10 +15,10 @@ from hotfolder.config.schema import Config as Schema
 from hotfolder.engine import Engine
 from hotfolder.errors import ConfigError, Reason, SourceError, StartError
 from hotfolder.model import Lane
-from hotfolder.serving import app
-from hotfolder.serving.guard import Guard
-from hotfolder.serving.requests import Requests
-from hotfolder.serving.sessions import Sessions
+from hotfolder.server import app
+from hotfolder.server.guard import Guard
+from hotfolder.server.sessions import Sessions
+from hotfolder.services.rescans import Requests
 from tests.helpers import jpeg
 
 BASE: dict[str, Any] = {

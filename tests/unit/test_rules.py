@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder.keeping import outputs
-from hotfolder.watching.rules import Rules
+from hotfolder.store import outputs
+from hotfolder.watcher.rules import Rules
 
 
 def rules(root: Path, **options: object) -> Rules:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotfolder.watching.inotify import Kind
-from hotfolder.watching.settle import DELETE_SECONDS, LONGEST_WAIT, NETWORK_WAIT, Note, Pace
+from hotfolder.watcher.events import Kind
+from hotfolder.watcher.settle import DELETE_SECONDS, LONGEST_WAIT, NETWORK_WAIT, Note, Pace
 
 PACE = Pace(settle=0.5)
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane
-from hotfolder.working import balance, cgroup, sizing
-from hotfolder.working.balance import Balance
-from hotfolder.working.memory import Reservation
-from hotfolder.working.pool import ElasticPool
-from hotfolder.working.queue import JobQueue
-from hotfolder.working.sizing import Why
+from hotfolder.pool import cgroup, scaling, sizing
+from hotfolder.pool.memory import Reservation
+from hotfolder.pool.scaling import Balance
+from hotfolder.pool.sizing import Why
+from hotfolder.pool.threads import ElasticPool
+from hotfolder.queue.queue import JobQueue
+from hotfolder.telemetry.metrics import Metrics
 from tests.helpers import wait_for
 
 
@@ -117,7 +117,7 @@ def test_the_beat_grows_a_pool_that_idles_and_looks_at_nothing_without_work(monk
     for _ in range(4):
         beat.beat()
         beat.beat()  # within the same moment: nothing
-        now[0] += balance.BEAT_SECONDS
+        now[0] += scaling.BEAT_SECONDS
     assert pool.size == 4  # the first look only marks where the time begins
     assert len(looked) == 4
     assert metrics.value("hotfolder_pool_resizes_total", reason="cpu_idle") == 2

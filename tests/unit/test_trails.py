@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Version
-from hotfolder.watching.inotify import Kind
-from hotfolder.watching.intake import Intake, Outlet
-from hotfolder.watching.rules import Rules
-from hotfolder.watching.settle import DELETE_SECONDS, Pace
-from hotfolder.watching.trails import Trails
+from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watcher.events import Kind
+from hotfolder.watcher.intake import Intake, Outlet
+from hotfolder.watcher.rules import Rules
+from hotfolder.watcher.settle import DELETE_SECONDS, Pace
+from hotfolder.watcher.trails import Trails
 
 
 def test_a_trail_is_followed_to_its_end() -> None:

@@ -11,9 +11,9 @@ def main() -> None:
     """The `hotfolder` command."""
     leave_at_once()
     with importing():
-        from hotfolder import logs
         from hotfolder.cli import ending
         from hotfolder.cli.app import build
+        from hotfolder.telemetry import logs
 
     ending.prepare()
     logs.hush_libraries()

@@ -19,7 +19,7 @@ from hotfolder.config import Config
 from hotfolder.errors import ConfigError, Exit, MissingExtra, Reason, SourceError, UsageError
 
 if TYPE_CHECKING:
-    from hotfolder.library import Entry, Summary
+    from hotfolder.collection import Entry, Summary
 
 ZeroOption = Annotated[bool, typer.Option("-0", help="Only paths, each ended by a NUL.")]
 PathsArgument = Annotated[list[str] | None, typer.Argument(help="Files and folders; default: all in the index.")]
@@ -36,7 +36,7 @@ def analyze(
 ) -> None:
     """Say what is in images: format, camera, date, sharpness, exposure, colours, likeness. Where the index knows an
     image as it is, it is not read again."""
-    from hotfolder.library import Summary
+    from hotfolder.collection import Summary
 
     if as_json + as_csv + (html is not None) > 1:
         raise UsageError("--json, --csv and --html: give one of them")
@@ -59,8 +59,8 @@ def duplicates(
     only_exact: Annotated[bool, typer.Option("--exact", help="Only those with the same bytes.")] = False,
 ) -> None:  # fmt: skip
     """List groups of images that are the same, byte for byte or to the eye. -0 leaves out the first of each group."""
-    from hotfolder.keeping.report import named_path
-    from hotfolder.library import exact, near
+    from hotfolder.collection import exact, near
+    from hotfolder.index.report import named_path
 
     names: list[bytes] = []
     digests: list[tuple[bytes, int] | None] = []
@@ -95,7 +95,7 @@ def blurred(
     ] = None,
 ) -> None:  # fmt: skip
     """List images that are likely blurred, the most blurred first."""
-    from hotfolder.keeping.report import named_path
+    from hotfolder.index.report import named_path
 
     failed: list[str] = []
     found: list[tuple[float, bytes]] = []
@@ -135,8 +135,8 @@ def _config(explicit: str | None) -> Config | None:
 
 def _chosen(paths: list[str] | None, config: str | None, failed: list[str]) -> Iterator[Entry]:
     """Of the files and folders given; otherwise all that the index knows. It is only read: beside a daemon, too."""
-    from hotfolder.library import of_index
-    from hotfolder.offline import index_file, reading
+    from hotfolder.collection import of_index
+    from hotfolder.services.offline import index_file, reading
 
     if paths:
         yield from _entries(paths, _config(config), failed)
@@ -152,7 +152,7 @@ def _chosen(paths: list[str] | None, config: str | None, failed: list[str]) -> I
 def _entries(paths: list[str], config: Config | None, failed: list[str]) -> Iterator[Entry]:
     """In the order of the paths; a few are read ahead, on as many threads as there are processors."""
     from hotfolder.cli.reading import Reader
-    from hotfolder.working import sizing
+    from hotfolder.pool import sizing
 
     workers = max(1, round(sizing.usable_cpus()))
     with Reader(config) as reader, ThreadPoolExecutor(workers) as pool:
@@ -183,8 +183,8 @@ def _fail(path: str, message: str, failed: list[str]) -> None:
 
 def _files(paths: list[str], failed: list[str]) -> Iterator[str]:
     """The files named, and the images below the folders named; links are not followed."""
-    from hotfolder.keeping.layout import is_image_name
-    from hotfolder.watching.rules import built_in
+    from hotfolder.store.layout import is_image_name
+    from hotfolder.watcher.rules import built_in
 
     for path in paths:
         if not os.path.exists(path):
@@ -231,7 +231,7 @@ def _say_csv(entries: Iterable[Entry]) -> None:
 
 
 def _write_page(file: str, entries: Iterable[Entry], summary: Summary) -> None:
-    from hotfolder.library import page
+    from hotfolder.collection import page
 
     chosen = page.Chosen()
     try:

@@ -14,14 +14,14 @@ from hotfolder.config import Config
 from hotfolder.errors import Exit, StartError, UsageError
 
 if TYPE_CHECKING:
-    from hotfolder.offline import Offline
-    from hotfolder.serving.cache import Cache
+    from hotfolder.services.cache import Cache
+    from hotfolder.services.offline import Offline
 
 app = typer.Typer(help="The index and the renditions.", no_args_is_help=True)
 
 
 def _cache(offline: Offline) -> Cache:
-    from hotfolder.serving.cache import Cache
+    from hotfolder.services.cache import Cache
 
     return Cache(offline)
 
@@ -111,7 +111,7 @@ def export(config: ConfigOption = None, as_json: JsonOption = True) -> None:
 
 
 def _export(offline: Offline) -> None:
-    from hotfolder.keeping import report
+    from hotfolder.index import report
 
     first = True
     for each in report.export(offline.index.read()):

@@ -17,7 +17,7 @@ from hotfolder.errors import Exit, HotfolderError, NotRunning, UsageError
 
 if TYPE_CHECKING:
     from hotfolder.engine import Engine
-    from hotfolder.offline import Offline
+    from hotfolder.services.offline import Offline
 
 T = TypeVar("T")
 ConfigOption = Annotated[
@@ -163,7 +163,7 @@ def local_engine(config: Config) -> Iterator[Engine]:
         from hotfolder.engine import Engine
 
     if hasattr(signal, "SIGIO"):
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease sends it; see working/looking.py
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease sends it; see pipeline/looking.py
     engine = Engine(config, live=False)
     engine.start()
     try:
@@ -175,8 +175,8 @@ def local_engine(config: Config) -> Iterator[Engine]:
 def ask_index(config: Config, question: Callable[[Offline], T]) -> T:
     """The answer of the index, for when no daemon lives: it is only read. Raises StartError, StoppedEarly."""
     with importing():
-        from hotfolder import logs
-        from hotfolder.offline import index_file, reading
+        from hotfolder.services.offline import index_file, reading
+        from hotfolder.telemetry import logs
 
     logs.setup("warning", "text")
     if not os.path.exists(index_file(config)):
@@ -188,8 +188,8 @@ def ask_index(config: Config, question: Callable[[Offline], T]) -> T:
 def change_index(config: Config, change: Callable[[Offline], T]) -> T:
     """The same with the right to change it, under the lock. Raises StartError where a scan or a daemon holds that."""
     with importing():
-        from hotfolder import logs
-        from hotfolder.offline import changing
+        from hotfolder.services.offline import changing
+        from hotfolder.telemetry import logs
 
     logs.setup("warning", "text")
     with changing(config) as offline:

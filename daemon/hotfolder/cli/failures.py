@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from hotfolder import logs
 from hotfolder.cli.common import (
     ConfigOption,
     Control,
@@ -20,6 +19,7 @@ from hotfolder.cli.common import (
     local_engine,
 )
 from hotfolder.cli.typos import check_known
+from hotfolder.telemetry import logs
 
 app = typer.Typer(help="The quarantine: images that failed for good.", invoke_without_command=True)
 
@@ -54,9 +54,9 @@ def _failures(config: str | None) -> list[dict[str, Any]]:
     if control.alive():
         found: list[dict[str, Any]] = control.call("GET", "/api/failures")
         return found
-    from hotfolder.serving import requests
+    from hotfolder.services import rescans
 
-    return ask_index(settings, requests.failures)
+    return ask_index(settings, rescans.failures)
 
 
 @app.command()
@@ -66,8 +66,8 @@ def retry(
 ) -> None:
     """Try again: by the daemon where one runs, otherwise here, to the end."""
     from hotfolder.errors import Exit
-    from hotfolder.serving.requests import Requests
-    from hotfolder.watching.request import Request
+    from hotfolder.services.rescans import Requests
+    from hotfolder.watcher.request import Request
 
     settings = loaded(config).config
     wanted = [os.path.abspath(path) for path in paths or []]

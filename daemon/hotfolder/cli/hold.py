@@ -11,7 +11,7 @@ from hotfolder.cli.common import ConfigOption, Control, change_index, check_watc
 from hotfolder.model import Lane
 
 if TYPE_CHECKING:
-    from hotfolder.offline import Offline
+    from hotfolder.services.offline import Offline
 
 
 class Lanes(StrEnum):

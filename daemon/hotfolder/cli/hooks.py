@@ -12,7 +12,7 @@ from hotfolder.config import Config
 from hotfolder.errors import Exit, UsageError
 
 if TYPE_CHECKING:
-    from hotfolder.offline import Offline
+    from hotfolder.services.offline import Offline
 
 app = typer.Typer(help="Hooks: who is told of results.", invoke_without_command=True)
 
@@ -27,7 +27,7 @@ def default(context: typer.Context, config: ConfigOption = None) -> None:
 @app.command("list")
 def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show each hook with what waits for it, and the deliveries that were given up."""
-    from hotfolder.serving import hooks
+    from hotfolder.services import hooks
 
     settings = loaded(config).config
     control = Control(settings)
@@ -65,7 +65,7 @@ def retry(
 
 
 def _revive(offline: Offline, name: str | None) -> int:
-    from hotfolder.keeping import outbox
+    from hotfolder.index import outbox
 
     return offline.index.write(lambda c: outbox.revive(c, name)).result()
 
@@ -75,7 +75,7 @@ def test(
     name: Annotated[str, typer.Argument(help="A hook.")], config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Deliver an event called `test` now, and show what came of it. Exit status 1: it was not taken."""
-    from hotfolder.serving import hooks
+    from hotfolder.services import hooks
 
     settings = loaded(config).config
     hook = _check(settings, name)

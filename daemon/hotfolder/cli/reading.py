@@ -8,14 +8,14 @@ from types import TracebackType
 import xxhash
 
 from hotfolder import imaging
+from hotfolder.collection import Entry
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, SourceError
-from hotfolder.keeping import sources
-from hotfolder.keeping.database import Database
-from hotfolder.library import Entry
+from hotfolder.index import sources
+from hotfolder.index.database import Database
 from hotfolder.model import State, Version
-from hotfolder.offline import index_file
 from hotfolder.presets import AnalyzeSpec
+from hotfolder.services.offline import index_file
 
 
 class Reader:

@@ -6,9 +6,9 @@ import signal
 
 import typer
 
-from hotfolder import logs
 from hotfolder.cli.common import ConfigOption, loaded
 from hotfolder.cli.importing import importing
+from hotfolder.telemetry import logs
 
 
 def run(config: ConfigOption = None) -> None:

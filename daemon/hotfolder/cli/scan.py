@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hotfolder import logs
 from hotfolder.cli.common import (
     ConfigOption,
     Control,
@@ -29,9 +28,10 @@ from hotfolder.cli.importing import importing
 from hotfolder.cli.typos import check_known
 from hotfolder.config import Config
 from hotfolder.errors import Exit, NotRunning, StoppedEarly
+from hotfolder.telemetry import logs
 
 if TYPE_CHECKING:
-    from hotfolder.offline import Offline
+    from hotfolder.services.offline import Offline
 
 FIRST_POLL_SECONDS = 0.005
 """A scan of nothing ends at once; later there is no hurry."""
@@ -96,7 +96,7 @@ def _say_held(status: dict[str, Any]) -> None:
 def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """In this process. SIGINT and SIGTERM end it: what was made is kept."""
     with importing():
-        from hotfolder.serving.requests import Requests
+        from hotfolder.services.rescans import Requests
 
     stop = threading.Event()
     caught: list[int] = []
@@ -199,8 +199,8 @@ def _dry_run(config: Config, paths: list[str], watch: str | None, *, verify: boo
 
 
 def _estimate(offline: Offline, paths: list[str], watch: str | None, verify: bool) -> list[dict[str, Any]]:
-    from hotfolder.serving.estimate import estimate
-    from hotfolder.working import sizing
+    from hotfolder.pool import sizing
+    from hotfolder.services.estimate import estimate
 
     workers = offline.config.pool.workers
     count = max(2, round(sizing.usable_cpus())) if workers == "auto" else workers

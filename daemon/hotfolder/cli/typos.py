@@ -11,7 +11,7 @@ from hotfolder.errors import UsageError
 from hotfolder.model import show
 
 if TYPE_CHECKING:
-    from hotfolder.offline import Offline
+    from hotfolder.services.offline import Offline
 
 NOTHING = "there is no such file or folder, and the index knows none; look at the spelling"
 
@@ -51,7 +51,7 @@ def _check_index(config: Config, paths: Sequence[str]) -> None:
     from hotfolder.cli.importing import importing
 
     with importing():
-        from hotfolder.offline import reading
+        from hotfolder.services.offline import reading
 
     with reading(config) as offline:
         for path in paths:
@@ -60,8 +60,8 @@ def _check_index(config: Config, paths: Sequence[str]) -> None:
 
 
 def _knows(offline: Offline, path: str) -> bool:
-    from hotfolder.keeping import folders, sources
-    from hotfolder.serving import naming
+    from hotfolder.index import folders, sources
+    from hotfolder.services import naming
 
     named = naming.resolve(offline, path, "path")
     connection, watch_id = offline.index.read(), named.watcher.site.id

@@ -13,8 +13,8 @@ import typer
 from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, exact, in_body, loaded
 from hotfolder.config import units
 from hotfolder.errors import Exit, UsageError
-from hotfolder.keeping.layout import is_image_name
 from hotfolder.model import show
+from hotfolder.store.layout import is_image_name
 
 PAGE = 1000
 """Paths in one question (the server's bound)."""

@@ -15,7 +15,7 @@ from hotfolder.errors import UsageError
 from hotfolder.presets import OPTIMIZED
 
 if TYPE_CHECKING:
-    from hotfolder.offline import Offline
+    from hotfolder.services.offline import Offline
 
 
 def why(
@@ -40,8 +40,8 @@ def why(
 
 
 def _explain(offline: Offline, path: str) -> dict[str, Any]:
-    from hotfolder.serving import naming
-    from hotfolder.serving.why import explain
+    from hotfolder.services import naming
+    from hotfolder.services.why import explain
 
     named = naming.resolve(offline, path, "path")
     return explain(offline, named.watcher, named.path)

@@ -13,17 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from hotfolder import bugs, logs
 from hotfolder.config import Hook
-from hotfolder.hooks import posting, running
+from hotfolder.hooks import address, facts, program
 from hotfolder.hooks.answer import Answer
-from hotfolder.keeping import outbox
-from hotfolder.keeping.database import Database
-from hotfolder.keeping.outbox import Delivery
+from hotfolder.index import outbox
+from hotfolder.index.database import Database
+from hotfolder.index.outbox import Delivery
 from hotfolder.loop import Loop
-from hotfolder.metrics import Metrics
-from hotfolder.working import announcing
-from hotfolder.working.site import Site
+from hotfolder.telemetry import bugs, logs
+from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watches.site import Site
 
 FIRST_PAUSE = 2.0
 """Seconds before the second try; each later one is PAUSE_FACTOR times as long, at most LONGEST_PAUSE."""
@@ -46,9 +45,9 @@ def pause(tries: int, chance: Callable[[], float] = random.random) -> float:
 def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
     """Try it once."""
     if hook.run is not None:
-        return running.run(hook.run, delivery.body, delivery.tries, hook.timeout, abort)
+        return program.run(hook.run, delivery.body, delivery.tries, hook.timeout, abort)
     assert hook.url is not None
-    return posting.post(
+    return address.post(
         hook.url, delivery.event, delivery.delivery, delivery.body, delivery.tries, hook.timeout, hook.secret
     )  # fmt: skip
 
@@ -206,10 +205,10 @@ class Courier:
             return  # it is no longer watched, or no longer this hook's
         batch = secrets.token_hex(8)
         count = outbox.collected(self._index.read(), self.hook.name, watch)
-        pages = -(-count // announcing.PAGE)
+        pages = -(-count // facts.PAGE)
         for page in range(1, pages + 1):
             self._index.write(
-                lambda c, page=page: announcing.batch_page(c, site, self.hook.name, batch, page, pages)  # type: ignore[misc]
+                lambda c, page=page: facts.batch_page(c, site, self.hook.name, batch, page, pages)  # type: ignore[misc]
             ).result()
         log.debug("batch_done", hook=self.hook.name, watch=watch, images=count, pages=pages)
 
@@ -285,6 +284,6 @@ def _end(couriers: Collection[Courier], timeout: float) -> None:
     for courier in couriers:
         courier.join(deadline - time.monotonic())
         courier.abort()
-    deadline = time.monotonic() + running.GRACE_SECONDS + 1.0
+    deadline = time.monotonic() + program.GRACE_SECONDS + 1.0
     for courier in couriers:
         courier.join(deadline - time.monotonic())

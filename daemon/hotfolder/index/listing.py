@@ -1,0 +1,136 @@
+"""Sources in pages, the newest first, and all that the index has of one: for the API and the page.
+
+A page costs the same wherever it lies and however many sources there are: it goes on from a position (done_at, id).
+A search for a text looks at names until the page is full.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hotfolder.index import folders
+from hotfolder.index.numbers import number
+from hotfolder.index.readers import Reader
+from hotfolder.model import State, Version
+
+Position = tuple[float, int]
+"""done_at and id of the last one of the page before."""
+START: Position = (float("inf"), 0)
+
+# Literals, not parameters: partial indexes are found by them.
+_OF_STATE = {state: f"s.state = {int(state)}" for state in State}
+_LIST = """
+    SELECT s.id, s.watch_id, s.folder_id, s.name, s.state, s.format, s.width, s.height, s.size, s.mtime_ns, s.hash,
+           s.seen_at, s.done_at, s.decoder, s.extra, f.reason, f.message, f.decoder, f.tries, f.first_at, f.last_at
+    FROM source s {hint} LEFT JOIN failure f ON f.source_id = s.id WHERE {where} ORDER BY s.done_at DESC, s.id DESC"""
+_ANALYSIS = "SELECT record FROM analysis WHERE source_id = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    reason: str
+    message: str
+    decoder: str
+    tries: int
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One source; times in seconds since 1970, 0: never."""
+
+    id: int
+    watch_id: int
+    path: bytes
+    state: State
+    format: str
+    width: int
+    height: int
+    version: Version
+    seen_at: float
+    done_at: float
+    decoder: str
+    extra: str
+    failure: Failure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """`text` stands in the name, or in the name of the folder; upper and lower case are the same."""
+
+    watch_id: int | None = None
+    state: State | None = None
+    text: str = ""
+
+
+def page(connection: Reader, chosen: Filter, after: Position, limit: int) -> list[Listed]:
+    """At most `limit` sources from behind the position, the newest first."""
+    where, values = ["(s.done_at, s.id) < (?, ?)"], [*after]
+    hint = "INDEXED BY source_newest"
+    if chosen.state is not None and chosen.state is not State.DONE:
+        where.append(_OF_STATE[chosen.state])
+        hint = "INDEXED BY source_unmade"
+        where.append("s.state <> 1")
+    elif chosen.state is State.DONE:
+        where.append(_OF_STATE[chosen.state])
+    if chosen.watch_id is not None:
+        where.append("s.watch_id = ?")
+        values.append(chosen.watch_id)
+        hint = hint if "unmade" in hint else "INDEXED BY source_newest_of"
+    text, more = _like(chosen.text)
+    query = _LIST.format(hint=hint, where=" AND ".join([*where, *text])) + " LIMIT ?"
+    return list(_listed(connection, connection.execute(query, (*values, *more, limit)).fetchall()))
+
+
+def one(connection: Reader, source_id: int) -> Listed | None:
+    rows = connection.execute(_LIST.format(hint="", where="s.id = ?"), (source_id,)).fetchall()
+    return next(_listed(connection, rows), None)
+
+
+def record(connection: Reader, source_id: int) -> dict[str, Any] | None:
+    """The analysis of a source, where there is one."""
+    row = connection.execute(_ANALYSIS, (source_id,)).fetchone()
+    return None if row is None else json.loads(row[0])
+
+
+def _listed(connection: Reader, rows: list[tuple[Any, ...]]) -> Iterator[Listed]:
+    paths: dict[int, bytes] = {}
+    for row in rows:
+        id_, watch_id, folder_id, name, state, kind, width, height, size, mtime, digest, seen, done, *more = row
+        if folder_id not in paths:
+            paths[folder_id] = folders.path_of(connection, folder_id)
+        path = paths[folder_id] + b"/" + name if paths[folder_id] else name
+        version = Version(size, number(mtime), 0, 0, digest)
+        decoder, extra, *failure = more
+        failed = Failure(*failure) if failure[0] is not None and state == State.FAILED else None
+        yield Listed(
+            id_, watch_id, path, State(state), kind, width, height, version, seen, done, decoder, extra, failed
+        )  # fmt: skip
+
+
+def _like(text: str) -> tuple[list[str], list[Any]]:
+    """SQLite folds ASCII alone: other letters are looked for as given, small, capital, composed and decomposed."""
+    if not text:
+        return [], []
+    spelled = {form(each) for each in (text, text.lower(), text.upper()) for form in (_composed, _decomposed)}
+    patterns = ["%" + _escaped(each) + "%" for each in sorted(spelled if not text.isascii() else {text})]
+    name = " OR ".join(["CAST({} AS TEXT) LIKE ? ESCAPE '\\'"] * len(patterns))
+    below = f"s.folder_id IN (SELECT d.id FROM folder d WHERE {name.replace('{}', 'd.name')})"
+    return [f"({name.replace('{}', 's.name')} OR {below})"], [*patterns, *patterns]
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+def _decomposed(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

@@ -1,0 +1,308 @@
+"""Orders at work: their images feed the queue as room comes, order by order in turns, and what came of each is kept.
+
+What is ordered stands in the index alone; here is only what the queue has at the moment, bounded by OUT_MOST. An image
+is done when all that its order wants is in the index and current, however that came to be: what was there is a hit,
+and an image that was done when the process died is one the next time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from hotfolder.errors import Reason, SourceError
+from hotfolder.index import orders, renditions
+from hotfolder.index.database import Database
+from hotfolder.index.orders import Item, Kind, New, Order
+from hotfolder.loop import Loop
+from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.orders.endings import RETRY_SECONDS, Out, Verdict, end, judge
+from hotfolder.orders.estimates import Estimates
+from hotfolder.queue.queue import JobQueue
+from hotfolder.telemetry import bugs, logs
+from hotfolder.watches.site import Site
+from hotfolder.watches.wants import Spec
+
+OUT_MOST = 256
+"""Images of orders that are in the queue or in work; a quarter of the queue where that is less."""
+TURN = 16
+"""Images that one order gives before it is the next one's turn."""
+AWAY_SECONDS = 5.0
+"""How often it is looked whether a watch that is away is back."""
+
+Key = tuple[str, bytes]
+
+log = logs.get("working")
+
+
+@dataclass(slots=True)
+class _State:
+    """What the queue has, by path; when to offer again; how far each order has been fed."""
+
+    out: dict[Key, list[Out]] = field(default_factory=dict)
+    again: list[tuple[float, Key]] = field(default_factory=list)
+    fed: dict[int, int] = field(default_factory=dict)
+    begun: set[int] = field(default_factory=set)
+
+    def count(self) -> int:
+        return sum(map(len, self.out.values()))
+
+
+class Orders:
+    """`sites`: the watches by id, and whether their root is there. `changed` hears of each order that went on, and of
+    the seconds that are left; `workers`: how many there are now."""
+
+    def __init__(
+        self, index: Database, queue: JobQueue, sites: Callable[[], dict[int, tuple[Site, bool]]],
+        changed: Callable[[Order, float | None], None], workers: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._index = index
+        self._queue = queue
+        self._sites = sites
+        self._changed_order = changed
+        self._workers = workers
+        self._estimates = Estimates()
+        self._most = max(1, min(OUT_MOST, queue.capacity // 4))
+        self._changed = threading.Condition()
+        self._state = _State()
+        self._kicked = True
+        self._next: float | None = None
+        self.loop = Loop("orders", self._round, self._changed, again=self.reset)
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    def reset(self) -> None:
+        """The queue was emptied, or the watches have changed: all that has not ended is given anew."""
+        with self._changed:
+            self._state = _State()
+        self._kick()
+
+    def _kick(self) -> None:
+        with self._changed:
+            self._kicked = True
+            self._changed.notify_all()
+
+    # -- for callers ---------------------------------------------------------------------------------------------------
+
+    def add(self, kind: Kind, spec: Spec, items: Sequence[New]) -> str:
+        """Take an order; gives its id. Raises orders.TooManyOpen."""
+        key = secrets.token_hex(8)
+
+        def change(connection: sqlite3.Connection) -> int:
+            # The area stands before the first file: after a crash it is looked into.
+            for name in ("thumbnails", "optimized") if spec.output else ():
+                renditions.area_id(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
+            return orders.add(connection, key, kind, spec.to_json(), items, time.time())
+
+        self._index.write(change).result()
+        self._kick()
+        return key
+
+    def cancel(self, key: str) -> Order | None:
+        """Give up what has not begun. None where there is no such order."""
+        order = self._index.write(lambda c: orders.cancel(c, key, time.time())).result()
+        if order is None:
+            return None
+        freed = []
+        with self._changed:
+            for at, outs in list(self._state.out.items()):
+                if left := [out for out in outs if out.item.order_id != order.id]:
+                    self._state.out[at] = left
+                else:
+                    del self._state.out[at]
+                    freed.append(at)
+        for watch, path in freed:
+            self._queue.withdraw(watch, path)
+        self._kick()
+        self._tell(order)
+        return order
+
+    def time_left(self, order: Order) -> float | None:
+        """Seconds; None where nothing can be said: it has not begun, has ended, or is held."""
+        with self._changed:
+            watches = {watch for (watch, _), outs in self._state.out.items() if _has(outs, order)}
+            open_orders = len(self._state.fed)
+        held = all(self._queue.holds_back(Lane.BACKLOG, watch) for watch in watches)
+        if not order.open or held:
+            return None
+        workers = min(self._workers(), self._queue.lane_limit(Lane.BACKLOG)) / max(1, open_orders)
+        return self._estimates.left(order.id, order.total - order.done - order.failed, workers)
+
+    def _tell(self, order: Order) -> None:
+        self._changed_order(order, self.time_left(order))
+        if not order.open:
+            self._estimates.forget(order.id)
+
+    # -- Book: for the workers -----------------------------------------------------------------------------------------
+
+    def specs(self, watch: str, path: bytes) -> list[Spec]:
+        with self._changed:
+            outs = [out for out in self._state.out.get((watch, path), ()) if out.error is None]
+            begun = {out.item.order_id for out in outs} - self._state.begun
+            self._state.begun |= begun
+        now = time.time()
+        for order_id in begun:
+            self._index.write(lambda c, i=order_id: orders.start(c, i, now))  # type: ignore[misc]
+        return [out.spec for out in outs]
+
+    def fail(self, watch: str, path: bytes, spec: Spec, error: SourceError) -> None:
+        with self._changed:
+            for out in self._state.out.get((watch, path), ()):
+                if out.spec == spec:
+                    out.error = error
+
+    # -- feeding -------------------------------------------------------------------------------------------------------
+
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._next)
+            self._kicked = False
+        try:
+            self._offer_again()
+            self._next = self._feed()
+        except sqlite3.Error as error:
+            log.error("orders_unreadable", reason=str(error), next="tried again")
+            self._next = RETRY_SECONDS
+        return True
+
+    def _offer_again(self) -> None:
+        with self._changed:
+            now = time.monotonic()
+            due = []
+            while self._state.again and self._state.again[0][0] <= now:
+                due.append(heapq.heappop(self._state.again)[1])
+            due = [key for key in due if key in self._state.out]
+        for key in due:
+            self._offer(key)
+
+    def _offer(self, key: Key) -> None:
+        now = time.monotonic()
+        self._queue.offer(Job(*key, Lane.BACKLOG, now, now, rested=True, ordered=True))
+
+    def _feed(self) -> float | None:
+        """Until the queue has enough or nothing is left; gives the seconds until the next look, None: when told."""
+        connection = self._index.read()
+        waiting = orders.open_orders(connection)
+        sites = self._sites()
+        away = False
+        with self._changed:
+            self._state.fed = {order.id: self._state.fed.get(order.id, -1) for order in waiting}
+            self._state.begun &= self._state.fed.keys()
+        while waiting and not self.loop.stopped:
+            left = []
+            for order in waiting:
+                room = min(TURN, self._most - self._state.count())
+                if room <= 0:
+                    return self._pause(away)
+                page = orders.waiting(connection, order.id, self._state.fed.get(order.id, -1), room)
+                spec = Spec.from_json(order.spec)
+                for item in page:
+                    site, there = sites.get(item.watch_id, (None, True))
+                    if not there:
+                        away = True
+                        break  # the order waits for the root that is away
+                    self._give(item, spec, site)
+                else:
+                    left += [order] if page else []
+            waiting = left
+        return self._pause(away)
+
+    def _pause(self, away: bool) -> float | None:
+        with self._changed:
+            again = self._state.again[0][0] - time.monotonic() if self._state.again else None
+        if away:
+            return AWAY_SECONDS if again is None else max(0.0, min(AWAY_SECONDS, again))
+        return None if again is None else max(0.0, again)
+
+    def _give(self, item: Item, spec: Spec, site: Site | None) -> None:
+        out = Out(item, spec)
+        with self._changed:
+            self._state.fed[item.order_id] = item.n
+            if site is not None:
+                self._state.out.setdefault((site.name, item.path), []).append(out)
+        if site is not None:
+            self._offer((site.name, item.path))
+            return
+        out.error = SourceError(Reason.NOT_FOUND, "its watch is no longer configured")
+        ending = self._index.write(lambda c: end(c, None, out, None, None))
+        ending.add_done_callback(self._guarded(self._ended))
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def told(self, job: Job, outcome: Outcome) -> None:
+        """How a job ended, on whatever thread; what that means for orders is decided on the index's writer."""
+        if not self._state.out:
+            return
+        with self._changed:
+            outs = list(self._state.out.get(job.key, ()))
+        if not outs:
+            return
+        site = next((site for site, _ in self._sites().values() if site.name == job.watch), None)
+
+        def change(connection: sqlite3.Connection) -> list[Verdict]:
+            return [judge(connection, site, out, outcome) for out in outs]
+
+        self._index.write(change).add_done_callback(
+            self._guarded(lambda done: self._judged(job.key, outs, outcome, done))
+        )
+
+    def _guarded(self, then: Callable[[Future[Any]], None]) -> Callable[[Future[Any]], None]:
+        """On the index's thread: after a bug all that has not ended is given anew."""
+
+        def call(done: Future[Any]) -> None:
+            if not bugs.did("orders", lambda: then(done)):
+                self.reset()
+
+        return call
+
+    def _judged(self, key: Key, outs: list[Out], outcome: Outcome, done: Future[list[Verdict]]) -> None:
+        if (error := done.exception()) is not None:
+            log.error("order_not_stored", watch=key[0], path=key[1], reason=str(error), next="tried again")
+            verdicts = [Verdict(out, again_in=RETRY_SECONDS) for out in outs]
+        else:
+            verdicts = done.result()
+        ended = [verdict.out for verdict in verdicts if verdict.ended]
+        for out in ended if outcome.result is Result.DONE else ():
+            self._estimates.note(out.item.order_id, outcome.seconds)
+        soonest = min((v.again_in for v in verdicts if v.again_in is not None), default=None)
+        with self._changed:
+            if left := [out for out in self._state.out.get(key, ()) if out not in ended]:
+                self._state.out[key] = left
+            else:
+                self._state.out.pop(key, None)
+            if left and soonest is not None:
+                heapq.heappush(self._state.again, (time.monotonic() + soonest, key))
+        self._kick()
+        for verdict in verdicts:
+            self._told_order(verdict.order)
+
+    def _ended(self, done: Future[Verdict]) -> None:
+        if done.exception() is None:
+            self._told_order(done.result().order)
+        else:
+            self.reset()
+
+    def _told_order(self, order: Order | None) -> None:
+        if order is None:
+            return
+        if not order.open:
+            log.info(
+                "order_done", order=order.key, kind=order.kind, total=order.total, failed=order.failed,
+                saved=order.saved_bytes, seconds=(order.finished_at or 0.0) - order.created_at,
+            )  # fmt: skip
+        self._tell(order)
+
+
+def _has(outs: Sequence[Out], order: Order) -> bool:
+    return any(out.item.order_id == order.id for out in outs)

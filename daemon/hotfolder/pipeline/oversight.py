@@ -1,0 +1,126 @@
+"""Jobs that hang: a decode that never ends, or a mount that does not answer. Their threads are given up and replaced.
+
+Python cannot end a thread. A job that is given up is handed back at once, and whatever its thread brings later is
+thrown away: it asks `keep` before it publishes anything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from hotfolder.loop import Loop
+from hotfolder.model import Job
+from hotfolder.pipeline.claims import Claim
+from hotfolder.pool.owntime import OwnTime
+from hotfolder.watches.settings import Settings
+
+HUNG_SECONDS = 20.0
+"""A file system that has not answered one call in this time hangs."""
+LOOK_SECONDS = 1.0
+
+
+class GivenUp(Exception):
+    """The job was taken from this thread, since it hung; another decides."""
+
+
+class Phase(StrEnum):
+    """What a worker is at, and so what may hang."""
+
+    LOOK = "look"
+    """Touches the root: the time since its last step counts."""
+    DECODE = "decode"
+    """Its own time counts (see owntime), up to pool.job_timeout."""
+    WAIT = "wait"
+    """For memory, a helper, the output or the index: those have limits of their own."""
+
+
+class Task:
+    """One job in work."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.thread = threading.current_thread()
+        self.phase = Phase.LOOK
+        self.claim: Claim | None = None
+        """The rendition names that it holds."""
+        self._lock = threading.Lock()
+        self._at = time.monotonic()
+        self._spent: OwnTime | None = None
+        self._given_up = False
+
+    def enter(self, phase: Phase) -> None:
+        """From now on. Raises GivenUp."""
+        spent = OwnTime(thread=threading.get_native_id()) if phase is Phase.DECODE else None
+        with self._lock:
+            if self._given_up:
+                raise GivenUp
+            self._at, self._spent, self.phase = time.monotonic(), spent, phase
+
+    def step(self) -> None:
+        """A sign of life within LOOK."""
+        self._at = time.monotonic()
+
+    def keep(self) -> bool:
+        """Whether the result still counts; from a True on the job is no longer given up."""
+        with self._lock:
+            self.phase = Phase.WAIT
+            return not self._given_up
+
+    def hangs(self, job_timeout: float) -> bool:
+        spent = self._spent
+        if self.phase is Phase.DECODE and spent is not None:
+            return spent.look() > job_timeout
+        return self.phase is Phase.LOOK and time.monotonic() - self._at > HUNG_SECONDS
+
+    def give_up(self) -> Phase | None:
+        """The phase it was in; None where it has just gone on."""
+        with self._lock:
+            if self._given_up or self.phase is Phase.WAIT:
+                return None
+            self._given_up = True
+            return self.phase
+
+
+class Oversight:
+    """Looks at all tasks once a second while there are any, and tells `given_up` of those that hang, on its thread."""
+
+    def __init__(self, settings: Settings, given_up: Callable[[Task, Phase], None]) -> None:
+        self._settings = settings
+        self._given_up = given_up
+        self._changed = threading.Condition()
+        self._tasks: set[Task] = set()
+        self.loop = Loop("oversight", self._round, self._changed)
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    def begin(self, job: Job) -> Task:
+        task = Task(job)
+        with self._changed:
+            if not self._tasks:
+                self._changed.notify_all()
+            self._tasks.add(task)
+        return task
+
+    def end(self, task: Task) -> None:
+        with self._changed:
+            self._tasks.discard(task)
+
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self.loop.stopped or bool(self._tasks))
+            self._changed.wait_for(lambda: self.loop.stopped, min(LOOK_SECONDS, self._settings.job_timeout / 4))
+            if self.loop.stopped:
+                return False
+            tasks = list(self._tasks)
+        for task in tasks:
+            if task.hangs(self._settings.job_timeout) and (phase := task.give_up()) is not None:
+                self.end(task)
+                self._given_up(task, phase)
+        return True

@@ -1,0 +1,112 @@
+"""A source with the bytes of another one (a copy, a hard link) gets copies of its renditions; nothing is decoded.
+
+And a rendition that lies there already, of the right size and newer than its source, can be adopted (`scan --adopt`).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from PIL import Image
+
+from hotfolder.index import folders, renditions, sources
+from hotfolder.index.database import Database
+from hotfolder.index.renditions import Made
+from hotfolder.index.sources import Facts, Row
+from hotfolder.model import State
+from hotfolder.pipeline.making import Draw, Drawn, Subject, output_root
+from hotfolder.store import atomic
+from hotfolder.store.atomic import Staging
+from hotfolder.store.layout import rendition_path
+
+
+class NoTwin(Exception):
+    """What was to be copied has just changed: the source is decoded like any other."""
+
+
+def find(index: Database, subject: Subject) -> tuple[dict[str, str], Draw] | None:
+    """What to make (preset → plan) and how, where another source of the watch has the same bytes and is complete."""
+    site = subject.site
+    for row in sources.same_content(index.read(), site.id, subject.version):
+        if row.state is not State.DONE or row.made != site.want or not _named_alike(row.name, subject.name):
+            continue
+        folder = folders.path_of(index.read(), row.folder_id)
+        if row.name == subject.name and folder == subject.folder:
+            continue
+        made = [each for each in renditions.of(index.read(), row.id) if not each.ordered]
+        if all(each.present for each in made) and {each.preset for each in made} == site.signatures.keys():
+            return {each.preset: each.plan for each in made}, _copying(index, subject, row, folder, made)
+    return None
+
+
+def _named_alike(one: bytes, other: bytes) -> bool:
+    """Names of renditions, and the format of the optimized copy, follow from the extension."""
+    return os.path.splitext(one)[1].lower() == os.path.splitext(other)[1].lower()
+
+
+def _copying(index: Database, subject: Subject, row: Row, folder: bytes, made: list[Made]) -> Draw:
+    site = subject.site
+
+    def draw(staging: Staging) -> Drawn:
+        targets = site.targets(subject.name)
+        with output_root(site) as output_fd:
+            for each in made:
+                if each.note != "kept":
+                    path = rendition_path(folder, each.area, each.name)
+                    _copy(output_fd, path, each, staging.create(targets[each.preset]))
+        outputs = tuple((each.preset, each.width, each.height, each.note) for each in made)
+        record = sources.analysis(index.read(), row.id, site.analyze.signature) if site.analyze else None
+        return Drawn(outputs, _facts(index, row), record=record)
+
+    return draw
+
+
+def _facts(index: Database, row: Row) -> Facts:
+    query = "SELECT decoder, format, width, height, notes FROM source WHERE id = ?"
+    return Facts(*index.read().execute(query, (row.id,)).fetchone())
+
+
+def _copy(output_fd: int, path: bytes, made: Made, target: BinaryIO) -> None:
+    try:
+        fd = atomic.open_source(output_fd, path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoTwin from error
+    with os.fdopen(fd, "rb") as source:
+        stat = os.fstat(fd)
+        if (stat.st_size, stat.st_mtime_ns) != (made.bytes, made.mtime_ns):
+            raise NoTwin
+        shutil.copyfileobj(source, target, 1 << 20)
+    if target.tell() != made.bytes:
+        raise NoTwin
+
+
+def adopted(subject: Subject, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Made]:
+    """Renditions that lie where they belong, have the size in pixels that they should have and are not older than
+    their source, by preset."""
+    site = subject.site
+    found = {}
+    with output_root(site) as output_fd:
+        for preset, target in site.targets(subject.name).items():
+            path = rendition_path(subject.folder, target.area, target.name)
+            if file := _adopt(output_fd, path, sizes[preset], subject.version.mtime_ns):
+                made = (target.area, target.name, *sizes[preset], *file, True, "")
+                found[preset] = Made(preset, site.signatures[preset], site.plan_spec, *made)
+    return found
+
+
+def _adopt(output_fd: int, path: bytes, size: tuple[int, int], not_before: int) -> tuple[int, int] | None:
+    try:
+        fd = atomic.open_source(output_fd, path)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        stat = os.fstat(fd)
+        try:
+            with Image.open(file, formats=("JPEG", "PNG", "WEBP", "AVIF")) as image:
+                fits = image.size == size
+        except (OSError, ValueError, SyntaxError):
+            return None
+    return (stat.st_size, stat.st_mtime_ns) if fits and stat.st_mtime_ns >= not_before else None

@@ -1,0 +1,140 @@
+"""What the daemon may work on now: what `hotfolder pause` holds, which lasts over restarts, and the backlog's window.
+
+Watching goes on all the time, and a held job waits where any other does; only the queue gives none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from hotfolder.config import Window
+from hotfolder.index.database import Database
+from hotfolder.model import Lane
+from hotfolder.queue.queue import Held, JobQueue
+from hotfolder.telemetry import logs
+from hotfolder.telemetry.metrics import Metrics
+
+_KEY = "paused"
+
+log = logs.get("working")
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`paused`: what was asked to be held; `window_open`: the backlog may be worked on at this time of day."""
+
+    paused: Held
+    window: Window | None
+    window_open: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """As `/api/status` shows it: a watch of null means all of them."""
+        paused = sorted((str(lane), watch) for lane, watch in self.paused if watch is not None)
+        everywhere = sorted((str(lane), None) for lane, watch in self.paused if watch is None)
+        return {
+            "paused": [{"lane": lane, "watch": watch} for lane, watch in (*everywhere, *paused)],
+            "backlog": {"window": None if self.window is None else str(self.window), "open": self.window_open},
+        }
+
+
+class Holds:
+    """Owns that state and tells the queue, then `changed`.
+
+    `obeys`: not so where `scan` works without a daemon, since whoever starts that wants it done now.
+    """
+
+    def __init__(
+        self, index: Database, queue: JobQueue, metrics: Metrics, changed: Callable[[], None], *,
+        obeys: bool,
+        clock: Callable[[], datetime] = datetime.now,
+    ) -> None:  # fmt: skip
+        self._index = index
+        self._queue = queue
+        self._metrics = metrics
+        self._changed = changed
+        self._obeys = obeys
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._state = State(frozenset(), None, True)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def begin(self, window: Window | None) -> None:
+        """At the start: what was paused before is paused again."""
+        paused = self._noted()
+        if paused and self._obeys:
+            log.warning("paused", holds=_show(paused), next="hotfolder resume")
+        with self._lock:
+            self._set(paused, window)
+
+    def set_window(self, window: Window | None) -> None:
+        """Of a configuration that was read again. Its watches may have other names: what is paused is read again."""
+        with self._lock:
+            self._set(self._noted(), window)
+
+    def _noted(self) -> Held:
+        row = self._index.read().execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+        return frozenset((Lane(lane), watch) for lane, watch in json.loads(row[0])) if row else frozenset()
+
+    def pause(self, lanes: frozenset[Lane], watch: str | None) -> State:
+        """Give nothing more of these lanes to workers, of one watch or of all; what is in work ends."""
+        with self._lock:
+            state = self._keep(self._state.paused | {(lane, watch) for lane in lanes})
+        log.info("paused", holds=_show(state.paused), next="hotfolder resume")
+        return state
+
+    def resume(self, lanes: frozenset[Lane], watch: str | None) -> State:
+        """Without a watch all that holds these lanes goes; with one, what was asked for it by name."""
+        with self._lock:
+            paused = frozenset(
+                (lane, held)
+                for lane, held in self._state.paused
+                if lane not in lanes or (watch is not None and held != watch)
+            )
+            state = self._keep(paused)
+        log.info("resumed", holds=_show(state.paused) or "nothing")
+        return state
+
+    def _keep(self, paused: Held) -> State:
+        text = json.dumps([[str(lane), watch] for lane, watch in paused])
+
+        def note(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, text))
+
+        self._index.write(note).result()
+        return self._set(paused, self._state.window)
+
+    def check(self) -> None:
+        """Part of the beat: the window opens and closes by the clock."""
+        with self._lock:
+            state = self._state
+            if self._is_open(state.window) == state.window_open:
+                return
+            state = self._set(state.paused, state.window)
+        log.info("backlog_window", open=state.window_open)
+
+    def _is_open(self, window: Window | None) -> bool:
+        return window is None or window.contains(self._clock().time())
+
+    def _set(self, paused: Held, window: Window | None) -> State:
+        state = State(paused, window, self._is_open(window))
+        if self._obeys:
+            held = paused if state.window_open else paused | {(Lane.BACKLOG, None)}
+            self._queue.hold(held)
+            self._changed()
+            for lane in Lane:
+                self._metrics.paused.labels(lane).set((lane, None) in held)
+        self._state = state
+        return state
+
+
+def _show(paused: Held) -> str:
+    return ", ".join(sorted(f"{lane} of {watch or 'all'}" for lane, watch in paused))

@@ -1,0 +1,168 @@
+"""A rendition's file for whoever asks for it; a missing one is made on the way, once, however many ask at that time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from hotfolder import imaging
+from hotfolder.engine import Engine
+from hotfolder.errors import SourceError
+from hotfolder.index import listing, renditions
+from hotfolder.index.listing import Listed
+from hotfolder.index.renditions import Made
+from hotfolder.model import Job, Lane, Result, State
+from hotfolder.server.files import in_thread
+from hotfolder.services.problems import Problem
+from hotfolder.store import atomic
+from hotfolder.store.layout import rendition_path
+from hotfolder.watcher.watcher import Watcher
+
+MAKING_SECONDS = 60.0
+CHANGED_SECONDS = 0.5
+"""Between two looks at a source that is being written."""
+TYPES = {
+    "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif", "gif": "image/gif",
+    "bmp": "image/bmp", "tiff": "image/tiff", "ico": "image/x-icon", "ppm": "image/x-portable-anymap",
+    "tga": "image/x-tga", "heif": "image/heic", "jxl": "image/jxl",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An open rendition, what it is, and a tag that no other bytes have."""
+
+    file: BinaryIO
+    kind: str
+    etag: str
+
+
+class Fetching:
+    """Called on event loops; whatever touches a file or the index runs in a thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._going: dict[tuple[int, str], Future[None]] = {}
+
+    async def get(self, source_id: int, preset: str) -> Found:
+        """Raises Problem: 404 for what does not exist, 409 for what cannot be made, 503 for what takes too long."""
+        deadline = time.monotonic() + MAKING_SECONDS
+        while True:
+            found = await in_thread(lambda: self._open(source_id, preset))
+            if isinstance(found, Found):
+                self._engine.metrics.cache_requests.labels("hit").inc()
+                return found
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Problem(503, "it is still being made; ask again", retry_after=5)
+            await self._made(source_id, preset, left)
+
+    async def _made(self, source_id: int, preset: str, timeout: float) -> None:
+        """Make it, or wait for whoever makes it already."""
+        key = (source_id, preset)
+        with self._lock:
+            going = self._going.get(key)
+            mine: Future[None] | None = None
+            if going is None:
+                mine = self._going[key] = Future()
+        if mine is None:
+            assert going is not None
+            await asyncio.wait({asyncio.wrap_future(going)}, timeout=timeout)
+            return
+        try:
+            await self._make(source_id, preset, timeout)
+        finally:
+            with self._lock:
+                del self._going[key]
+            mine.set_result(None)
+
+    async def _make(self, source_id: int, preset: str, timeout: float) -> None:
+        """Let the pipeline look at the source, before others, and wait until it has."""
+        found = await in_thread(lambda: self._open(source_id, preset))
+        if isinstance(found, Found):  # made since it was last looked for
+            found.file.close()
+            return
+        watcher, listed, stale = found
+        if stale is not None:
+            await in_thread(lambda: self._miss(source_id, stale))
+        end = self._engine.ends.next(watcher.config.name, listed.path)
+        now = time.monotonic()
+        watcher.look_at(Job(watcher.config.name, listed.path, Lane.FRESH, now, now, rested=True))
+        ended = asyncio.wrap_future(end)
+        done, _ = await asyncio.wait({ended}, timeout=timeout)
+        if not done:
+            end.cancel()
+            return
+        match ended.result().result:
+            case Result.GONE:
+                raise Problem(404, "its source is not there")
+            case Result.RETRIED:
+                raise Problem(503, f"it cannot be made for now: {ended.result().reason}", retry_after=10)
+            case Result.CHANGED:  # it is being written
+                await asyncio.sleep(CHANGED_SECONDS)
+
+    def _miss(self, source_id: int, preset: str) -> None:
+        self._engine.index.write(lambda c: renditions.miss(c, source_id, [preset])).result()
+
+    # -- in threads ----------------------------------------------------------------------------------------------------
+
+    def _open(self, source_id: int, preset: str) -> Found | tuple[Watcher, Listed, str | None]:
+        """The open file; or, where it has to be made, of what, and the preset whose row speaks of a file that is not
+        there."""
+        connection = self._engine.index.read()
+        listed = listing.one(connection, source_id)
+        watcher = None if listed is None else self._engine.watcher_of(listed.watch_id)
+        if listed is None or watcher is None:
+            raise Problem(404, "no such source")
+        made = next((each for each in renditions.of(connection, source_id) if each.preset == preset), None)
+        wanted = watcher.site.signatures.get(preset)
+        if made is None and wanted is None:
+            raise Problem(404, "its watch makes no such rendition")
+        if made is not None and made.note == "kept":
+            raise Problem(409, "of this format no copy can be made")
+        current = made is not None and made.present and (wanted is None or made.signature == wanted)
+        if current and listed.state is State.DONE:
+            assert made is not None
+            if found := _opened(watcher, listed, made):
+                return found
+        if listed.failure is not None:
+            raise Problem(409, f"{listed.failure.reason}: {listed.failure.message}")
+        if listed.state is State.SKIPPED:
+            raise Problem(409, f"it needs the extra '{listed.extra}', which is not installed")
+        return watcher, listed, preset if current else None
+
+
+def _opened(watcher: Watcher, listed: Listed, made: Made) -> Found | None:
+    """None where it does not lie there as it was made."""
+    path = rendition_path(listed.path.rpartition(b"/")[0], made.area, made.name)
+    try:
+        root_fd = atomic.open_root(watcher.site.output)
+        try:
+            fd = atomic.open_source(root_fd, path)
+        finally:
+            os.close(root_fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Problem(503, f"the output cannot be read: {os.strerror(error.errno or 0)}", retry_after=10) from error
+    file = os.fdopen(fd, "rb", buffering=0)
+    stat = os.fstat(fd)
+    if (stat.st_size, stat.st_mtime_ns) != (made.bytes, made.mtime_ns):
+        file.close()
+        return None
+    digest = listed.version.hash.hex()[:16] if listed.version.hash else ""
+    etag = f'"{digest}-{made.signature[:8]}-{stat.st_size:x}-{stat.st_mtime_ns:x}"'
+    return Found(file, _kind(os.pread(fd, 512, 0), made.name), etag)
+
+
+def _kind(head: bytes, name: bytes) -> str:
+    try:
+        return TYPES.get(imaging.sniff(head, name), "application/octet-stream")
+    except SourceError:
+        return "application/octet-stream"

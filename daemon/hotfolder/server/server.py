@@ -1,0 +1,221 @@
+"""uvicorn outside the main thread: the same application on the port and on `<state>/control.sock`.
+
+The control socket has mode 0600 and needs no token; it is there with `http.enabled: false`, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hotfolder.engine import Engine
+from hotfolder.errors import StartError
+from hotfolder.loop import Loop
+from hotfolder.server import app, uploads
+from hotfolder.server.guard import Guard
+from hotfolder.server.live import Pulse
+from hotfolder.server.sessions import Sessions
+from hotfolder.services import state
+from hotfolder.services.rescans import Requests
+from hotfolder.telemetry import logs
+
+CONTROL = "control.sock"
+START_SECONDS = 10.0
+HEAD_SECONDS = 20.0
+"""So long may the head of a request take."""
+TICK_SECONDS = 1.0
+
+log = logs.get("serving")
+
+
+class _Listener(uvicorn.Server):
+    """A server without signal handlers that says when it stands, and sleeps while nobody asks."""
+
+    def __init__(self, config: uvicorn.Config, standing: threading.Event) -> None:
+        super().__init__(config)
+        self.standing = standing
+        self._ending = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield  # signals are the daemon's
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        self.standing.set()
+
+    async def main_loop(self) -> None:
+        """A tick a second keeps the date of headers right; uvicorn's own loop wakes ten times as often."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), TICK_SECONDS)
+
+    def end(self) -> None:
+        """From any thread, after it stood."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ending.set)
+
+
+class _Impatient(H11Protocol):
+    """Whoever is slow to say what it wants is hung up on; else a few hundred of them would be all that we serve."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waits = self.cycle is None or self.cycle.response_complete
+        if self.transport.get_protocol() is not self or not waits:
+            self._stop_waiting()  # a WebSocket by now, or a request that has been read
+        elif self._late is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _hang_up(self) -> None:
+        self._late = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+
+
+class _Serving:
+    """One socket and the thread that answers on it; a server that ended by a bug is followed by another."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, name: str) -> None:
+        self.listening = listening
+        self.standing = threading.Event()
+        self.loop = Loop(name, self._round)
+        self._config = config
+        self._listener: _Listener | None = None
+
+    def _round(self) -> bool:
+        self._listener = listener = _Listener(self._config, self.standing)
+        if self.loop.stopped:
+            return False
+        with self.listening.dup() as copy:  # uvicorn closes what it is given
+            copy.setblocking(False)
+            listener.run([copy])
+        return not listener.should_exit
+
+    def end(self) -> None:
+        self.loop.end()
+        if self._listener is not None:
+            self._listener.end()
+
+
+class Server:
+    """Both listeners; `start()` returns when they answer."""
+
+    def __init__(self, engine: Engine, token: str | None) -> None:
+        self._engine = engine
+        self._sessions = Sessions(token)
+        self._path = os.path.join(engine.config.state, CONTROL)
+        self._running: list[_Serving] = []
+        self._pulse = Pulse(engine.events, lambda: state.status(engine))
+        self.address: str | None = None
+
+    def start(self) -> None:
+        """Raises StartError where the port is taken or the socket cannot be made."""
+        state.bind_metrics(self._engine)
+        application = self._application = app.create(self._engine, Requests(self._engine), self._sessions)
+        http = self._engine.config.http
+        sockets: list[tuple[socket.socket, bool]] = []
+        if http.enabled:
+            sockets.append((_listen(http.host, http.port), False))
+            host, port = sockets[0][0].getsockname()[:2]
+            self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}{http.root_path}/"
+        sockets.append((_listen_unix(self._path), True))
+        for listening, trusted in sockets:
+            guarded = Guard(
+                application, self._engine.metrics, sessions=self._sessions, http=lambda: self._engine.config.http,
+                trusted=trusted,
+            )  # fmt: skip
+            self._serve(guarded, listening, "control" if trusted else "http")
+        self._pulse.start()
+        threading.Thread(
+            target=uploads.remove_leftovers, args=(self._engine,), name="hotfolder-leftovers", daemon=True
+        ).start()
+
+    def apply(self, token: str | None) -> None:
+        """The engine has another configuration; what the listeners take from it themselves is in force already."""
+        self._sessions.change(token)
+        self._application.root_path = self._engine.config.http.root_path
+        self._application.openapi_schema = None  # it names the root path
+
+    def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
+        config = uvicorn.Config(
+            application, http=_Impatient, log_config=None, access_log=False, lifespan="off",
+            timeout_graceful_shutdown=1, limit_concurrency=200, h11_max_incomplete_event_size=65_536,
+            ws="websockets-sansio", ws_max_size=65_536, ws_per_message_deflate=False,
+        )  # fmt: skip
+        serving = _Serving(config, listening, name)
+        self._running.append(serving)
+        serving.loop.start()
+        if not serving.standing.wait(START_SECONDS):
+            raise StartError(f"the {name} server did not start within {START_SECONDS:g} s")
+
+    def stop(self) -> None:
+        self._pulse.stop()
+        for serving in self._running:
+            serving.end()
+        for serving in self._running:
+            serving.loop.join(3.0)
+            serving.listening.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # By the protocol's number asyncio knows to set TCP_NODELAY; without, answers wait 40 ms for the client's ACK.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        reason = os.strerror(error.errno or 0)
+        raise StartError(f"http: {host}:{port}: {reason}; stop what uses it, or set another http.port") from error
+    listening.listen(128)
+    listening.setblocking(False)
+    return listening
+
+
+def _listen_unix(path: str) -> socket.socket:
+    """The lock is ours, so a socket that lies there is of a process that died."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    former = os.umask(0o177)
+    try:
+        listening.bind(path)
+    except OSError as error:
+        listening.close()
+        raise StartError(f"{path}: {error}; a shorter `state` path may help") from error
+    finally:
+        os.umask(former)
+    listening.listen(128)
+    listening.setblocking(False)
+    return listening

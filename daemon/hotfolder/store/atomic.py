@@ -1,0 +1,315 @@
+"""Files beneath a root, through directory descriptors: no path leads out, no reader sees half a file.
+
+Every folder on the way is opened with O_NOFOLLOW, so that a symbolic link that someone puts there ends in an OSError
+instead of somewhere else. Names may have any length that the file system takes, since paths are never joined.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import BinaryIO
+
+from hotfolder.faults import Unnamed
+from hotfolder.store.layout import Target
+
+TEMP_PREFIX = b".hotfolder-"
+TEMP_SUFFIX = b".tmp"
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_root(path: str) -> int:
+    """A root's descriptor. The root itself may be a link: its owner configured it."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def open_folder(root_fd: int, folder: bytes) -> int:
+    """A folder beneath the root. Raises OSError (ENOENT, ENOTDIR or ELOOP for what is no folder of its own).
+
+    Here and below a path that has ``.``, ``..`` or an empty part is an OSError, too (EINVAL).
+    """
+    fd = os.dup(root_fd)
+    for name in folder.split(b"/") if folder else ():
+        try:
+            _refuse_dots(name)
+            below = os.open(name, _FOLDER, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
+    """A folder of an area, with those on the way made where they are missing, of exactly this mode. Raises Unnamed
+    where a name is refused; names of areas are ours, and never at fault."""
+    try:
+        return _make_folder(root_fd, area, folder, mode)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    return _make_folder(root_fd, area, folder, mode)  # a job beside us pruned one on the way while it was empty
+
+
+def _make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
+    path = b"/".join(part for part in (area, folder) if part)
+    ours = area.count(b"/") + 1 if area else 0
+    fd = os.dup(root_fd)
+    for depth, name in enumerate(path.split(b"/") if path else ()):
+        try:
+            with contextlib.nullcontext() if depth < ours else _naming(fd, path):
+                below = _step(fd, name, mode)
+        finally:
+            os.close(fd)
+        fd = below
+    return fd
+
+
+def _step(fd: int, name: bytes, mode: int) -> int:
+    _refuse_dots(name)
+    try:
+        return os.open(name, _FOLDER, dir_fd=fd)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):  # a job beside us made it: open that one
+            os.mkdir(name, mode, dir_fd=fd)
+            below = os.open(name, _FOLDER, dir_fd=fd)
+            _set_mode(below, mode)
+            return below
+    return os.open(name, _FOLDER, dir_fd=fd)
+
+
+@contextlib.contextmanager
+def _naming(folder_fd: int, path: bytes, was: tuple[int, bytes] | None = None) -> Iterator[None]:
+    """An error within is one of the name `path`, unless the folder, or the file that was to get it, went meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOENT and not (os.fstat(folder_fd).st_nlink and (was is None or _is_there(*was))):
+            raise
+        raise Unnamed(error, path) from error
+
+
+def _is_there(folder_fd: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _set_mode(fd: int, mode: int) -> bool:
+    """Whatever the umask is. False where that is refused: the file system has no modes (exFAT …), or they are another
+    user's to set (CIFS)."""
+    try:
+        os.fchmod(fd, mode)
+    except OSError:
+        return False
+    return True
+
+
+def _set_mtime(fd: int, mtime_ns: int) -> bool:
+    try:
+        os.utime(fd, ns=(mtime_ns, mtime_ns))
+    except OSError:  # CIFS and exFAT of another user
+        return False
+    return True
+
+
+def _sync(fd: int) -> None:
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):  # a folder of CIFS, FUSE …
+            raise
+
+
+def _refuse_dots(name: bytes) -> None:
+    if name in (b"", b".", b"..") or b"\0" in name:
+        raise OSError(errno.EINVAL, "not a name", name)
+
+
+@contextlib.contextmanager
+def _parent(root_fd: int, path: bytes) -> Iterator[tuple[int, bytes]]:
+    """The open folder in which a path ends, and its last name."""
+    folder, _, name = path.rpartition(b"/")
+    _refuse_dots(name)
+    fd = open_folder(root_fd, folder)
+    try:
+        yield fd, name
+    finally:
+        os.close(fd)
+
+
+def open_source(root_fd: int, path: bytes) -> int:
+    """A file beneath the root for reading; never waits (a FIFO), never follows. The caller looks what it is."""
+    with _parent(root_fd, path) as (folder_fd, name):
+        return os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder_fd)
+
+
+def lstat_beneath(root_fd: int, path: bytes) -> os.stat_result:
+    """What stands at the path itself. Raises FileNotFoundError or NotADirectoryError where nothing does."""
+    if not path:
+        return os.fstat(root_fd)
+    with _parent(root_fd, path) as (folder_fd, name):
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+
+
+class Staging:
+    """The temporary files of one job, each in its target folder. What is not published goes with the block."""
+
+    def __init__(self, output_fd: int, folder: bytes, *, mode: int, dir_mode: int, fsync: bool) -> None:
+        self._output_fd = output_fd
+        self._folder = folder
+        self._mode = mode
+        self._dir_mode = dir_mode
+        self._fsync = fsync
+        self._folders: dict[bytes, int] = {}
+        self._waiting: dict[str, tuple[Target, bytes, BinaryIO]] = {}
+        self.refused: set[str] = set()
+        """What is nice to have and this output does not give: ``modes``, ``times``."""
+
+    def create(self, target: Target) -> BinaryIO:
+        """A new file under a temporary name, of the right mode. Raises OSError (disk full, no permission …)."""
+        assert target.preset not in self._waiting
+        name = TEMP_PREFIX + secrets.token_hex(8).encode() + TEMP_SUFFIX
+        if target.area not in self._folders:
+            self._make_area(target.area)
+        try:
+            fd = self._open_new(target.area, name)
+        except FileNotFoundError:  # a job beside us pruned the folder while it was empty
+            self._make_area(target.area)
+            fd = self._open_new(target.area, name)
+        file = os.fdopen(fd, "w+b")
+        self._waiting[target.preset] = (target, name, file)
+        if not _set_mode(fd, self._mode):
+            self.refused.add("modes")
+        return file
+
+    def _make_area(self, area: bytes) -> None:
+        fd = make_folder(self._output_fd, area, self._folder, self._dir_mode)
+        if area in self._folders:
+            os.close(self._folders[area])
+        self._folders[area] = fd
+
+    def _open_new(self, area: bytes, name: bytes) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, self._mode, dir_fd=self._folders[area])
+
+    def publish(self, times: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+        """Rename all to their names; `times` gives the mtime in ns for some presets.
+
+        Gives bytes and mtime_ns of each, as the file system says afterwards. Raises OSError; what was renamed until
+        then stays, the rest goes with the block.
+        """
+        written: dict[str, tuple[int, int]] = {}
+        for preset, (_, _, file) in self._waiting.items():
+            file.flush()
+            if preset in times and not _set_mtime(file.fileno(), times[preset]):
+                self.refused.add("times")
+            if self._fsync:
+                _sync(file.fileno())
+            result = os.fstat(file.fileno())
+            written[preset] = (result.st_size, result.st_mtime_ns)
+            file.close()
+        for preset, (target, name, _) in list(self._waiting.items()):
+            folder_fd = self._folders[target.area]
+            path = b"/".join(part for part in (target.area, self._folder, target.name) if part)
+            with _naming(folder_fd, path, (folder_fd, name)):
+                os.rename(name, target.name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            del self._waiting[preset]
+        if self._fsync:
+            for folder_fd in self._folders.values():
+                _sync(folder_fd)
+        return written
+
+    def drop(self, preset: str) -> None:
+        """Remove one that is not wanted after all."""
+        target, name, file = self._waiting.pop(preset)
+        with contextlib.suppress(OSError):  # a full disk: what stands in the buffer is not wanted any more
+            file.close()
+        with contextlib.suppress(OSError):  # gone, or the output is: the first error is the one to tell
+            os.unlink(name, dir_fd=self._folders[target.area])
+
+    def discard(self) -> None:
+        """Remove what was not published, and close the folders."""
+        for preset in list(self._waiting):
+            self.drop(preset)
+        for folder_fd in self._folders.values():
+            os.close(folder_fd)
+        self._folders.clear()
+
+    def __enter__(self) -> Staging:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.discard()
+
+
+def rename_beneath(root_fd: int, old: bytes, new: bytes, area: bytes, dir_mode: int) -> None:
+    """Move a file or a folder, making the folders of the area that it goes to."""
+    new_folder, _, new_name = new.rpartition(b"/")
+    _refuse_dots(new_name)
+    with _parent(root_fd, old) as (old_fd, old_name):
+        new_fd = make_folder(root_fd, area, new_folder[len(area) + 1 :], dir_mode)
+        try:
+            with _naming(new_fd, new, (old_fd, old_name)):
+                os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)
+        finally:
+            os.close(new_fd)
+
+
+def remove_made(root_fd: int, path: bytes, size: int, mtime_ns: int) -> bool:
+    """Remove a file that still is as it was made. True where nothing is there afterwards."""
+    try:
+        with _parent(root_fd, path) as (folder_fd, name):
+            found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+            if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+                return False
+            os.unlink(name, dir_fd=folder_fd)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    return True
+
+
+def prune_folders(root_fd: int, folder: bytes) -> None:
+    """Remove the folder while it is empty, and then those above it; the two areas and the root stay."""
+    while b"/" in folder:
+        above, _, name = folder.rpartition(b"/")
+        try:
+            above_fd = open_folder(root_fd, above)
+        except (FileNotFoundError, NotADirectoryError):
+            folder = above
+            continue
+        try:
+            os.rmdir(name, dir_fd=above_fd)
+        except FileNotFoundError:
+            pass  # somebody was quicker: go on above
+        except OSError:
+            return  # not empty
+        finally:
+            os.close(above_fd)
+        folder = above
+
+
+def remove_leftovers(output_fd: int, folder: bytes, areas: Iterable[bytes]) -> int:
+    """Remove temporary files of ours from the areas of one source folder; gives how many."""
+    count = 0
+    for area in areas:
+        try:
+            fd = open_folder(output_fd, area + b"/" + folder if folder else area)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        try:
+            for text in os.listdir(fd):
+                name = os.fsencode(text)
+                if name.startswith(TEMP_PREFIX) and name.endswith(TEMP_SUFFIX):
+                    os.unlink(name, dir_fd=fd)
+                    count += 1
+        finally:
+            os.close(fd)
+    return count

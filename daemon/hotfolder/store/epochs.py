@@ -1,0 +1,113 @@
+"""Which renditions have surely reached the disk: rows carry an epoch, and one syncfs(2) closes it for all of them.
+
+Renditions are not fsynced one by one. After another boot those of epochs that were still open are compared with their
+rows; what is short or empty is made again. A crash of the process alone costs nothing: the kernel has the pages.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from hotfolder.index.database import Database
+from hotfolder.loop import Loop
+from hotfolder.telemetry import logs
+
+SYNC_SECONDS = 30.0
+
+log = logs.get("keeping")
+
+
+class Epochs:
+    """`current` is what new rows carry. One thread closes it while work goes on."""
+
+    def __init__(self, index: Database, boot: str, outputs: Callable[[], Iterable[str]]) -> None:
+        self._index = index
+        self._outputs = outputs
+        meta = dict(index.read().execute("SELECT key, value FROM meta").fetchall())
+        self.closed = int(meta.get("epoch_closed", 0))
+        self.current = max(self.closed, int(meta.get("epoch", 0))) + 1
+        self.rebooted = meta.get("boot", boot) != boot
+        """Rows of epochs above `closed` may speak of files that never reached the disk."""
+        self._boot = boot
+        self._used = False
+        self._changed = threading.Condition()
+        self.loop = Loop("sync", self._round, self._changed, again=self._open_again)
+
+    def use(self) -> int:
+        """The epoch for renditions that are published from now on."""
+        if not self._used:
+            with self._changed:
+                self._used = True
+                self._changed.notify_all()
+        return self.current
+
+    def open_rows(self) -> list[tuple[int, int]]:
+        """Sources with renditions of open epochs: their ids and their watches'."""
+        query = """
+            SELECT DISTINCT s.id, s.watch_id FROM rendition r JOIN source s ON s.id = r.source_id
+            WHERE r.epoch > ? AND r.present"""
+        return self._index.read().execute(query, (self.closed,)).fetchall()
+
+    def start(self) -> None:
+        """What was open has been compared: the new boot counts."""
+        self._index.write(lambda c: _put(c, boot=self._boot, epoch=self.current)).result()
+        self.loop.start()
+
+    def stop(self) -> None:
+        """Close the last one, too; a hung disk holds nobody up for long."""
+        self.loop.stop()
+
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._used or self.loop.stopped)
+            self._changed.wait_for(lambda: self.loop.stopped, SYNC_SECONDS)
+            used, self._used = self._used, False
+        if used:
+            self._close()
+        return not self.loop.stopped
+
+    def _open_again(self) -> None:
+        """What was written is not on the disk yet: tried again."""
+        with self._changed:
+            self._used = True
+
+    def _close(self) -> None:
+        """Rows first, then the files, then the note that both stand."""
+        began = time.monotonic()
+        ending, self.current = self.current, self.current + 1
+        try:
+            self._index.flush()
+            for output in self._outputs():
+                sync(output)
+            self._index.write(lambda c: _put(c, epoch_closed=ending, epoch=ending + 1)).result()
+        except (OSError, sqlite3.Error) as error:
+            log.warning("not_synced", error=error, next="with the next epoch")
+            self._open_again()
+            return
+        self.closed = ending
+        log.debug("synced", epoch=ending, seconds=time.monotonic() - began)
+
+
+def _put(connection: sqlite3.Connection, **values: str | int) -> None:
+    query = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    connection.executemany(query, [(key, str(value)) for key, value in values.items()])
+
+
+def sync(path: str) -> None:
+    """Write the whole file system of `path` out. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if call is None:
+            os.sync()
+        elif call(fd) != 0:
+            number = ctypes.get_errno() or errno.EIO
+            raise OSError(number, os.strerror(number), path)
+    finally:
+        os.close(fd)

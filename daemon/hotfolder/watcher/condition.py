@@ -1,0 +1,66 @@
+"""How one watch is: what stands in its way, by subject, and its state in one word; told to log and metrics."""
+
+from __future__ import annotations
+
+import threading
+
+from hotfolder.telemetry import logs
+from hotfolder.telemetry.metrics import Metrics
+
+ROOT, OUTPUT, INDEX, EVENTS, DELETIONS, AWAY = "root", "output", "index", "events", "deletions", "away"
+UNREADY = frozenset({ROOT, OUTPUT, INDEX})
+"""With these no rendition can be made."""
+
+log = logs.get("watching")
+
+
+class Condition:
+    """Anyone may note or clear a trouble, from any thread. `polled`: its root is polled instead of watched."""
+
+    def __init__(self, watch: str, metrics: Metrics) -> None:
+        self._watch = watch
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._troubles: dict[str, str] = {}
+        self.polled = False
+        self.held = 0
+        """Deletions that wait for a second reconcile."""
+
+    @property
+    def state(self) -> str:
+        """One of ok, polling, degraded, offline."""
+        if ROOT in self._troubles:
+            return "offline"
+        if self._troubles:
+            return "degraded"
+        return "polling" if self.polled else "ok"
+
+    @property
+    def troubles(self) -> dict[str, str]:
+        with self._lock:
+            return dict(self._troubles)
+
+    def set(self, subject: str, trouble: str | None) -> bool:
+        """Note what stands in the way, or that nothing does. True where that is new: then the log says it, too."""
+        with self._lock:
+            former = self._troubles.get(subject)
+            if trouble is None:
+                self._troubles.pop(subject, None)
+            else:
+                self._troubles[subject] = trouble
+        self.show()
+        if (former is None) == (trouble is None):
+            return False
+        if trouble is None:
+            log.info("well_again", watch=self._watch, subject=subject)
+        else:
+            log.error("trouble", watch=self._watch, subject=subject, message=trouble, next="goes on by itself")
+        return True
+
+    def hold(self, deletions: int) -> None:
+        self.held = deletions
+        self.set(DELETIONS, f"{deletions} deletions wait for a second reconcile" if deletions else None)
+
+    def show(self) -> None:
+        self._metrics.set_state(self._watch, self.state)
+        self._metrics.held_deletions.labels(self._watch).set(self.held)

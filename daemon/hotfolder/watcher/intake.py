@@ -1,0 +1,325 @@
+"""From events to jobs: notes one line a path, lets them settle, and offers what is due to the fresh lane.
+
+The sink's half runs on the reader's thread and only notes; everything that may touch a file runs on the intake's own.
+Past a bound of notes, a folder is noted to be reconciled instead of its paths.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sqlite3
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from hotfolder.loop import Loop
+from hotfolder.model import Job, Lane, Version
+from hotfolder.store.layout import is_image_name
+from hotfolder.telemetry import logs
+from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watcher.events import Kind
+from hotfolder.watcher.rules import Rules
+from hotfolder.watcher.settle import DELETE_SECONDS, TWICE_SECONDS, Note, Pace
+from hotfolder.watcher.trails import Trails
+
+NOTES_MAX = 50_000
+FOLDERS_MAX = 1_000
+HEAP_MORE = 1000
+CLOSES_MAX = 10_000
+DELETIONS_SECONDS = 10.0
+"""Where events are lost this long after one that told of a deletion, others may have been among them."""
+
+log = logs.get("watching")
+
+
+class Outlet(Protocol):
+    """Where what is due goes."""
+
+    def look_at(self, job: Job) -> None:
+        """A path to be worked on; never refused."""
+
+    def reconcile(self, folder: bytes, *, deleted: bool) -> None:
+        """A folder (``b""``: the whole root) to be compared with the index; `deleted`: events told of deletions."""
+
+    def events_lost(self, *, deleted: bool) -> None:
+        """Anything may have happened; `deleted`: the events before told of deletions."""
+
+    def folder_moved(self, old: bytes, new: bytes) -> None: ...
+
+    def folder_deleted(self, folder: bytes) -> None: ...
+
+    def offline(self) -> None:
+        """The root went."""
+
+    def fall_back(self, folder: bytes, error: OSError) -> None:
+        """This folder cannot be watched: it has to be polled."""
+
+
+class Intake:
+    """The notes of one watch. A Sink for its TreeWatcher."""
+
+    def __init__(
+        self, watch: str, rules: Rules, pace: Pace, outlet: Outlet, metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._watch = watch
+        self._rules = rules
+        self._pace = pace
+        self._outlet = outlet
+        self._metrics = metrics
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._notes: dict[bytes, Note] = {}
+        self._heap: list[tuple[float, bytes]] = []
+        self._folders: dict[bytes, bool] = {}
+        """To be reconciled, and whether something was deleted there."""
+        self._gone_folders: dict[bytes, float] = {}
+        self._moves: list[tuple[bytes, bytes]] = []
+        self._closes: OrderedDict[bytes, float] = OrderedDict()
+        self._trails = Trails()
+        self._forget = False
+        self._lost = False
+        self._last_deletion = -DELETIONS_SECONDS
+        # Nothing is lost by a bug: a walk finds what the notes would have told.
+        again = lambda: outlet.reconcile(b"", deleted=True)  # noqa: E731
+        self.loop = Loop("intake", self._round, self._changed, subject=watch, again=again)
+
+    def start(self) -> None:
+        self.loop.start()
+
+    def stop(self) -> None:
+        self.loop.stop()
+
+    @property
+    def waiting(self) -> int:
+        """Paths and folders that are noted and not yet handed on."""
+        with self._changed:
+            return len(self._notes) + len(self._folders) + len(self._moves) + len(self._gone_folders) + self._lost
+
+    def knows(self, path: bytes) -> bool:
+        with self._changed:
+            return path in self._notes
+
+    def deletions(self) -> tuple[list[bytes], list[bytes]]:
+        """The files and the folders whose deletion was noted and not yet handed on."""
+        with self._changed:
+            return [note.path for note in self._notes.values() if note.deleted], list(self._gone_folders)
+
+    # -- Sink: on the reader's thread --------------------------------------------------------------------------------
+
+    def changed(self, path: bytes, kind: Kind) -> None:
+        self._metrics.events.labels(self._watch, kind).inc()
+        self._metrics.last_event.labels(self._watch).set(time.time())
+        if not is_image_name(path.rpartition(b"/")[2]):
+            if self._rules.is_ignore_file(path):
+                self._note_folder(path.rpartition(b"/")[0], forget=True)
+            return
+        now = self._clock()
+        with self._changed:
+            note = self._notes.get(path)
+            deleted = self._note_deletion(kind, now)
+            if note is None and len(self._notes) >= NOTES_MAX:
+                self._add_folder(path.rpartition(b"/")[0], deleted=deleted)
+                return
+            self._put(self._pace.event(note, path, kind, now, self._closes.get(path)))
+            if kind is Kind.CLOSED:
+                self._remember_close(path, now)
+
+    def folder_changed(self, path: bytes, kind: Kind) -> None:
+        self._metrics.events.labels(self._watch, kind).inc()
+        if kind is Kind.DELETED:
+            with self._changed:
+                self._note_deletion(kind, self._clock())
+                self._forget = True
+                if len(self._gone_folders) < FOLDERS_MAX:
+                    self._gone_folders[path] = self._clock() + DELETE_SECONDS
+                else:
+                    self._add_folder(path.rpartition(b"/")[0], deleted=True)
+                self._changed.notify_all()
+        else:
+            self._note_folder(path, forget=True)
+
+    def moved(self, old: bytes, new: bytes, *, is_folder: bool) -> None:
+        if is_folder:
+            self._metrics.events.labels(self._watch, Kind.MOVED).inc()
+            with self._changed:
+                self._gone_folders.pop(old, None)
+                self._forget = True
+                if len(self._moves) < FOLDERS_MAX:
+                    self._moves.append((old, new))
+                else:
+                    self._add_folder(old, deleted=True)
+                    self._add_folder(new, deleted=True)
+                self._changed.notify_all()
+            return
+        self.changed(new, Kind.MOVED)
+        with self._changed:
+            self._trails.note(old, new, self._clock())
+            note = self._notes.get(new)
+            before = self._notes.get(old)
+            if note is not None:
+                # Renamed before it was looked at: what its first name had been noted for goes along.
+                note.hint = before.hint if before is not None and before.hint is not None else old
+                note.first = min(note.first, before.first) if before is not None else note.first
+
+    def overflow(self) -> None:
+        self._metrics.events.labels(self._watch, "overflow").inc()
+        self._metrics.overflows.labels(self._watch).inc()
+        log.warning("events_lost", watch=self._watch, why="the kernel's queue overflowed", next="reconcile")
+        with self._changed:
+            self._lost = self._forget = True
+            self._changed.notify_all()
+
+    def root_gone(self) -> None:
+        self._outlet.offline()
+
+    def unwatched(self, folder: bytes, error: OSError) -> None:
+        self._outlet.fall_back(folder, error)
+
+    # -- noting ------------------------------------------------------------------------------------------------------
+
+    def _note_deletion(self, kind: Kind, now: float) -> bool:
+        if kind is Kind.DELETED:
+            self._last_deletion = now
+        return kind is Kind.DELETED
+
+    def again(self, job: Job, look: Version | None, *, stirs: bool = False) -> None:
+        """A worker found the path unfinished: look again after the quiet time. Only what `stirs` was seen to change: a
+        second look of our own is none, and must not make its tries begin anew."""
+        now = self._clock()
+        with self._changed:
+            note = self._notes.get(job.path)
+            if note is None:
+                seen = now if stirs else job.seen_changing
+                note = Note(job.path, job.since, now, seen_changing=seen, hint=job.hint, deleted=job.deleted)
+                note.waits = job.waits
+                self._put(self._pace.unfinished(note, look, now))
+            else:
+                note.hint = note.hint or job.hint
+
+    def _put(self, note: Note) -> None:
+        self._notes[note.path] = note
+        heapq.heappush(self._heap, (note.due, note.path))
+        if len(self._heap) > 2 * len(self._notes) + HEAP_MORE:  # a file that is written on and on adds one each time
+            self._heap = [(each.due, each.path) for each in self._notes.values()]
+            heapq.heapify(self._heap)
+        self._changed.notify_all()
+
+    def _note_folder(self, folder: bytes, *, forget: bool) -> None:
+        with self._changed:
+            self._forget = self._forget or forget
+            self._add_folder(folder, deleted=False)
+
+    def _add_folder(self, folder: bytes, *, deleted: bool) -> None:
+        if len(self._folders) >= FOLDERS_MAX:
+            folder, deleted = b"", deleted or any(self._folders.values())
+            self._folders.clear()
+        self._folders[folder] = deleted or self._folders.get(folder, False)
+        self._changed.notify_all()
+
+    def _remember_close(self, path: bytes, now: float) -> None:
+        self._closes[path] = now
+        self._closes.move_to_end(path)
+        while self._closes:
+            oldest = next(iter(self._closes))
+            if len(self._closes) <= CLOSES_MAX and now - self._closes[oldest] < TWICE_SECONDS:
+                return
+            del self._closes[oldest]
+
+    # -- handing on: on the intake's thread ----------------------------------------------------------------------------
+
+    def _round(self) -> bool:
+        with self._changed:
+            while not self.loop.stopped and not self._ready() and not self._forget:
+                self._changed.wait(self._wait_seconds())
+            if self.loop.stopped:
+                return False
+            forget, self._forget = self._forget, False
+            moves, self._moves = self._moves, []
+            folders, self._folders = self._folders, {}
+            lost, self._lost = self._lost, False
+            deleted = self._clock() - self._last_deletion < DELETIONS_SECONDS
+            gone = self._take_gone()
+            notes = self._take_due()
+        if forget:
+            self._rules.forget()
+        try:
+            if lost:
+                self._outlet.events_lost(deleted=deleted)
+            self._tell(moves, folders, gone, notes)
+        except (sqlite3.Error, OSError) as error:
+            # Nothing is lost: a walk finds what these notes would have told.
+            log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
+            told = any(folders.values()) or any(note.deleted for note in notes)
+            self._outlet.reconcile(b"", deleted=bool(moves or gone or told))
+        return True
+
+    def _tell(
+        self, moves: list[tuple[bytes, bytes]], folders: dict[bytes, bool], gone: list[bytes], notes: list[Note]
+    ) -> None:
+        for old, new in moves:
+            self._outlet.folder_moved(old, new)
+        for folder, deleted in folders.items():
+            self._outlet.reconcile(folder, deleted=deleted)
+        for folder in gone:
+            self._outlet.folder_deleted(folder)
+        for note in notes:
+            self._hand_on(note)
+
+    def _ready(self) -> bool:
+        now = self._clock()
+        return bool(
+            self._moves
+            or self._folders
+            or any(due <= now for due in self._gone_folders.values())
+            or (self._heap and self._heap[0][0] <= now)
+        )
+
+    def _wait_seconds(self) -> float | None:
+        dues = list(self._gone_folders.values())
+        if self._heap:
+            dues.append(self._heap[0][0])
+        return max(0.0, min(dues) - self._clock()) if dues else None
+
+    def _take_gone(self) -> list[bytes]:
+        now = self._clock()
+        gone = [folder for folder, due in self._gone_folders.items() if due <= now]
+        for folder in gone:
+            del self._gone_folders[folder]
+        return gone
+
+    def _take_due(self) -> list[Note]:
+        now = self._clock()
+        found = []
+        while self._heap and self._heap[0][0] <= now:
+            due, path = heapq.heappop(self._heap)
+            note = self._notes.get(path)
+            if note is None or note.due > due:
+                continue  # it was put off, and stands in the heap again
+            if note.deleted and (last := self._trails.last(path)) is not None and now < last + DELETE_SECONDS:
+                note.due = last + DELETE_SECONDS
+                heapq.heappush(self._heap, (note.due, path))
+                continue
+            found.append(self._notes.pop(path))
+        return found
+
+    def _hand_on(self, note: Note) -> None:
+        if not note.deleted and not self._rules.is_source(note.path):
+            return
+        now = self._clock()
+        self._metrics.stage("settle", now - note.first)
+        job = Job(self._watch, note.path, Lane.FRESH, note.seen_changing or note.first, now)
+        self._outlet.look_at(
+            replace(
+                job,
+                seen_changing=note.seen_changing,
+                closed=note.closed,
+                look=note.look,
+                waits=note.waits,
+                deleted=note.deleted,
+                hint=note.hint,
+            )
+        )

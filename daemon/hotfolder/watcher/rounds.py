@@ -1,0 +1,420 @@
+"""The thread that walks one watch: reconciles one after the other, then sweeps, and looks for a root that is away.
+
+A reconcile is asked for by anyone, any number of times: requests for one folder are one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hotfolder.errors import Owner, SourceError
+from hotfolder.index import watches
+from hotfolder.index.database import Database
+from hotfolder.index.sources import Mark
+from hotfolder.loop import Loop
+from hotfolder.model import Job, Lane
+from hotfolder.queue.queue import JobQueue
+from hotfolder.telemetry import logs
+from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watcher import condition
+from hotfolder.watcher.presence import ROOT_SECONDS, Presence, Touch
+from hotfolder.watcher.reconcile import Findings, Reconcile
+from hotfolder.watcher.request import Request
+from hotfolder.watcher.schedule import Schedule
+from hotfolder.watcher.sweep import Guard, sweep
+from hotfolder.watches.grounds import RootAway
+
+if TYPE_CHECKING:
+    from hotfolder.watcher.watcher import Watcher
+
+AWAY_SECONDS = 2.0
+"""How often a root that is away is looked for."""
+IDLE_SECONDS = 0.2
+SWEEP_SECONDS = 5.0
+"""After so long what comes in anew no longer keeps a sweep waiting; what the walk found still does."""
+SECOND_LOOK_SECONDS = 10.0
+"""After a walk for lost events that found more missing than the guard lets pass."""
+
+log = logs.get("watching")
+
+
+class Rounds:
+    """Started once; `live`: polls and rescans by itself."""
+
+    def __init__(
+        self, watcher: Watcher, index: Database, queue: JobQueue, metrics: Metrics, kick: Callable[[], None], *,
+        live: bool,
+    ) -> None:  # fmt: skip
+        self._watcher = watcher
+        self._name = watcher.config.name
+        self._index = index
+        self._queue = queue
+        self._metrics = metrics
+        self._kick = kick
+        self._live = live
+        self._guard = Guard(watcher.config.delete_guard.fraction, watcher.config.delete_guard.min)
+        self._touch = Touch()
+        self._presence = Presence(watcher, index, self._touch)
+        self._schedule = Schedule(watcher.config.poll_interval, watcher.config.rescan_interval)
+        self._changed = threading.Condition()
+        self._requests: list[Request] = []
+        self._open: list[Request] = []
+        self._nudged = False
+        self._anew = False
+        self._away = False
+        self._most_jobs: int | None = None
+        self._reconciled = False
+        self._sweep_since: float | None = None
+        self._lost_mark = self._again_mark = Mark.ONCE_MORE
+        self._walked_for_lost = False
+        self._confirm = False
+        self._at_work: list[Request] = []
+        self.loop = Loop("reconcile", self._round, self._changed, subject=self._name, again=self._try_again)
+
+    def start(self) -> None:
+        self._limit()
+        self.loop.start()
+
+    def start_live(self) -> None:
+        """The first reconcile, and the regular ones."""
+        self.request(Request((b"",)))
+        self._schedule.plan_rescan()
+
+    def end(self) -> None:
+        self.loop.end()
+
+    def stop(self) -> None:
+        """After `end`. A walk of a mount that hangs is left behind."""
+        self.loop.join(0.5 if self.hangs() else 5.0)
+        for request in (*self._requests, *self._open):
+            request.problem = "stopped"
+            request.end()
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def request(self, request: Request) -> Request:
+        with self._changed:
+            self._requests.append(request)
+            self._changed.notify_all()
+        return request
+
+    def events_lost(self, *, deleted: bool) -> None:
+        """`deleted`: those that came told of deletions, so that others may have been among the lost ones."""
+        with self._changed:
+            self._lost_mark = Mark.CERTAIN if deleted else self._lost_mark
+            self._schedule.events_lost()
+            self._nudge()
+
+    def look_soon(self, folder: bytes) -> None:
+        """A source was not found there, and nobody had said that it went."""
+        with self._changed:
+            self._schedule.look_soon(folder)
+            self._nudge()
+
+    def poll_within(self, seconds: float) -> None:
+        with self._changed:
+            self._schedule.poll_within(seconds)
+            self._nudge()
+
+    def sweep_soon(self) -> None:
+        with self._changed:
+            self._sweep_since = self._sweep_since or time.monotonic()
+            self._nudge()
+
+    def look_again(self, folder: bytes) -> None:
+        """Something in it could not be seen: it is walked again before long."""
+        with self._changed:
+            self._schedule.try_again({folder})
+            self._nudge()
+
+    def watch_anew(self) -> None:
+        """Events come no more: watch the tree again, and walk it for what was missed."""
+        with self._changed:
+            self._anew = True
+            self._nudge()
+
+    def look_for_root(self) -> None:
+        """The root may be away: its jobs wait until it answers."""
+        with self._changed:
+            if not self._away:
+                self._away = True
+                self._limit()
+            self._nudge()
+
+    def limit_jobs(self, most: int | None) -> None:
+        """So many jobs of this watch may be in work at once, while its root is there."""
+        with self._changed:
+            if most != self._most_jobs:
+                self._most_jobs = most
+                self._limit()
+
+    def _limit(self) -> None:
+        self._queue.limit(self._name, 0 if self._away or not self._watcher.site.habits.ready else self._most_jobs)
+
+    def _nudge(self) -> None:
+        self._nudged = True
+        self._changed.notify_all()
+
+    def hangs(self) -> bool:
+        """Whether the root has not answered for long."""
+        return self._touch.hangs
+
+    def _step(self) -> None:
+        if self._touch.goes_on():
+            self._watcher.condition.set(condition.ROOT, None)
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _round(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(self._has_to_do, self._wait_seconds())
+            if self.loop.stopped:
+                return False
+            self._at_work = requests = self._requests
+            self._requests = []
+            self._nudged = False
+            anew, self._anew = self._anew, False
+        if anew and not self._away:  # when a root is back its tree is watched anyway
+            self._watch_anew()
+        try:
+            if (self._away and not self._found()) or not self._prepared():
+                self._give_up(requests)
+                return True
+            self._look_at_root()
+            self._walk(requests)
+            self._after_work()
+        except (sqlite3.Error, OSError, SourceError) as error:
+            if isinstance(error, SourceError) and error.reason.owner is Owner.OUTPUT:
+                self._watcher.output_failed(error.message)
+            log.error("reconcile_failed", watch=self._name, reason=str(error), next="tried again")
+            self._schedule.try_again({b""})
+            for request in requests:
+                self._fail(request, str(error))
+        return True
+
+    def _fail(self, request: Request, problem: str) -> None:
+        self._keep_mark(request)
+        request.problem = problem
+        request.end()
+
+    def _watch_anew(self) -> None:
+        try:
+            with self._touch:
+                self._watcher.watch_tree()
+        except BaseException:
+            self._anew = True
+            raise
+        self.request(Request((b"",)))
+
+    def _try_again(self) -> None:
+        """A round ended in the midst: nobody waits for it in vain, and the whole root is walked again."""
+        self._schedule.try_again({b""})
+        for request in self._at_work:
+            if request not in self._open:
+                self._fail(request, "internal error: the log has it")
+        with self._changed:
+            self._nudge()
+
+    def _look_at_root(self) -> None:
+        if self._live and self._presence.is_replaced():
+            log.warning("root_replaced", watch=self._name, next="watched anew, and reconciled")
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Another folder may lie there than before: nothing that was known of it counts."""
+        self._watcher.rules.forget()
+        self._watcher.coverage.refresh()
+        self._watcher.watch_tree()
+        self.request(Request((b"",)))
+
+    def _has_to_do(self) -> bool:
+        return self.loop.stopped or self._nudged or bool(self._requests)
+
+    def _wait_seconds(self) -> float | None:
+        if self._away or not self._watcher.site.habits.ready:
+            return AWAY_SECONDS
+        if self._open or self._sweep_since is not None:
+            return IDLE_SECONDS
+        seconds = self._schedule.seconds()
+        return min(ROOT_SECONDS, ROOT_SECONDS if seconds is None else seconds) if self._live else seconds
+
+    def _walk(self, requests: list[Request]) -> None:
+        with self._changed:
+            lost, poll = self._schedule.lost_due(), self._schedule.poll_due()
+            if lost:
+                requests.append(Request((b"",), mark=self._lost_mark))
+                self._lost_mark, self._walked_for_lost = Mark.ONCE_MORE, True
+            if self._schedule.rescan_due():
+                requests.append(Request((b"",), expected=False))
+            if again := self._schedule.again_due():
+                requests.append(Request(again, mark=self._again_mark))
+                self._again_mark = Mark.ONCE_MORE
+            soon = Request(self._schedule.soon_due(), mark=Mark.HINTED)
+        polled = Request(self._watcher.coverage.polled() if poll else ())
+        requests += [request for request in (soon, polled) if request.folders]
+        try:
+            for request in requests:
+                self._reconcile(request, requests)
+        finally:
+            with self._changed:
+                if lost:
+                    self._schedule.walked_for_lost()
+                if soon.folders:
+                    self._schedule.looked(soon.seconds)
+                if polled.folders:
+                    self._schedule.polled(polled.seconds)
+
+    def _keep_mark(self, request: Request) -> None:
+        """It is walked again: what was known of deletions counts then, too."""
+        if request.mark is Mark.CERTAIN:
+            self._again_mark = Mark.CERTAIN
+
+    def _reconcile(self, request: Request, beside: list[Request]) -> None:
+        whole = any(b"" in other.folders and other is not request and not other.done.is_set() for other in beside)
+        if whole and b"" not in request.folders and not request.verify and request.mark is not Mark.CERTAIN:
+            self._open.append(request)  # a walk of everything is part of this round anyway
+            return
+        if request.adopt:
+            self._watcher.site.adopts.set()
+        if request.confirm:
+            self._index.write(lambda c: watches.confirm(c, self._watcher.site.id)).result()
+        habits = self._watcher.site.habits
+        for folder in dict.fromkeys(request.folders):
+            walk = Reconcile(
+                self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
+                known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
+                stop=lambda: self.loop.stopped, verify=request.verify or habits.doubted, confirm=request.confirm,
+                mark=request.mark,
+            )  # fmt: skip
+            try:
+                with self._touch:
+                    findings = walk.run(folder)
+            except RootAway as error:
+                request.problem = str(error)
+                self._watcher.offline()
+                request.end()
+                return
+            if not folder and findings.complete and not findings.stopped:
+                habits.doubted = False
+            request.findings.append(findings)
+            self._note_end(folder, findings, expected=request.expected)
+            if findings.unread:
+                self._keep_mark(request)
+        self._confirm = self._confirm or request.confirm
+        self._sweep_since = self._sweep_since or time.monotonic()
+        self._open.append(request)
+        self._kick()
+
+    def _note_end(self, folder: bytes, findings: Findings, *, expected: bool) -> None:
+        if self._live:
+            self._schedule.try_again(findings.unread)
+        if not folder:
+            self._metrics.reconcile_seconds.observe(findings.seconds)
+            self._metrics.last_reconcile.labels(self._name).set(time.time())
+            if self._live and self._reconciled and not expected:
+                self._count_missed(findings)
+            self._reconciled = self._reconciled or findings.complete
+            if findings.complete:
+                self._schedule.all_read()
+        if not findings.stopped:
+            self._watcher.walked(folder, findings.away)
+        log.debug(
+            "reconciled", watch=self._name, path=folder or b".", sources=findings.sources, new=findings.new,
+            changed=findings.changed, vanished=findings.vanished, seconds=findings.seconds,
+        )  # fmt: skip
+
+    def _count_missed(self, findings: Findings) -> None:
+        """Changes that no event announced; who misses again and again is deaf, and polled from then on."""
+        watcher = self._watcher
+        self._metrics.missed_changes.labels(self._name).inc(findings.missed.total())
+        for ground in watcher.coverage.missed(findings.missed):
+            log.warning(
+                "deaf", watch=self._name, path=ground or b".", next="polled from now on",
+                why="three reconciles in a row found changes that no event had announced",
+            )  # fmt: skip
+            watcher.condition.polled = watcher.coverage.mostly_polled
+            watcher.condition.show()
+            self._schedule.poll_within(watcher.config.poll_interval)
+
+    def _after_work(self) -> None:
+        """When nothing of this watch waits any more: sweep, and tell those who wait for that."""
+        if self._sweep_since is None and not self._open:
+            return
+        idle = self.idle()
+        if self._sweep_since is not None and (idle or self._only_fresh(self._sweep_since)):
+            with self._touch:
+                swept = sweep(
+                    self._index, self._watcher.site, self._watcher.rules, self._guard, self._offer_patiently,
+                    confirm=self._confirm,
+                )  # fmt: skip
+            self._sweep_since, self._confirm = None, False
+            self._watcher.condition.hold(swept.held)
+            if swept.held and self._walked_for_lost:
+                with self._changed:
+                    self._schedule.events_lost(SECOND_LOOK_SECONDS)
+            self._walked_for_lost = False
+            if swept.removed:
+                return  # comes again when the removals have been done
+        if idle:
+            done, self._open = self._open, []
+            self._watcher.site.adopts.clear()
+            for request in done:
+                request.end()
+
+    def idle(self) -> bool:
+        """Nothing of this watch is noted, waits or is in work."""
+        return not self._watcher.intake.waiting and not self._queue.busy(self._name) and not self._rows_wait()
+
+    def _only_fresh(self, since: float) -> bool:
+        """What walks found has been done; files that never stop to come do not keep what is gone."""
+        if time.monotonic() - since < SWEEP_SECONDS:
+            return False
+        return not self._queue.depth(Lane.BACKLOG, self._name) and not self._rows_wait()
+
+    def _rows_wait(self) -> bool:
+        query = "SELECT 1 FROM source WHERE state = 0 AND retry_at <= ? AND watch_id = ? LIMIT 1"
+        which = (time.time() + IDLE_SECONDS, self._watcher.site.id)
+        return self._index.read().execute(query, which).fetchone() is not None
+
+    def _offer_patiently(self, job: Job) -> bool:
+        while not self._queue.offer(job):
+            if self.loop.stopped:
+                return False
+            self._step()
+            self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS)
+        self._step()
+        return True
+
+    # -- a root or an output that was away -----------------------------------------------------------------------------
+
+    def _found(self) -> bool:
+        if not self._presence.is_found():
+            return False
+        self._away = False
+        self._limit()
+        if self._live:
+            self._begin_anew()
+        return True
+
+    def _prepared(self) -> bool:
+        if self._watcher.site.habits.ready:
+            return True
+        if not self._presence.prepare_output():
+            return False
+        self._limit()
+        self._kick()
+        if self._live:
+            self.request(Request((b"",)))
+        return True
+
+    def _give_up(self, requests: list[Request]) -> None:
+        troubles = self._watcher.condition.troubles
+        problem = troubles.get(condition.ROOT) or troubles.get(condition.OUTPUT)
+        for request in (*requests, *self._open):
+            request.problem = problem or f"{self._watcher.config.path} is away"
+            request.end()
+        self._open = []

@@ -1,0 +1,227 @@
+"""One place decides "is this a source?", for events, reconcile and API alike; and which rule says no.
+
+Patterns follow gitignore on the path relative to the root. What is decided of a folder is kept until an ignore file
+below the root changes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pathspec import GitIgnoreSpec
+
+from hotfolder.store import atomic, outputs
+from hotfolder.store.layout import is_image_name
+from hotfolder.telemetry import logs
+
+CACHED_FOLDERS = 4096
+IGNORE_FILE_MAX = 65_536
+
+BUILT_IN_NAMES: tuple[str, ...] = (
+    ".*", "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp", "~snapshot", "$RECYCLE.BIN",
+    "RECYCLER", "System Volume Information", "lost+found", "~*", "*~",
+    "*.part", "*.partial", "*.crdownload", "*.download", "*.opdownload", "*.filepart", "*.tmp", "*.temp", "*.!ut",
+    "*.!qB", "*.aria2", "*.swp",
+)  # fmt: skip
+"""Folders of NAS systems and snapshots, hidden names (rsync's temporary ones among them), unfinished downloads."""
+
+log = logs.get("watching")
+
+
+def _as_regex(pattern: str) -> str:
+    return re.escape(pattern).replace(r"\*", ".*")
+
+
+_BUILT_IN = re.compile("|".join(_as_regex(pattern) for pattern in BUILT_IN_NAMES).encode(), re.DOTALL)
+
+
+def built_in(name: bytes) -> bool:
+    """Whether a file or folder of this name is left out always."""
+    return _BUILT_IN.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """gitignore patterns and the folder (with its slash, empty for the root) that they are relative to."""
+
+    base: str
+    spec: GitIgnoreSpec
+    origin: str
+
+    def verdict(self, path: str) -> bool | None:
+        """True: left out; False: taken in again by a `!`; None: not mentioned."""
+        return self.spec.check_file(path.removeprefix(self.base)).include
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRules:
+    """What is decided of one folder: why it is not entered, or the patterns that hold for its files."""
+
+    path: bytes
+    refused: str | None
+    patterns: tuple[_Patterns, ...]
+    include: GitIgnoreSpec | None
+
+    def accepts(self, name: bytes) -> bool:
+        """Whether a file of this name in this folder is a source."""
+        if not is_image_name(name):
+            return False
+        if not self.patterns and self.include is None and self.refused is None:
+            return not built_in(name)
+        return self.why_not(name) is None
+
+    def why_not(self, name: bytes) -> str | None:
+        """The rule that leaves a file of this name out, in words; None for a source."""
+        if self.refused is not None:
+            return self.refused
+        if built_in(name):
+            return "its name is on the built-in list of hidden, temporary and system names"
+        if not is_image_name(name):
+            return "its name has no image extension"
+        if not self.patterns and self.include is None:
+            return None
+        path = os.fsdecode(self.path + b"/" + name if self.path else name)
+        if (origin := _left_out(self.patterns, path)) is not None:
+            return origin
+        if self.include is not None and not self.include.match_file(path):
+            return "no pattern of `include` matches it"
+        return None
+
+
+def _left_out(patterns: Sequence[_Patterns], path: str) -> str | None:
+    """The deepest patterns that mention the path decide, as in git."""
+    for each in reversed(patterns):
+        verdict = each.verdict(path)
+        if verdict is not None:
+            return each.origin if verdict else None
+    return None
+
+
+class Rules:
+    """The rules of one watch. `not_below`: relative folders that belong to others (outputs, inner roots, state)."""
+
+    def __init__(
+        self, root: str, *, recursive: bool, include: Sequence[str], exclude: Sequence[str],
+        ignore_files: Sequence[str], not_below: Sequence[bytes] = (),
+    ) -> None:  # fmt: skip
+        self._root = root
+        self._recursive = recursive
+        self._include = GitIgnoreSpec.from_lines(include) if include else None
+        self._ignore_files = tuple(os.fsencode(name) for name in ignore_files)
+        self._not_below = frozenset(not_below)
+        own = (
+            (_Patterns("", GitIgnoreSpec.from_lines(exclude), "a pattern of `exclude` matches it"),) if exclude else ()
+        )
+        self._own = own
+        self._cache: OrderedDict[bytes, FolderRules] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def is_source(self, path: bytes) -> bool:
+        folder, _, name = path.rpartition(b"/")
+        return is_image_name(name) and self.folder(folder).accepts(name)
+
+    def why_not(self, path: bytes) -> str | None:
+        """The rule that leaves this path out; None for a source."""
+        folder, _, name = path.rpartition(b"/")
+        return self.folder(folder).why_not(name)
+
+    def enters(self, folder: bytes) -> bool:
+        """Whether this folder is looked into, and watched, at all."""
+        return self.folder(folder).refused is None
+
+    def is_ignore_file(self, path: bytes) -> bool:
+        return path.rpartition(b"/")[2] in self._ignore_files
+
+    def forget(self) -> None:
+        """An ignore file or a folder has changed: decide anew."""
+        with self._lock:
+            self._cache.clear()
+
+    def folder(self, path: bytes) -> FolderRules:
+        """The rules for the files of one folder."""
+        with self._lock:
+            found = self._cache.get(path)
+            if found is not None:
+                self._cache.move_to_end(path)
+                return found
+        found = self._decide(path)
+        with self._lock:
+            self._cache[path] = found
+            if len(self._cache) > CACHED_FOLDERS:
+                self._cache.popitem(last=False)
+        return found
+
+    def _decide(self, path: bytes) -> FolderRules:
+        if not path:
+            return self._with_ignore_files(FolderRules(path, None, self._own, self._include))
+        above = self.folder(path.rpartition(b"/")[0])
+        name = path.rpartition(b"/")[2]
+        refused = above.refused
+        if refused is None and not self._recursive:
+            refused = "it lies in a sub-folder, and `recursive` is false"
+        if refused is None and built_in(name):
+            refused = f"its folder {os.fsdecode(name)!r} is on the built-in list of hidden and system folders"
+        if refused is None and path in self._not_below:
+            refused = "its folder belongs to another watch, to an output or to hotfolder's state"
+        if refused is None and (origin := _left_out(above.patterns, os.fsdecode(path) + "/")):
+            refused = f"its folder is left out: {origin}"
+        if refused is not None:
+            return FolderRules(path, refused, (), None)
+        return self._with_ignore_files(FolderRules(path, None, above.patterns, self._include))
+
+    def _with_ignore_files(self, rules: FolderRules) -> FolderRules:
+        """The same with what the ignore files in the folder say, and the output's mark."""
+        try:
+            root_fd = atomic.open_root(self._root)
+        except OSError:
+            return rules  # who walks or opens the folder meets the same error, and says it
+        try:
+            fd = atomic.open_folder(root_fd, rules.path)
+        except OSError:
+            return rules
+        finally:
+            os.close(root_fd)
+        try:
+            if rules.path and outputs.is_ours(fd):
+                return FolderRules(rules.path, "its folder is an output of hotfolder (CACHEDIR.TAG)", (), None)
+            for name in self._ignore_files:
+                text = _read(fd, name, rules.path)
+                if text is None:
+                    continue
+                origin = os.fsdecode(rules.path + b"/" + name if rules.path else name)
+                if not text.strip():
+                    return FolderRules(rules.path, f"the empty {origin} leaves its folder out", (), None)
+                base = os.fsdecode(rules.path) + "/" if rules.path else ""
+                lines = text.decode("utf-8", "surrogateescape").splitlines()
+                try:
+                    spec = GitIgnoreSpec.from_lines(lines)
+                except (ValueError, re.error) as error:
+                    log.warning("ignore_file_unreadable", path=rules.path + b"/" + name, error=error)
+                    continue
+                patterns = (*rules.patterns, _Patterns(base, spec, f"a pattern of {origin} matches it"))
+                rules = FolderRules(rules.path, None, patterns, rules.include)
+            return rules
+        finally:
+            os.close(fd)
+
+
+def _read(folder_fd: int, name: bytes, folder: bytes) -> bytes | None:
+    """An ignore file's text, bounded; None where there is no regular, readable one."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder_fd)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("ignore_file_unreadable", path=folder + b"/" + name, error=error)
+        return None
+    try:
+        return os.read(fd, IGNORE_FILE_MAX)
+    except OSError:
+        return None  # a folder of that name
+    finally:
+        os.close(fd)
