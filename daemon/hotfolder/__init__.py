@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 
+from hotfolder.version import VERSION
+
 TYPE_CHECKING = False  # typing is dear to import, and this package is the first that a command imports
 if TYPE_CHECKING:
     from hotfolder.errors import HotfolderError, MissingExtra, SourceError
     from hotfolder.library import batch, open_index, render
     from hotfolder.presets import OptimizeSpec, Preset
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["HotfolderError", "MissingExtra", "OptimizeSpec", "Preset", "SourceError", "batch", "open_index", "render"]
 
 _HOMES = {

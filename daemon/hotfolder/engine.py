@@ -11,11 +11,13 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 
-from hotfolder import __version__, imaging, loop, mounts, wiring
+from hotfolder import imaging, loop, mounts, wiring
 from hotfolder.config import Config
+from hotfolder.health import Health
 from hotfolder.hooks.courier import Couriers
 from hotfolder.index import history
 from hotfolder.index.database import Database
+from hotfolder.index.epochs import Epochs
 from hotfolder.loop import Chores, Revival
 from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.orders.orders import Orders
@@ -26,26 +28,26 @@ from hotfolder.pipeline.making import Maker
 from hotfolder.pipeline.ordering import Ordering
 from hotfolder.pipeline.processor import Processor
 from hotfolder.pipeline.renames import Renames
+from hotfolder.pipeline.reporter import Teller
 from hotfolder.pool import allocator, priority, sizing
+from hotfolder.pool.dispatcher import Dispatcher
 from hotfolder.pool.memory import Reservation
 from hotfolder.pool.scaling import Balance
 from hotfolder.pool.threads import HIGH, ElasticPool
 from hotfolder.presets import OPTIMIZED
 from hotfolder.queue.ends import Ends
-from hotfolder.queue.feeder import Dispatcher, Feeder
+from hotfolder.queue.feeder import Feeder
 from hotfolder.queue.holds import Holds
 from hotfolder.queue.lane import Rank
 from hotfolder.queue.queue import JobQueue
 from hotfolder.renderers.isolation import Isolation
 from hotfolder.renderers.suspects import Line, Suspects
-from hotfolder.services.health import Health
-from hotfolder.store.epochs import Epochs
 from hotfolder.store.inflight import InFlight, boot_id
 from hotfolder.store.lock import StateLock
 from hotfolder.telemetry import bugs, logs
 from hotfolder.telemetry.bus import Bus
 from hotfolder.telemetry.metrics import Metrics
-from hotfolder.telemetry.reporter import Teller
+from hotfolder.version import VERSION
 from hotfolder.watcher.watcher import Watcher
 from hotfolder.watches import recognition
 from hotfolder.watches.settings import Settings
@@ -64,7 +66,7 @@ class Engine:
         self.settings = Settings(config)
         self.live = live
         self.started_at = time.monotonic()
-        self.metrics = Metrics(__version__, imaging.native.library() or "pillow")
+        self.metrics = Metrics(VERSION, imaging.native.library() or "pillow")
         self.events = Bus()
         self.ends = Ends()
         self.teller = Teller(self.metrics, self.events)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 
 from hotfolder.errors import Owner, Reason, SourceError
-from hotfolder.model import show
+from hotfolder.paths import show
 
 
 class Operation(StrEnum):

@@ -144,11 +144,3 @@ class Outcome:
     """What the analysis found, where it was made."""
     source_id: int | None = None
     """Its row in the index, where it has one."""
-
-
-def show(path: bytes) -> str:
-    """A path for people and logs: undecodable bytes as ``\\xNN``, control characters escaped."""
-    text = path.decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -178,7 +178,7 @@ _fails_once({where!r}, {flag!r}, {error})
 
 FAILS_AT_FIRST = """
 from hotfolder import loop
-from hotfolder.store import epochs
+from hotfolder.index import epochs
 
 _start = loop.Loop.start
 loop.FIRST_PAUSE = epochs.SYNC_SECONDS = 0.05

@@ -36,7 +36,7 @@ STEPS = (
     "hotfolder.index.database:Database.write",
     "hotfolder.engine:Engine._work",
     "hotfolder.engine:Engine._tell",
-    "hotfolder.telemetry.reporter:Teller.tell",
+    "hotfolder.pipeline.reporter:Teller.tell",
     "hotfolder.queue.ends:Ends.told",
     "hotfolder.orders.orders:Orders.told",
     "hotfolder.watcher.watcher:Watcher.told",
@@ -91,7 +91,7 @@ def test_a_drop_is_made_whatever_raises_on_its_way(step: str, error: str, tmp_pa
     ("step", "thread"),
     [
         ("watchdog.observers.inotify_c:InotifyFD.read_events", "hotfolder-inotify-inbox"),
-        ("hotfolder.store.epochs:Epochs._close", "hotfolder-sync"),
+        ("hotfolder.index.epochs:Epochs._close", "hotfolder-sync"),
         ("hotfolder.queue.feeder:Feeder._feed", "hotfolder-feeder"),
         ("hotfolder.watcher.rounds:Rounds._walk", "hotfolder-reconcile-inbox"),
         ("hotfolder.watcher.intake:Intake._tell", "hotfolder-intake-inbox"),
@@ -100,7 +100,7 @@ def test_a_drop_is_made_whatever_raises_on_its_way(step: str, error: str, tmp_pa
 def test_a_thread_that_ended_is_named_and_started_anew(step: str, thread: str, tmp_path: Path, run: Run) -> None:
     """SystemExit ends any thread, and Python says nothing of it."""
     place, flag = Place(tmp_path, watch="    poll_interval: 1s\n    rescan_interval: 2s"), tmp_path / "raise"
-    quick = "from hotfolder.store import epochs\nepochs.SYNC_SECONDS = 0.1\n"
+    quick = "from hotfolder.index import epochs\nepochs.SYNC_SECONDS = 0.1\n"
     place.hook(quick + hooks.RAISE.format(where=step, flag=str(flag), error="SystemExit"))
     daemon = run(place)
     place.put("first.jpg", jpeg(seed=1))

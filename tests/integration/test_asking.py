@@ -32,9 +32,7 @@ READING = [
     ["analyze", "inbox"], ["presets"], ["doctor"], ["status"], ["wait", "inbox/good.jpg"],
     ["failures", "retry", "inbox/typo.jpg"], ["scan", "inbox/typo.jpg"],
 ]  # fmt: skip
-UNWELL = (
-    "from hotfolder.services.health import Health; Health.problems = lambda self: {'hotfolder-feeder': 'has ended'}"
-)
+UNWELL = "from hotfolder.health import Health; Health.problems = lambda self: {'hotfolder-feeder': 'has ended'}"
 HOOK = "hooks: [{name: told, events: [ready], run: [/bin/true]}]\nlimits: {max_pixels: 100k}"
 
 

@@ -215,11 +215,11 @@ class Interrupt:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
 """
-IMPORTED = [
-    "hotfolder.telemetry.logs", "hotfolder.cli.ending", "typer", "typer.core", "rich", "pydantic", "pydantic_core", "yaml",
-    "hotfolder.cli.app", "hotfolder.cli.why", "hotfolder.config.schema", "hotfolder.services.offline", "sqlite3", "numpy",
-    "PIL.Image", "hotfolder.telemetry.metrics", "http.client", "hotfolder.services.why",
-]  # fmt: skip
+IMPORTED = (
+    "hotfolder.telemetry.logs hotfolder.cli.ending typer typer.core rich pydantic pydantic_core yaml "
+    "hotfolder.cli.app hotfolder.cli.why hotfolder.config.schema hotfolder.services.offline sqlite3 numpy "
+    "PIL.Image hotfolder.telemetry.metrics http.client hotfolder.services.why"
+).split()
 
 
 def test_ctrl_c_while_it_is_imported(filled: Place) -> None:

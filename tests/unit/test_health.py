@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder import loop
+from hotfolder import health, loop
+from hotfolder.health import Health
 from hotfolder.index.database import Database
 from hotfolder.loop import Loop
-from hotfolder.services import health
-from hotfolder.services.health import Health
 from tests.helpers import wait_for
 
 

@@ -17,6 +17,7 @@ import typer
 from hotfolder.cli.common import ConfigOption, JsonOption, loaded, show_size
 from hotfolder.config import Config
 from hotfolder.errors import ConfigError, Exit, MissingExtra, Reason, SourceError, UsageError
+from hotfolder.paths import named, show
 
 if TYPE_CHECKING:
     from hotfolder.collection import Entry, Summary
@@ -60,7 +61,6 @@ def duplicates(
 ) -> None:  # fmt: skip
     """List groups of images that are the same, byte for byte or to the eye. -0 leaves out the first of each group."""
     from hotfolder.collection import exact, near
-    from hotfolder.index.report import named_path
 
     names: list[bytes] = []
     digests: list[tuple[bytes, int] | None] = []
@@ -73,12 +73,12 @@ def duplicates(
         hashes.append(int(entry.record.phash or "0", 16) if judged else None)
     groups = exact(digests) if only_exact else _merged(near(hashes), exact(digests))
     if as_json:
-        typer.echo(json.dumps([[named_path("", names[at])["path"] for at in group] for group in groups], indent=2))
+        typer.echo(json.dumps([[named("", names[at])["path"] for at in group] for group in groups], indent=2))
     elif zero:
         _say_zero(names[at] for group in groups for at in group[1:])
     else:
         for number, group in enumerate(groups):
-            typer.echo(("\n" if number else "") + "\n".join(named_path("", names[at])["path"] for at in group))
+            typer.echo(("\n" if number else "") + "\n".join(named("", names[at])["path"] for at in group))
     raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
 
 
@@ -95,7 +95,6 @@ def blurred(
     ] = None,
 ) -> None:  # fmt: skip
     """List images that are likely blurred, the most blurred first."""
-    from hotfolder.index.report import named_path
 
     failed: list[str] = []
     found: list[tuple[float, bytes]] = []
@@ -106,12 +105,12 @@ def blurred(
             found.append((sharpness, entry.path))
     found.sort()
     if as_json:
-        typer.echo(json.dumps([named_path("", path) | {"sharpness": value} for value, path in found], indent=2))
+        typer.echo(json.dumps([named("", path) | {"sharpness": value} for value, path in found], indent=2))
     elif zero:
         _say_zero(path for _, path in found)
     else:
         for value, path in found:
-            typer.echo(f"{value:.3f}  {named_path('', path)['path']}")
+            typer.echo(f"{value:.3f}  {named('', path)['path']}")
     raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
 
 
@@ -175,7 +174,6 @@ def _ended(path: str, future: Future[Entry], failed: list[str]) -> Iterator[Entr
 
 
 def _fail(path: str, message: str, failed: list[str]) -> None:
-    from hotfolder.model import show
 
     failed.append(path)
     typer.echo(f"hotfolder: {show(os.fsencode(path))}: {message}", err=True)
@@ -252,8 +250,6 @@ def _say_table(entries: Iterable[Entry], summary: Summary) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
-
-    from hotfolder.model import show
 
     table = Table(box=None, pad_edge=False)
     for title in ("image", "camera", "format", "pixels", "taken", "sharp", "light", ""):

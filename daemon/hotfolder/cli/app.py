@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from hotfolder import __version__
 from hotfolder.cli import (
     analyze,
     bench,
@@ -25,11 +24,12 @@ from hotfolder.cli import (
     why,
 )  # fmt: skip
 from hotfolder.cli.ending import Commands
+from hotfolder.version import VERSION
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"hotfolder {__version__}")
+        typer.echo(f"hotfolder {VERSION}")
         raise typer.Exit
 
 

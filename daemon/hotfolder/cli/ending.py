@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from hotfolder.cli.importing import INTERRUPTED, leave_at_once
 from hotfolder.errors import Exit, HotfolderError
-from hotfolder.model import show
+from hotfolder.paths import show
 
 ERRORS = "hotfolder-names"
 _OF_STREAMS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})

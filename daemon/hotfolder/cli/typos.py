@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hotfolder.config import Config
 from hotfolder.errors import UsageError
-from hotfolder.model import show
+from hotfolder.paths import show
 
 if TYPE_CHECKING:
     from hotfolder.services.offline import Offline

@@ -13,7 +13,7 @@ import typer
 from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, exact, in_body, loaded
 from hotfolder.config import units
 from hotfolder.errors import Exit, UsageError
-from hotfolder.model import show
+from hotfolder.paths import show
 from hotfolder.store.layout import is_image_name
 
 PAGE = 1000

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from hotfolder import paths
 from hotfolder.imaging.record import Record
 from hotfolder.index import folders
 from hotfolder.index.readers import Reader
-from hotfolder.index.report import named_path
 
 PAGE = 500
 FOLDERS_KEPT = 1000
@@ -37,7 +37,7 @@ class Entry:
     def as_dict(self) -> dict[str, Any]:
         """As `analyze --json` shows it."""
         judged = {"blurred": self.record.blurred, "camera_class": self.record.camera_class}
-        return named_path("", self.path) | {"bytes": self.size} | asdict(self.record) | judged
+        return paths.named("", self.path) | {"bytes": self.size} | asdict(self.record) | judged
 
 
 def of_index(

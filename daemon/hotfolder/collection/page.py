@@ -19,7 +19,7 @@ from hotfolder.collection.entries import Entry
 from hotfolder.collection.likeness import exact, near
 from hotfolder.errors import HotfolderError
 from hotfolder.imaging import Limits, small_jpeg
-from hotfolder.model import show
+from hotfolder.paths import show
 
 SHOWN = 12
 GROUPS_SHOWN = 24

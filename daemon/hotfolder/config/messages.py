@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from hotfolder.config.document import Document, Path, show
 from hotfolder.config.schema import Config, Section
-from hotfolder.model import show as show_name
+from hotfolder.paths import show as show_name
 
 
 def say(found: Document, error: ErrorDetails) -> str:

@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from hotfolder import __version__
 from hotfolder.hooks.answer import Answer
+from hotfolder.version import VERSION
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -41,7 +41,7 @@ def post(url: str, event: str, delivery: str, body: str, tries: int, timeout: fl
 
     raw = body.encode()
     headers = {
-        "Content-Type": "application/json", "User-Agent": f"hotfolder/{__version__}", "X-Hotfolder-Event": event,
+        "Content-Type": "application/json", "User-Agent": f"hotfolder/{VERSION}", "X-Hotfolder-Event": event,
         "X-Hotfolder-Delivery": delivery, "X-Hotfolder-Try": str(tries + 1),
     }  # fmt: skip
     if secret is not None:

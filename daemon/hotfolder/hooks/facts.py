@@ -9,11 +9,11 @@ import sqlite3
 import time
 from typing import Any
 
+from hotfolder import paths
 from hotfolder.index import outbox, renditions, sources
 from hotfolder.index.numbers import number
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
-from hotfolder.index.report import named_path
 from hotfolder.model import State
 from hotfolder.store.layout import rendition_path
 from hotfolder.watches.site import Site
@@ -27,7 +27,7 @@ def ready(connection: sqlite3.Connection, site: Site, source_id: int, path: byte
     if site.hooks:
         facts = described(connection, site, source_id, path)
         if was is not None:
-            facts["was"] = named_path(site.root, was)["path"]
+            facts["was"] = paths.named(site.root, was)["path"]
         _tell(connection, site, outbox.READY, path, facts)
 
 
@@ -41,17 +41,17 @@ def failed(connection: sqlite3.Connection, site: Site, path: bytes, reason: str,
 def removed(connection: sqlite3.Connection, site: Site, source_id: int, path: bytes, now: bytes | None = None) -> None:
     """The source is gone. Called before its rows go; `now`: it was renamed to this."""
     if site.hooks:
-        folder = path.rpartition(b"/")[0]
+        folder = paths.parent(path)
         gone = [_rendition(site, folder, each) for each in renditions.of(connection, source_id)]
         facts = _place(site, path) | {"renditions": gone, "kept": site.keep_deleted and now is None}
         if now is not None:
-            facts["now"] = named_path(site.root, now)["path"]
+            facts["now"] = paths.named(site.root, now)["path"]
         _tell(connection, site, outbox.REMOVED, path, facts)
 
 
 def folder_moved(connection: sqlite3.Connection, site: Site, old: bytes, new: bytes) -> None:
     """Any number of sources got another path at once: hooks are told to compare instead."""
-    was, now = (named_path(site.root, path)["path"] for path in (old, new))
+    was, now = (paths.named(site.root, path)["path"] for path in (old, new))
     for hook in site.hooks:
         if hook.events & {outbox.READY, outbox.REMOVED}:
             outbox.resync(connection, hook.name, [site.name], time.time(), 0, f"the folder {was} was renamed to {now}")
@@ -73,7 +73,7 @@ def described(connection: Reader, site: Site, source_id: int, path: bytes) -> di
     """A source and its renditions, with absolute paths."""
     query = "SELECT size, mtime_ns, hash, format, width, height FROM source WHERE id = ?"
     size, mtime_ns, digest, kind, width, height = connection.execute(query, (source_id,)).fetchone()
-    folder = path.rpartition(b"/")[0]
+    folder = paths.parent(path)
     return _place(site, path) | {
         "source": {
             "id": source_id, "bytes": size, "mtime_ns": str(number(mtime_ns)), "hash": digest.hex() if digest else None,
@@ -96,8 +96,8 @@ def _item(connection: sqlite3.Connection, site: Site, path: bytes, event: str) -
 
 
 def _place(site: Site, path: bytes) -> dict[str, Any]:
-    return named_path(site.root, path) | {
-        "relative": named_path("", path)["path"], "root": site.root, "output": site.output
+    return paths.named(site.root, path) | {
+        "relative": paths.named("", path)["path"], "root": site.root, "output": site.output
     }  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _rendition(site: Site, folder: bytes, made: Made) -> dict[str, Any]:
     known = {"preset": made.preset, "width": made.width, "height": made.height, "bytes": made.bytes}
     if made.note == "kept":
         return known | {"path": None, "note": made.note}
-    return known | named_path(site.output, rendition_path(folder, made.area, made.name)) | {"note": made.note or None}
+    return known | paths.named(site.output, rendition_path(folder, made.area, made.name)) | {"note": made.note or None}
 
 
 def _tell(connection: sqlite3.Connection, site: Site, event: str, path: bytes, facts: dict[str, Any]) -> None:

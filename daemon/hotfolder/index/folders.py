@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from hotfolder import paths
 from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
 from hotfolder.store.layout import fold
@@ -130,7 +131,7 @@ def move(connection: sqlite3.Connection, watch_id: int, old: bytes, new: bytes) 
     folder_id = find(connection, watch_id, old)
     if folder_id is None or find(connection, watch_id, new) is not None:
         return False
-    head, _, name = new.rpartition(b"/")
+    head, name = paths.split(new)
     parent = ensure(connection, watch_id, head, folds=False)
     former = connection.execute(_PARENT, (folder_id,)).fetchone()[0]
     connection.execute("UPDATE folder SET parent_id = ?, name = ? WHERE id = ?", (parent, name, folder_id))

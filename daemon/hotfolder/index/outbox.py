@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from hotfolder import times
 from hotfolder.index.readers import Reader
-from hotfolder.index.report import rfc3339
 
 READY, FAILED, REMOVED, BATCH_DONE, RESYNC = "ready", "failed", "removed", "batch_done", "resync"
 
@@ -75,7 +75,7 @@ def put(connection: sqlite3.Connection, hook: str, event: str, watch: str, path:
     """Have `facts` told to a hook. Deliveries of one path keep their order."""
     now = time.time()
     delivery = secrets.token_hex(8)
-    body = {"id": delivery, "event": event, "hook": hook, "at": rfc3339(now), "watch": watch} | facts
+    body = {"id": delivery, "event": event, "hook": hook, "at": times.rfc3339(now), "watch": watch} | facts
     row = (delivery, hook, event, watch, path, json.dumps(body), now)
     number = connection.execute(_PUT, row).lastrowid or 0
     if number % 100 == 0:
@@ -100,8 +100,12 @@ def resync(
         merged += former["merged"]
         connection.execute("DELETE FROM outbox WHERE id = ?", (id_,))
     facts = {
-        "since": rfc3339(since), "since_seconds": since, "merged": merged, "watches": sorted(names), "message": why
-    }  # fmt: skip
+        "since": times.rfc3339(since),
+        "since_seconds": since,
+        "merged": merged,
+        "watches": sorted(names),
+        "message": why,
+    }
     put(connection, hook, RESYNC, "", b"", facts)
 
 

@@ -5,18 +5,17 @@ Only reads, on the caller's connection; each query is short or comes in pages.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from hotfolder import paths, times
 from hotfolder.index import folders
 from hotfolder.index.numbers import number
 from hotfolder.index.orders import Order
 from hotfolder.index.readers import Reader
-from hotfolder.model import State, show
+from hotfolder.model import State
 from hotfolder.presets import OPTIMIZED
 from hotfolder.store import layout
 
@@ -86,9 +85,9 @@ def failures(connection: Reader, roots: dict[str, str]) -> Iterator[dict[str, An
         after = rows[-1][0]
         for _, watch, folder_id, name, reason, message, decoder, tries, first_at, last_at in rows:
             path = _path(connection, folder_id, name)
-            yield named_path(roots.get(watch, ""), path) | {
+            yield paths.named(roots.get(watch, ""), path) | {
                 "watch": watch, "reason": reason, "message": message, "decoder": decoder or None, "tries": tries,
-                "first_at": rfc3339(first_at), "last_at": rfc3339(last_at),
+                "first_at": times.rfc3339(first_at), "last_at": times.rfc3339(last_at),
             }  # fmt: skip
 
 
@@ -113,7 +112,7 @@ def _source(connection: Reader, row: tuple[Any, ...]) -> dict[str, Any]:
     ).fetchall():
         where = layout.rendition_path(folder, area, file)
         renditions.append(
-            named_path("", where)
+            paths.named("", where)
             | {
                 "preset": preset,
                 "key": layout.key(path, size, mtime, signature),
@@ -125,7 +124,7 @@ def _source(connection: Reader, row: tuple[Any, ...]) -> dict[str, Any]:
                 "note": note or None,
             }
         )
-    return named_path("", path) | {
+    return paths.named("", path) | {
         "watch": watch, "state": State(state).name.lower(), "size": size, "mtime_ns": str(mtime), "inode": inode,
         "ctime_ns": str(ctime), "hash": digest.hex() if digest else None, "format": kind or None, "width": width,
         "height": height, "decoder": decoder or None, "notes": notes.split(",") if notes else [],
@@ -139,16 +138,6 @@ def _path(connection: Reader, folder_id: int, name: bytes) -> bytes:
     return folder + b"/" + name if folder else name
 
 
-def named_path(root: str, path: bytes) -> dict[str, Any]:
-    """{path} for JSON; with `path_b64` where the name is no UTF-8 or has control characters."""
-    full = (root.encode("utf-8", "surrogateescape") + b"/" + path) if root else path
-    text = show(full)
-    found: dict[str, Any] = {"path": text}
-    if text.encode("utf-8", "replace") != full:
-        found["path_b64"] = base64.b64encode(full).decode()
-    return found
-
-
 def order(found: Order, time_left: float | None) -> dict[str, Any]:
     """An order for its caller, without results; `rate` in images a second, `time_left` in seconds."""
     ended = found.done + found.failed
@@ -158,21 +147,8 @@ def order(found: Order, time_left: float | None) -> dict[str, Any]:
     return {
         "id": found.key, "kind": found.kind, "state": found.state, "total": found.total, "done": found.done,
         "failed": found.failed, "progress": ended / found.total if found.total else 1.0,
-        "created_at": rfc3339(found.created_at),
-        "started_at": rfc3339(found.started_at) if found.started_at else None,
-        "finished_at": rfc3339(found.finished_at) if found.finished_at else None,
+        "created_at": times.rfc3339(found.created_at),
+        "started_at": times.rfc3339(found.started_at) if found.started_at else None,
+        "finished_at": times.rfc3339(found.finished_at) if found.finished_at else None,
         "saved_bytes": found.saved_bytes, "rate": rate, "time_left": time_left,
     }  # fmt: skip
-
-
-def file_time(nanoseconds: int) -> str | None:
-    """A time that a file has, as text in UTC; None for one that no calendar of RFC 3339 holds (years 1 to 9999)."""
-    try:
-        return rfc3339(nanoseconds / 1e9)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def rfc3339(seconds: float) -> str:
-    """A time of our own clock, in seconds since 1970, as text in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

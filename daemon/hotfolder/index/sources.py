@@ -20,6 +20,7 @@ from hotfolder.index import folders
 from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
 from hotfolder.model import State, Version
+from hotfolder.paths import split
 
 CONFIRMED = 2
 """So many reconciles in a row without it, or an event: then a deletion is certain."""
@@ -143,7 +144,7 @@ def _columns_of(version: Version) -> tuple[int | bytes | str, ...]:
 
 
 def find(connection: Reader, watch_id: int, path: bytes) -> Row | None:
-    head, _, name = path.rpartition(b"/")
+    head, name = split(path)
     folder_id = folders.find(connection, watch_id, head)
     if folder_id is None:
         return None
@@ -309,7 +310,7 @@ def delete(connection: sqlite3.Connection, source_ids: Iterable[int], now: float
 def delete_at(connection: sqlite3.Connection, watch_id: int, paths: Iterable[bytes], now: float) -> None:
     """The same, by paths."""
     for path in paths:
-        folder, _, name = path.rpartition(b"/")
+        folder, name = split(path)
         folder_id = folders.find(connection, watch_id, folder)
         connection.execute(f"{_DELETED} folder_id = ? AND name = ?", (now, folder_id, name))
 

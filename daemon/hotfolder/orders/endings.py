@@ -10,8 +10,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from hotfolder import paths
 from hotfolder.errors import Reason, SourceError
-from hotfolder.index import listing, orders, renditions, report, sources
+from hotfolder.index import listing, orders, renditions, sources
 from hotfolder.index.orders import Item, Order
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
@@ -95,7 +96,7 @@ def end(
     result: dict[str, Any] = {"renditions": [], "error": None}
     saved = 0
     if site is not None and row is not None and made is not None:
-        folder = out.item.path.rpartition(b"/")[0]
+        folder = paths.parent(out.item.path)
         for each in wants.wanted(site, out.spec):
             found = made[each.key]
             result["renditions"].append(_described(site, folder, each.label, found))
@@ -113,6 +114,6 @@ def end(
 def _described(site: Site, folder: bytes, label: str, made: Made) -> dict[str, Any]:
     if made.note == "kept":
         return {"preset": label, "path": None, "width": 0, "height": 0, "bytes": 0, "note": made.note}
-    named = report.named_path(site.output, rendition_path(folder, made.area, made.name))
+    named = paths.named(site.output, rendition_path(folder, made.area, made.name))
     sizes = {"width": made.width, "height": made.height, "bytes": made.bytes}
     return {"preset": label} | named | sizes | ({"note": made.note} if made.note else {})

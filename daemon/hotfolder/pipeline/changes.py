@@ -9,6 +9,7 @@ import sqlite3
 import time
 from dataclasses import dataclass
 
+from hotfolder import paths
 from hotfolder.errors import Reason, SourceError
 from hotfolder.hooks import facts as announcing
 from hotfolder.imaging import Record
@@ -65,7 +66,7 @@ def path_of(connection: Reader, row: Row) -> bytes:
 
 def _source_id(connection: sqlite3.Connection, site: Site, path: bytes) -> tuple[int, int]:
     """The ids of the source and of its folder, both made where they are new."""
-    folder, _, name = path.rpartition(b"/")
+    folder, name = paths.split(path)
     folder_id = folders.ensure(connection, site.id, folder, folds=site.folds)
     return sources.ensure(connection, site.id, folder_id, name, time.time()), folder_id
 
@@ -187,7 +188,7 @@ class Moved:
     epoch: int
 
     def __call__(self, connection: sqlite3.Connection) -> int:
-        folder, _, name = self.path.rpartition(b"/")
+        folder, name = paths.split(self.path)
         announcing.removed(connection, self.site, self.source_id, self.old, self.path)
         folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
         place = folders.place(connection, folder_id)
@@ -249,7 +250,7 @@ class Retry:
 
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
-        name = self.path.rpartition(b"/")[2]
+        name = paths.name(self.path)
         sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
         if self.deleted:
             sources.mark_gone(connection, [source_id], Mark.CERTAIN)

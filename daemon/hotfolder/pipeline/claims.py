@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hotfolder.errors import Reason, SourceError
 from hotfolder.index import folders, renditions
 from hotfolder.index.database import Database
-from hotfolder.model import show
+from hotfolder.paths import show
 from hotfolder.store import layout
 from hotfolder.store.layout import Target
 from hotfolder.watches.site import Site, place_key

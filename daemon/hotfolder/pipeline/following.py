@@ -9,6 +9,7 @@ import errno
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hotfolder import paths
 from hotfolder.index.renditions import Made
 from hotfolder.store import atomic
 from hotfolder.store.layout import rendition_path
@@ -44,8 +45,8 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
     Gives those that lie there now (with their new names), and those that do not and have to be made or forgotten.
     Doing it again after a crash in between finds the ones that are already there.
     """
-    old_folder, new_folder = old.rpartition(b"/")[0], new.rpartition(b"/")[0]
-    name = new.rpartition(b"/")[2]
+    old_folder, new_folder = paths.parent(old), paths.parent(new)
+    name = paths.name(new)
     targets = site.targets(name)
     followed: list[Made] = []
     left: list[Made] = []
@@ -110,7 +111,7 @@ def rename_folder(site: Site, output_fd: int, old: bytes, new: bytes, areas: Ite
         return False
     for source, goal, area in moves:
         atomic.rename_beneath(output_fd, source, goal, area, site.dir_mode)
-        atomic.prune_folders(output_fd, source.rpartition(b"/")[0])
+        atomic.prune_folders(output_fd, paths.parent(source))
     return True
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 
-from hotfolder import faults, imaging
+from hotfolder import faults, imaging, paths
 from hotfolder.errors import Reason, SourceError
 from hotfolder.faults import Operation
 from hotfolder.imaging.plan import Plan
@@ -62,11 +62,11 @@ class Subject:
 
     @property
     def folder(self) -> bytes:
-        return self.job.path.rpartition(b"/")[0]
+        return paths.parent(self.job.path)
 
     @property
     def name(self) -> bytes:
-        return self.job.path.rpartition(b"/")[2]
+        return paths.name(self.job.path)
 
 
 @dataclass(frozen=True, slots=True)

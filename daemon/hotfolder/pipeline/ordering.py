@@ -11,7 +11,7 @@ from typing import Protocol
 
 import xxhash
 
-from hotfolder import imaging
+from hotfolder import imaging, paths
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.index import renditions, sources
 from hotfolder.index.database import Database
@@ -103,7 +103,7 @@ class Ordering:
         known = [each for each in made.values() if each.preset in keys and each.present]
         if not known:
             return []
-        folder = entry.job.path.rpartition(b"/")[0]
+        folder = paths.parent(entry.job.path)
         with making.output_root(entry.site) as output_fd:
             return [each for each in known if not following.is_as_made(output_fd, folder, each)]
 

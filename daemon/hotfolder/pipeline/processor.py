@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import xxhash
 
-from hotfolder import faults, imaging
+from hotfolder import faults, imaging, paths
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.faults import Operation
 from hotfolder.index import renditions, sources
@@ -253,7 +253,7 @@ class Processor:
         """The renditions of these bytes. Those that were missed are looked for: their output may have moved."""
         made = renditions.of(self._index.read(), row.id)
         if any(not each.present for each in made):
-            folder = job.path.rpartition(b"/")[0]
+            folder = paths.parent(job.path)
             with making.output_root(site) as output_fd:
                 there = [m.preset for m in made if not m.present and following.is_as_made(output_fd, folder, m)]
             self._index.write(lambda c: renditions.found(c, row.id, there))
@@ -316,7 +316,7 @@ class Processor:
             return None
         try:
             with making.output_root(site) as output_fd:
-                following.remove(site, output_fd, job.path.rpartition(b"/")[0], made)
+                following.remove(site, output_fd, paths.parent(job.path), made)
         except SourceError as error:
             return error
         return None

@@ -10,6 +10,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
+from hotfolder import paths
 from hotfolder.index import folders, orders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.readers import Reader
@@ -24,7 +25,7 @@ from hotfolder.watches.wants import Spec
 
 def recover(index: Database, site: Site, path: bytes) -> int:
     """Clean up after the job of one source; gives how many files went. Raises OSError where the output is away."""
-    folder = path.rpartition(b"/")[0]
+    folder = paths.parent(path)
     connection = index.read()
     row = sources.find(connection, site.id, path)
     made = {each.preset: each for each in renditions.of(connection, row.id)} if row is not None else {}
@@ -56,7 +57,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
 
 def _targets(connection: Reader, site: Site, path: bytes) -> Iterator[tuple[str, Target]]:
     """What the watch, and orders that are still open, may have been writing of this source, by name in the index."""
-    name = path.rpartition(b"/")[2]
+    name = paths.name(path)
     yield from site.targets(name).items()
     for text in orders.specs_of(connection, site.id, path):
         wanted = wants.site_of(site, Spec.from_json(text))

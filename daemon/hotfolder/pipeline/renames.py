@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from hotfolder import paths
 from hotfolder.errors import Reason, SourceError
 from hotfolder.index import renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
-from hotfolder.model import Job, Outcome, Rendition, Result, State, Version, show
+from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
+from hotfolder.paths import show
 from hotfolder.pipeline import changes, following, judge, making
 from hotfolder.pipeline.claims import Claims, check_names
 from hotfolder.pipeline.judge import Verdict
@@ -59,7 +61,7 @@ class Renames:
             self._queue.release(site.name, old)
 
     def _move(self, site: Site, job: Job, former: Row, old: bytes, version: Version) -> Outcome | None:
-        folder, _, name = job.path.rpartition(b"/")
+        folder, name = paths.split(job.path)
         targets = site.targets(name).values()
         made = renditions.of(self._index.read(), former.id)
         claim = self._claims.take(site, folder, targets)
@@ -74,7 +76,7 @@ class Renames:
             follow = [each for each in made if each not in barred]
             followed, left = following.rename(site, output_fd, old, job.path, follow)
             gone = [each for each in (*left, *barred) if each.present]
-            following.remove(site, output_fd, old.rpartition(b"/")[0], gone)
+            following.remove(site, output_fd, paths.parent(old), gone)
             whole = former.made == site.want
             change = changes.Moved(site, former.id, old, job.path, version, tuple(followed), whole, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.
@@ -84,7 +86,7 @@ class Renames:
 
     def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
         """Whether what an order made cannot follow, since another source has its new name."""
-        folder, _, name = path.rpartition(b"/")
+        folder, name = paths.split(path)
         target = wants.target(made, name, site.habits.name_max)
         if target is None:
             return True

@@ -1,6 +1,6 @@
-"""Two small loops around the queue: rows that wait become jobs as room comes, and jobs go to free workers.
+"""Rows that wait become jobs as room comes.
 
-Neither holds more than a page: the backlog itself stands in the index, whatever its size.
+Never more than a page of them: the backlog itself stands in the index, whatever its size.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 
 from hotfolder.index import folders, sources
 from hotfolder.index.database import Database
 from hotfolder.index.sources import Waiting
 from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane, State
-from hotfolder.pool.threads import ElasticPool
 from hotfolder.queue.queue import JobQueue
-from hotfolder.telemetry import bugs, logs
+from hotfolder.telemetry import logs
 
 PAGE = 256
 POLL_SECONDS = 0.5
@@ -133,46 +131,3 @@ class Feeder:
         now = time.monotonic()
         deleted = row.gone >= sources.CONFIRMED
         return self._queue.offer(Job(watch, path, lane, now, now, rested=not row.young, deleted=deleted))
-
-
-class Dispatcher:
-    """Gives jobs to workers as they become free: what waits stays in the queue, where it can be overtaken.
-
-    `failed` hears of a job that `work` did not bring to its end.
-    """
-
-    def __init__(
-        self, queue: JobQueue, pool: ElasticPool, work: Callable[[Job], None],
-        failed: Callable[[Job, BaseException], None],
-    ) -> None:  # fmt: skip
-        self._queue = queue
-        self._pool = pool
-        self._work = work
-        self._failed = failed
-        self.loop = Loop("dispatcher", self._round)
-
-    def start(self) -> None:
-        self.loop.start()
-
-    def stop(self) -> None:
-        """The queue must have been closed."""
-        self.loop.stop()
-
-    def _round(self) -> bool:
-        if not self._pool.wait_free(POLL_SECONDS):
-            return True
-        job = self._queue.take()
-        if job is None:
-            return False
-        try:
-            future = self._pool.submit(self._work, job)
-        except BaseException:
-            self._queue.offer(job)
-            self._queue.finish(job)
-            raise
-        future.add_done_callback(bugs.callback("worker", lambda done: self._look(job, done)))
-        return True
-
-    def _look(self, job: Job, done: Future[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            self._failed(job, error)

@@ -12,7 +12,6 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from hotfolder import __version__
 from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.model import Lane
@@ -25,6 +24,7 @@ from hotfolder.services.overview import Overview
 from hotfolder.services.paths import PathsBody, in_query
 from hotfolder.services.rescans import Requests
 from hotfolder.services.why import explain
+from hotfolder.version import VERSION
 
 
 class Body(BaseModel):
@@ -60,9 +60,7 @@ class HookBody(Body):
 def create(engine: Engine, requests: Requests, tokens: Sessions) -> FastAPI:
     """The application for one engine."""
     root_path = engine.config.http.root_path
-    app = FastAPI(
-        title="hotfolder", version=__version__, root_path=root_path, redoc_url=None, responses=errors.RESPONSES
-    )
+    app = FastAPI(title="hotfolder", version=VERSION, root_path=root_path, redoc_url=None, responses=errors.RESPONSES)
     errors.add(app)
     static.add(app)
     sessions.add(app, tokens)
@@ -90,7 +88,7 @@ def _add_observation(app: FastAPI, engine: Engine) -> None:
     @app.get("/healthz")
     def healthz() -> JSONResponse:
         problems = engine.health.problems()
-        content = {"status": "failing" if problems else "ok", "version": __version__, "problems": problems}
+        content = {"status": "failing" if problems else "ok", "version": VERSION, "problems": problems}
         return JSONResponse(content, 503 if problems else 200)
 
     @app.get("/readyz")

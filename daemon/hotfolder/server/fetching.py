@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from hotfolder import imaging
+from hotfolder import imaging, paths
 from hotfolder.engine import Engine
 from hotfolder.errors import SourceError
 from hotfolder.index import listing, renditions
@@ -140,7 +140,7 @@ class Fetching:
 
 def _opened(watcher: Watcher, listed: Listed, made: Made) -> Found | None:
     """None where it does not lie there as it was made."""
-    path = rendition_path(listed.path.rpartition(b"/")[0], made.area, made.name)
+    path = rendition_path(paths.parent(listed.path), made.area, made.name)
     try:
         root_fd = atomic.open_root(watcher.site.output)
         try:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 
+from hotfolder import paths, times
 from hotfolder.engine import Engine
 from hotfolder.index import listing, renditions, report
 from hotfolder.index.listing import Filter, Listed, Position
@@ -103,13 +104,13 @@ def _summary(engine: Engine, found: Listed) -> dict[str, Any]:
     return {
         "id": found.id,
         "watch": watcher.config.name if watcher is not None else None,
-        **report.named_path("", found.path),
+        **paths.named("", found.path),
         "state": found.state.name.lower(),
         "format": found.format or None,
         "width": found.width,
         "height": found.height,
         "bytes": max(0, found.version.size),
-        "done_at": report.rfc3339(found.done_at) if found.done_at else None,
+        "done_at": times.rfc3339(found.done_at) if found.done_at else None,
         "reason": found.failure.reason if found.failure else None,
     }
 
@@ -124,11 +125,11 @@ def _detail(engine: Engine, connection: Reader, found: Listed) -> dict[str, Any]
         },
         "decoder": found.decoder or None,
         "extra": found.extra or None,
-        "seen_at": report.rfc3339(found.seen_at),
+        "seen_at": times.rfc3339(found.seen_at),
         "failure": None if failure is None else {
             "reason": failure.reason, "message": failure.message, "decoder": failure.decoder or None,
-            "tries": failure.tries, "first_at": report.rfc3339(failure.first_at),
-            "last_at": report.rfc3339(failure.last_at),
+            "tries": failure.tries, "first_at": times.rfc3339(failure.first_at),
+            "last_at": times.rfc3339(failure.last_at),
         },
         "renditions": [_rendition(found, each) for each in renditions.of(connection, found.id)],
         "analysis": listing.record(connection, found.id),
@@ -137,12 +138,12 @@ def _detail(engine: Engine, connection: Reader, found: Listed) -> dict[str, Any]
 
 def _rendition(found: Listed, made: renditions.Made) -> dict[str, Any]:
     """`path` is relative to the output; `saved` the bytes that it is smaller than its source."""
-    place = rendition_path(found.path.rpartition(b"/")[0], made.area, made.name)
+    place = rendition_path(paths.parent(found.path), made.area, made.name)
     kept = made.note == "kept"
-    named = {"path": None} if kept else report.named_path("", place)
+    named = {"path": None} if kept else paths.named("", place)
     return {"preset": made.preset} | named | {
         "width": made.width, "height": made.height, "bytes": made.bytes,
         "saved": None if kept else found.version.size - made.bytes,
         "present": made.present and not kept, "note": made.note or None,
-        "made_at": None if kept else report.file_time(made.mtime_ns),
+        "made_at": None if kept else times.of_file(made.mtime_ns),
     }  # fmt: skip

@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException
 
 from hotfolder.engine import Engine
 from hotfolder.index import history
+from hotfolder.paths import parent
 from hotfolder.services import naming
 from hotfolder.services.offline import Knowing
 from hotfolder.services.paths import PathsBody
@@ -45,7 +46,7 @@ def estimate(
         named = naming.resolve(engine, text, f"paths.{n}")
         watcher, path = named.watcher, named.path
         if not os.path.isdir(os.path.join(os.fsencode(watcher.config.path), path)):
-            path = path.rpartition(b"/")[0]
+            path = parent(path)
         wanted.setdefault(watcher.config.name, []).append(path)
     if not paths:
         wanted = {name: [b""] for name in engine.watchers if watch in (None, name)}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from hotfolder import times
 from hotfolder.engine import Engine
-from hotfolder.index import report
 from hotfolder.index.sources import Row
 from hotfolder.model import Lane, State
 from hotfolder.services.offline import Knowing
@@ -48,4 +48,4 @@ def put_off(known: Knowing, row: Row | None) -> str | None:
 def next_try(known: Knowing, row: Row) -> str | None:
     """When an image that is put off is tried again; None where it is not."""
     (at,) = known.index.read().execute("SELECT retry_at FROM source WHERE id = ?", (row.id,)).fetchone() or (0.0,)
-    return report.rfc3339(at) if row.state is State.PENDING and at > time.time() else None
+    return times.rfc3339(at) if row.state is State.PENDING and at > time.time() else None

@@ -8,12 +8,12 @@ import threading
 import time
 from typing import Any
 
+from hotfolder import times
 from hotfolder.config import Hook
 from hotfolder.engine import Engine
 from hotfolder.hooks import address, courier
 from hotfolder.index import outbox
 from hotfolder.index.outbox import Delivery
-from hotfolder.index.report import rfc3339
 from hotfolder.services.offline import Knowing
 
 DEAD_SHOWN = 1000
@@ -35,7 +35,7 @@ def _described(hook: Hook, counts: dict[tuple[str, str], tuple[int, float]]) -> 
     return {
         "name": hook.name, "events": list(hook.events), "watches": list(hook.watches),
         "goal": hook.run[0] if hook.run is not None else address.place(hook.url or ""),
-        "waiting": waiting, "waiting_since": None if since is None else rfc3339(since), "dead": dead,
+        "waiting": waiting, "waiting_since": None if since is None else times.rfc3339(since), "dead": dead,
     }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def retry(engine: Engine, name: str | None) -> int:
 def test(hook: Hook) -> dict[str, Any]:
     """Deliver an event of the kind `test` now, outside of the outbox: {ok, problem, output, seconds}."""
     now, id_ = time.time(), secrets.token_hex(8)
-    body = {"id": id_, "event": TEST, "hook": hook.name, "at": rfc3339(now), "watch": None}
+    body = {"id": id_, "event": TEST, "hook": hook.name, "at": times.rfc3339(now), "watch": None}
     delivery = Delivery(0, id_, hook.name, TEST, "", b"", json.dumps(body), 0, now, 0.0, "")
     began = time.monotonic()
     answer = courier.deliver(hook, delivery, threading.Event())

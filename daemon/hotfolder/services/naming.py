@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hotfolder.engine import Engine
-from hotfolder.model import show
+from hotfolder.paths import show
 from hotfolder.services.offline import Knowing
 from hotfolder.services.problems import Problem, invalid
 from hotfolder.store import atomic, layout

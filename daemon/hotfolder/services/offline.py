@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
-from hotfolder import __version__, imaging, wiring
+from hotfolder import imaging, wiring
 from hotfolder.config import Config
 from hotfolder.index import readonly
 from hotfolder.index.database import Database
@@ -18,6 +18,7 @@ from hotfolder.queue.holds import Holds
 from hotfolder.queue.queue import JobQueue
 from hotfolder.store.lock import StateLock
 from hotfolder.telemetry.metrics import Metrics
+from hotfolder.version import VERSION
 from hotfolder.watcher.watcher import Watcher
 
 
@@ -40,7 +41,7 @@ class Offline:
     def __init__(self, config: Config, index: Database) -> None:
         self.config = config
         self.index = index
-        self.metrics = Metrics(__version__, imaging.native.library() or "pillow")
+        self.metrics = Metrics(VERSION, imaging.native.library() or "pillow")
         self._queue = JobQueue(1)
         self.watchers: dict[str, Watcher] = {}
         for watch in config.watches:

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from hotfolder import times
 from hotfolder.collection import Summary, of_index
 from hotfolder.engine import Engine
 from hotfolder.index import report
@@ -51,4 +52,4 @@ class Overview:
             found.add(entry)
         rows = report.states(connection)
         sources = sum(count for (watch, _), count in rows.items() if watch in roots)
-        return found.as_dict() | {"sources": sources, "as_of": report.rfc3339(time.time())}
+        return found.as_dict() | {"sources": sources, "as_of": times.rfc3339(time.time())}

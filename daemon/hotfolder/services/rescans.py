@@ -13,12 +13,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from hotfolder import times
 from hotfolder.engine import Engine
 from hotfolder.index import report
 from hotfolder.model import Job, Lane, State
+from hotfolder.pipeline.reporter import Counts
 from hotfolder.services import care, naming
 from hotfolder.services.offline import Knowing
-from hotfolder.telemetry.reporter import Counts
 from hotfolder.watcher.request import Request
 from hotfolder.watcher.watcher import Watcher
 
@@ -116,7 +117,7 @@ class Requests:
         return {
             "id": job.id, "kind": "rescan", "state": "done" if job.done else "running", "total": total, "done": done,
             "failed": counts.failed, "progress": 1.0 if job.done else done / total if total else 0.0,
-            "started_at": report.rfc3339(job.began), "finished_at": report.rfc3339(job.ended) if job.ended else None,
+            "started_at": times.rfc3339(job.began), "finished_at": times.rfc3339(job.ended) if job.ended else None,
             "saved_bytes": 0, "results": [],
             "summary": {
                 "sources": seen, "made": counts.made, "renditions": counts.renditions,

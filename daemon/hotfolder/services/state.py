@@ -9,12 +9,13 @@ from typing import Any
 
 import psutil
 
-from hotfolder import __version__
+from hotfolder import times
 from hotfolder.engine import Engine
 from hotfolder.index import orders, report
 from hotfolder.model import Lane, State
 from hotfolder.pool.threads import LOW
 from hotfolder.telemetry.metrics import asked
+from hotfolder.version import VERSION
 from hotfolder.watcher import condition
 
 
@@ -82,7 +83,7 @@ def status(engine: Engine) -> dict[str, Any]:
             }
         )
     return {
-        "version": __version__,
+        "version": VERSION,
         "pid": os.getpid(),
         "watches": watches,
         **engine.holds.state.as_dict(),
@@ -102,7 +103,7 @@ def put_off(engine: Engine) -> dict[str, Any]:
     """How many sources failed and are tried again later, and when the first of them is."""
     query = "SELECT count(*), min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
     count, first = engine.index.read().execute(query, (time.time(),)).fetchone()
-    return {"count": count, "next_try": report.rfc3339(first) if first is not None else None}
+    return {"count": count, "next_try": times.rfc3339(first) if first is not None else None}
 
 
 def presets(engine: Engine) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from fastapi import FastAPI
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from hotfolder import paths
 from hotfolder.engine import Engine
 from hotfolder.errors import SourceError
 from hotfolder.hooks import facts
 from hotfolder.index import renditions, sources
-from hotfolder.index.report import named_path
 from hotfolder.index.sources import Row
 from hotfolder.model import Job, Lane, State, Version
 from hotfolder.pipeline import following, making
@@ -83,7 +83,7 @@ def look(engine: Engine, paths: Sequence[str], demanded: set[str]) -> list[dict[
 
 def _look(engine: Engine, watcher: Watcher, path: bytes) -> tuple[dict[str, Any], bool]:
     """What is so, and whether nobody is about to change it though something is missing."""
-    found = named_path(watcher.config.path, path) | {"watch": watcher.config.name}
+    found = paths.named(watcher.config.path, path) | {"watch": watcher.config.name}
     found |= {"error": None, "waits_for": None, "renditions": []}
     if (trouble := hindrance.of_watch(watcher, condition.ROOT)) is not None:
         return found | {"state": WAITING, "waits_for": trouble}, False
@@ -133,7 +133,7 @@ def _lost(engine: Engine, watcher: Watcher, path: bytes, row: Row) -> bool:
     """
     made = [each for each in renditions.of(engine.index.read(), row.id) if each.present]
     with making.output_root(watcher.site) as output_fd:
-        folder = path.rpartition(b"/")[0]
+        folder = paths.parent(path)
         lost = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
     if lost:
         engine.index.write(lambda c: renditions.miss(c, row.id, lost)).result()

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from hotfolder import paths, times
 from hotfolder.engine import Engine
-from hotfolder.index import renditions, report, sources
+from hotfolder.index import renditions, sources
 from hotfolder.index.sources import Row
-from hotfolder.model import State, Version, show
+from hotfolder.model import State, Version
+from hotfolder.paths import show
 from hotfolder.services import hindrance
 from hotfolder.services.offline import Knowing
 from hotfolder.store.layout import rendition_path
@@ -28,7 +30,7 @@ def explain(known: Knowing, watcher: Watcher, path: bytes) -> dict[str, Any]:
     """`path` is relative to the watch's root. Touches the file, so never asked on the server's own loop."""
     connection = known.index.read()
     row = sources.find(connection, watcher.site.id, path)
-    found: dict[str, Any] = report.named_path(watcher.config.path, path) | {
+    found: dict[str, Any] = paths.named(watcher.config.path, path) | {
         "watch": watcher.config.name,
         "watch_state": watcher.condition.state if watcher.live else "stopped",
         "ignored_by": watcher.rules.why_not(path),
@@ -42,8 +44,8 @@ def explain(known: Knowing, watcher: Watcher, path: bytes) -> dict[str, Any]:
         query = "SELECT seen_at, done_at, retry_at, decoder, format, width, height, notes FROM source WHERE id = ?"
         seen, done, retry, decoder, kind, width, height, notes = connection.execute(query, (row.id,)).fetchone()
         found |= {
-            "seen_at": report.rfc3339(seen), "done_at": report.rfc3339(done) if done else None,
-            "retry_at": report.rfc3339(retry) if retry > time.time() else None, "tries": row.tries,
+            "seen_at": times.rfc3339(seen), "done_at": times.rfc3339(done) if done else None,
+            "retry_at": times.rfc3339(retry) if retry > time.time() else None, "tries": row.tries,
             "decoder": decoder, "format": kind,
             "notes": notes.split(",") if notes else [], "width": width, "height": height, "bytes": row.version.size,
             "mtime_ns": str(row.version.mtime_ns), "hash": row.version.hash.hex() if row.version.hash else None,
@@ -60,13 +62,13 @@ def explain(known: Knowing, watcher: Watcher, path: bytes) -> dict[str, Any]:
 
 
 def _renditions(watcher: Watcher, path: bytes, connection: Any, row: Row) -> Iterator[dict[str, Any]]:
-    folder = path.rpartition(b"/")[0]
+    folder = paths.parent(path)
     for made in renditions.of(connection, row.id):
         place = rendition_path(folder, made.area, made.name)
         yield {
             "preset": made.preset, "path": None if made.note == "kept" else show(place), "width": made.width,
             "height": made.height, "bytes": made.bytes, "note": made.note,
-            "made_at": report.file_time(made.mtime_ns), "present": made.present,
+            "made_at": times.of_file(made.mtime_ns), "present": made.present,
         }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import BinaryIO
 
+from hotfolder import paths
 from hotfolder.faults import Unnamed
 from hotfolder.store.layout import Target
 
@@ -136,7 +137,7 @@ def _refuse_dots(name: bytes) -> None:
 @contextlib.contextmanager
 def _parent(root_fd: int, path: bytes) -> Iterator[tuple[int, bytes]]:
     """The open folder in which a path ends, and its last name."""
-    folder, _, name = path.rpartition(b"/")
+    folder, name = paths.split(path)
     _refuse_dots(name)
     fd = open_folder(root_fd, folder)
     try:
@@ -252,7 +253,7 @@ class Staging:
 
 def rename_beneath(root_fd: int, old: bytes, new: bytes, area: bytes, dir_mode: int) -> None:
     """Move a file or a folder, making the folders of the area that it goes to."""
-    new_folder, _, new_name = new.rpartition(b"/")
+    new_folder, new_name = paths.split(new)
     _refuse_dots(new_name)
     with _parent(root_fd, old) as (old_fd, old_name):
         new_fd = make_folder(root_fd, area, new_folder[len(area) + 1 :], dir_mode)
@@ -279,7 +280,7 @@ def remove_made(root_fd: int, path: bytes, size: int, mtime_ns: int) -> bool:
 def prune_folders(root_fd: int, folder: bytes) -> None:
     """Remove the folder while it is empty, and then those above it; the two areas and the root stay."""
     while b"/" in folder:
-        above, _, name = folder.rpartition(b"/")
+        above, name = paths.split(folder)
         try:
             above_fd = open_folder(root_fd, above)
         except (FileNotFoundError, NotADirectoryError):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from hotfolder.model import show
+from hotfolder.paths import show
 
 RATE_SECONDS = 10.0
 RATE_LINES = {logging.DEBUG: 5000, logging.INFO: 2000, logging.WARNING: 50, logging.ERROR: 50}

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import Counter
 
-from hotfolder import mounts
+from hotfolder import mounts, paths
 from hotfolder.mounts import Backend
 
 DEAF_AFTER = 3
@@ -68,7 +68,7 @@ class Coverage:
         """The mount point, at or below the root, that a folder lies on."""
         grounds = self._grounds
         while folder and folder not in grounds:
-            folder = folder.rpartition(b"/")[0]
+            folder = paths.parent(folder)
         return folder
 
     def by_events(self, folder: bytes) -> bool:
@@ -114,7 +114,7 @@ class Coverage:
 def _covered(place: bytes, places: set[bytes]) -> bool:
     """Whether another of the places is above this one."""
     while place:
-        place = place.rpartition(b"/")[0]
+        place = paths.parent(place)
         if place in places:
             return True
     return False

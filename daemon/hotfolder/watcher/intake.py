@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
+from hotfolder import paths
 from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane, Version
 from hotfolder.store.layout import is_image_name
@@ -113,16 +114,16 @@ class Intake:
     def changed(self, path: bytes, kind: Kind) -> None:
         self._metrics.events.labels(self._watch, kind).inc()
         self._metrics.last_event.labels(self._watch).set(time.time())
-        if not is_image_name(path.rpartition(b"/")[2]):
+        if not is_image_name(paths.name(path)):
             if self._rules.is_ignore_file(path):
-                self._note_folder(path.rpartition(b"/")[0], forget=True)
+                self._note_folder(paths.parent(path), forget=True)
             return
         now = self._clock()
         with self._changed:
             note = self._notes.get(path)
             deleted = self._note_deletion(kind, now)
             if note is None and len(self._notes) >= NOTES_MAX:
-                self._add_folder(path.rpartition(b"/")[0], deleted=deleted)
+                self._add_folder(paths.parent(path), deleted=deleted)
                 return
             self._put(self._pace.event(note, path, kind, now, self._closes.get(path)))
             if kind is Kind.CLOSED:
@@ -137,7 +138,7 @@ class Intake:
                 if len(self._gone_folders) < FOLDERS_MAX:
                     self._gone_folders[path] = self._clock() + DELETE_SECONDS
                 else:
-                    self._add_folder(path.rpartition(b"/")[0], deleted=True)
+                    self._add_folder(paths.parent(path), deleted=True)
                 self._changed.notify_all()
         else:
             self._note_folder(path, forget=True)

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
+from hotfolder import paths
 from hotfolder.index import folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.sources import Mark, Row
@@ -179,7 +180,7 @@ class Reconcile:
         look = judge.look_at(self._site.root, folder, folder=True)
         if look.verdict is not Verdict.GONE or not trusted:
             return
-        while above := folder.rpartition(b"/")[0]:
+        while above := paths.parent(folder):
             if judge.look_at(self._site.root, above, folder=True).verdict is not Verdict.GONE:
                 break
             folder = above

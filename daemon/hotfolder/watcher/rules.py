@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
 
+from hotfolder import paths
 from hotfolder.store import atomic, outputs
 from hotfolder.store.layout import is_image_name
 from hotfolder.telemetry import logs
@@ -122,12 +123,12 @@ class Rules:
         self._lock = threading.Lock()
 
     def is_source(self, path: bytes) -> bool:
-        folder, _, name = path.rpartition(b"/")
+        folder, name = paths.split(path)
         return is_image_name(name) and self.folder(folder).accepts(name)
 
     def why_not(self, path: bytes) -> str | None:
         """The rule that leaves this path out; None for a source."""
-        folder, _, name = path.rpartition(b"/")
+        folder, name = paths.split(path)
         return self.folder(folder).why_not(name)
 
     def enters(self, folder: bytes) -> bool:
@@ -135,7 +136,7 @@ class Rules:
         return self.folder(folder).refused is None
 
     def is_ignore_file(self, path: bytes) -> bool:
-        return path.rpartition(b"/")[2] in self._ignore_files
+        return paths.name(path) in self._ignore_files
 
     def forget(self) -> None:
         """An ignore file or a folder has changed: decide anew."""
@@ -159,8 +160,8 @@ class Rules:
     def _decide(self, path: bytes) -> FolderRules:
         if not path:
             return self._with_ignore_files(FolderRules(path, None, self._own, self._include))
-        above = self.folder(path.rpartition(b"/")[0])
-        name = path.rpartition(b"/")[2]
+        above = self.folder(paths.parent(path))
+        name = paths.name(path)
         refused = above.refused
         if refused is None and not self._recursive:
             refused = "it lies in a sub-folder, and `recursive` is false"

@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
+from hotfolder import paths
 from hotfolder.config import Watch
 from hotfolder.errors import Reason
 from hotfolder.index import folders, sources
 from hotfolder.index.database import Database
 from hotfolder.index.sources import Mark
 from hotfolder.loop import Pause
-from hotfolder.model import Job, Outcome, Result, show
+from hotfolder.model import Job, Outcome, Result
+from hotfolder.paths import show
 from hotfolder.pipeline import judge
 from hotfolder.pipeline.judge import Verdict
 from hotfolder.queue.queue import JobQueue
@@ -191,7 +193,7 @@ class Watcher:
         """A row whose file is not there: unless a note of it says itself what became of it, a walk has to."""
         if outcome.source_id is None or outcome.removed:
             return
-        folder = job.path.rpartition(b"/")[0]
+        folder = paths.parent(job.path)
         if outcome.reason is Reason.UNREACHABLE:
             self.rounds.look_again(folder)
         elif not self.intake.knows(job.path):
@@ -273,7 +275,7 @@ class Watcher:
         """
         if self._queue.offer(job):
             return
-        folder, _, name = job.path.rpartition(b"/")
+        folder, name = paths.split(job.path)
 
         def wait(connection: sqlite3.Connection) -> None:
             if job.deleted:

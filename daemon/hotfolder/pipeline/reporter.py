@@ -9,11 +9,12 @@ from collections import deque
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from hotfolder import paths, times
 from hotfolder.errors import Reason
 from hotfolder.index import report
 from hotfolder.index.orders import Order
-from hotfolder.index.report import named_path
-from hotfolder.model import Job, Lane, Outcome, Result, show
+from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.paths import show
 from hotfolder.presets import OPTIMIZED
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.bus import JOBS, PIPELINE, Bus
@@ -88,7 +89,7 @@ class Teller:
             log.warning("failed", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
         elif result is Result.RETRIED:
             say = log.warning if outcome.reason is Reason.OUTPUT_ERROR else log.info
-            again = "" if outcome.retry_at is None else report.rfc3339(outcome.retry_at)
+            again = "" if outcome.retry_at is None else times.rfc3339(outcome.retry_at)
             why = {"reason": str(outcome.reason), "message": outcome.message}
             say("put_off", watch=job.watch, path=job.path, **why, next_try=again)
         elif result is Result.SKIPPED:
@@ -143,7 +144,7 @@ class Teller:
         name = _event(outcome)
         if name is None or not self._events.heard(PIPELINE):
             return
-        keys: dict[str, Any] = {"watch": job.watch} | named_path("", job.path) | {"source_id": outcome.source_id}
+        keys: dict[str, Any] = {"watch": job.watch} | paths.named("", job.path) | {"source_id": outcome.source_id}
         if name == "ready":
             keys |= {"renditions": len(outcome.renditions), "bytes": sum(each.bytes for each in outcome.renditions)}
             keys["seconds"] = round(outcome.seconds, 4)
@@ -151,7 +152,7 @@ class Teller:
             keys["was"] = show(outcome.old_path)
         elif name in ("failed", "put_off"):
             keys |= {"reason": str(outcome.reason), "message": outcome.message}
-            keys |= {"next_try": report.rfc3339(outcome.retry_at)} if outcome.retry_at is not None else {}
+            keys |= {"next_try": times.rfc3339(outcome.retry_at)} if outcome.retry_at is not None else {}
         elif name == "skipped":
             keys |= {"extra": outcome.extra, "message": outcome.message}
         self._events.publish(PIPELINE, name, **keys)
