@@ -53,7 +53,10 @@ class Renames:
         if not self._queue.claim(site.name, old):
             raise SourceError(Reason.BUSY, f"{show(old)}, which it was renamed from, is being worked on")
         try:
-            return self._move(site, job, former, old, version)
+            now = sources.find(self._index.read(), site.id, old)
+            if now is None or now.id != former.id or now.version.hash != version.hash:
+                return None  # its last job ended between the look at its row and the claim
+            return self._move(site, job, now, old, version)
         finally:
             self._queue.release(site.name, old)
 
