@@ -185,8 +185,8 @@ def test_a_json_sidecar(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch)
     odd = [b"\xff.jpg", b"\xfe.jpg", b"a\nb.jpg"]
     for number, name in enumerate(odd):
         place.put(name, jpeg(seed=number))
-    for name in odd:
-        wait_for(repr(name), lambda name=name: os.path.exists(data + b"/" + name + b".json"), context=daemon.text)
+    sidecars = {b"trip", *(name + b".json" for name in odd)}
+    wait_for("their sidecars", lambda: set(os.listdir(data)) == sidecars, context=daemon.text)
     os.unlink(os.fsencode(place.inbox) + b"/\xff.jpg")
     wait_for("one to go", lambda: sorted(os.listdir(data)) == sorted([b"\xfe.jpg.json", b"a\nb.jpg.json", b"trip"]))
     sources = [each["src"] for name in odd[1:] for each in read(data + b"/" + name + b".json")["images"].values()]
