@@ -101,7 +101,7 @@ def test_deleted_while_others_never_stop_to_come(place: Place, run: Run) -> None
 
 def test_copied_in_and_deleted_at_once(place: Place, run: Run) -> None:
     daemon = run(place)
-    for file in [place.put(f"in/{number}.jpg", CONTENTS[number % 16]) for number in range(COUNT)]:
+    for file in [place.put(f"in/{number}.jpg", CONTENTS[number % 16]) for number in range(max(2000, COUNT))]:
         file.unlink()
     settled(place, daemon)
 
@@ -115,7 +115,7 @@ def test_all_renamed_at_once(place: Place, run: Run) -> None:
 
 def test_each_renamed_fifty_times(place: Place, run: Run) -> None:
     daemon = run(place)
-    for file in fill(place, daemon, max(20, COUNT // 10)):
+    for file in fill(place, daemon, max(200, COUNT // 10)):
         name = file
         for turn in range(50):
             name = name.rename(file.with_name(f"{turn}-{file.name}"))

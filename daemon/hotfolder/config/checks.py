@@ -183,7 +183,7 @@ def _wrong_pattern(pattern: str) -> str | None:
     try:
         pathspec.GitIgnoreSpec.from_lines([pattern])
     except (ValueError, re.error) as error:
-        return f"is no glob pattern: {error}"
+        return f"is no glob pattern: {getattr(error, 'msg', error)}"  # its position would be one in the translation
     return None
 
 
