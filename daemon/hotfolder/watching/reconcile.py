@@ -7,7 +7,6 @@ is missing on the volume that its row names (see working/judge.py) is marked; th
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
@@ -17,7 +16,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from hotfolder import logs
+from hotfolder import faults, logs
+from hotfolder.errors import Owner
+from hotfolder.faults import Operation as Touching
 from hotfolder.keeping import atomic, folders, renditions, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark, Row
@@ -118,7 +119,7 @@ class Reconcile:
         try:
             root_fd = atomic.open_root(self._site.root)
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
+            if faults.owner(error.errno, Touching.REACH) is Owner.MACHINE:
                 raise  # that says nothing of the root
             raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
         try:

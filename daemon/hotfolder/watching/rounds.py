@@ -57,15 +57,17 @@ class Rounds:
         self._kick = kick
         self._live = live
         self._guard = Guard(watcher.config.delete_guard.fraction, watcher.config.delete_guard.min)
-        self._touch = Touch()
-        self._presence = Presence(watcher, index, self._touch)
+        self._touch, self._output_touch = Touch(), Touch()
+        self._presence = Presence(watcher, index, self._touch, self._output_touch)
         self._schedule = Schedule(watcher.config.poll_interval, watcher.config.rescan_interval)
         self._changed = threading.Condition()
         self._requests: list[Request] = []
         self._open: list[Request] = []
         self._nudged = False
         self._anew = False
-        self._away = False
+        self._away = True
+        """Nothing begins before the root has been seen, on this thread."""
+        self._looked = threading.Event()
         self._most_jobs: int | None = None
         self._reconciled = False
         self._sweep_since: float | None = None
@@ -77,22 +79,22 @@ class Rounds:
 
     def start(self) -> None:
         self._limit()
+        if self._live:
+            self._schedule.plan_rescan()
         self.loop.start()
+        self.look_for_root()
 
-    def start_live(self) -> None:
-        """The first reconcile, and the regular ones."""
-        self.request(Request((b"",)))
-        self._schedule.plan_rescan()
+    def wait_for_look(self, seconds: float) -> None:
+        """Until root and output have been looked at for the first time, or so long."""
+        self._looked.wait(seconds)
 
     def end(self) -> None:
         self.loop.end()
 
     def stop(self) -> None:
         """After `end`. A walk of a mount that hangs is left behind."""
-        self.loop.join(0.5 if self.hangs() else 5.0)
-        for request in (*self._requests, *self._open):
-            request.problem = "stopped"
-            request.end()
+        self.loop.join(0.5 if self.hangs() or self.output_hangs() else 5.0)
+        self.give_up("stopped")
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -163,6 +165,19 @@ class Rounds:
         """Whether the root has not answered for long."""
         return self._touch.hangs
 
+    def output_hangs(self) -> bool:
+        """The same of the output, while it is prepared. What hangs later is given up by working/oversight.py."""
+        return self._output_touch.hangs
+
+    def give_up(self, problem: str) -> None:
+        """Whoever waits for a reconcile is told so; what the thread of the rounds is at goes on."""
+        with self._changed:
+            waiting = [each for each in (*self._requests, *self._at_work, *self._open) if not each.done.is_set()]
+            self._requests = []
+        for request in waiting:
+            request.problem = problem
+            request.end()
+
     def _step(self) -> None:
         if self._touch.goes_on():
             self._watcher.condition.set(condition.ROOT, None)
@@ -181,7 +196,10 @@ class Rounds:
         if anew and not self._away:  # when a root is back its tree is watched anyway
             self._watch_anew()
         try:
-            if (self._away and not self._found()) or not self._prepared():
+            there = not self._away or self._found(requests)
+            there = self._prepared() and there
+            self._looked.set()
+            if not there:
                 self._give_up(requests)
                 return True
             self._look_at_root()
@@ -227,8 +245,9 @@ class Rounds:
     def _begin_anew(self) -> None:
         """Another folder may lie there than before: nothing that was known of it counts."""
         self._watcher.rules.forget()
-        self._watcher.coverage.refresh()
-        self._watcher.watch_tree()
+        with self._touch:
+            self._watcher.coverage.begin_anew()
+            self._watcher.watch_tree()
         self.request(Request((b"",)))
 
     def _has_to_do(self) -> bool:
@@ -391,8 +410,8 @@ class Rounds:
 
     # -- a root or an output that was away -----------------------------------------------------------------------------
 
-    def _found(self) -> bool:
-        if not self._presence.is_found():
+    def _found(self, requests: list[Request]) -> bool:
+        if not self._presence.is_found(accept=any(request.confirm for request in requests)):
             return False
         self._away = False
         self._limit()
@@ -407,8 +426,8 @@ class Rounds:
             return False
         self._limit()
         self._kick()
-        if self._live:
-            self.request(Request((b"",)))
+        if self._live and self._looked.is_set():
+            self.request(Request((b"",)))  # the first walk could not be made
         return True
 
     def _give_up(self, requests: list[Request]) -> None:

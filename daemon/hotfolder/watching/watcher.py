@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from hotfolder import bugs, logs
+from hotfolder import bugs, faults, logs, probe
 from hotfolder.config import Watch
-from hotfolder.errors import Reason
+from hotfolder.errors import Owner, Reason
+from hotfolder.faults import Operation
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.sources import Mark
@@ -46,9 +47,11 @@ class Watcher:
 
     def __init__(
         self, config: Watch, site: Site, rules: Rules, index: Database, queue: JobQueue, metrics: Metrics,
-        kick: Callable[[], None], *, live: bool,
+        kick: Callable[[], None], *, live: bool, clean: Callable[[Site], None] = lambda site: None,
     ) -> None:  # fmt: skip
+        """`clean` is called once the output answers, before anything is written there."""
         self.config = config
+        self.clean = clean
         self.site = site
         self.rules = rules
         self._index = index
@@ -70,12 +73,9 @@ class Watcher:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Watch, and (live) ask for the first reconcile."""
+        """Touches neither root nor output: the thread of its rounds does, and then watches and (live) reconciles."""
         self._metrics.know_watch(self.config.name)
         self.intake.start()
-        if self.live:
-            self.watch_tree()
-            self.rounds.start_live()
         self.condition.show()
         self.rounds.start()
 
@@ -97,7 +97,10 @@ class Watcher:
         files += self._queue.deleted(self.config.name)
         if (not files and not folders_gone) or self.rounds.hangs():
             return
-        gone = [source_id for folder in folders_gone for source_id in self._gone_below(folder)]
+        try:
+            gone = probe.ask(self.config.path, lambda: [each for at in folders_gone for each in self._gone_below(at)])
+        except probe.Silent:
+            gone = []
 
         def keep(connection: sqlite3.Connection) -> None:
             sources.delete_at(connection, self.site.id, files, time.time())
@@ -131,15 +134,19 @@ class Watcher:
                 self.fall_back(b"", error)
             else:
                 self._tree = tree
+            if self.rounds.loop.stopped:
+                tree.stop()  # while the root did not answer
         if self.coverage.polled():
             self.rounds.poll_within(0.0 if self.condition.polled else self.config.poll_interval)
+        self.condition.show()
 
     def root_replaced(self) -> bool:
         """Whether the root's path leads to another folder than the one that is watched; where to nothing: offline."""
         try:
             return self._tree is not None and self._tree.is_elsewhere()
-        except OSError:
-            self.offline()
+        except OSError as error:
+            if faults.owner(error.errno, Operation.REACH) is Owner.ROOT:
+                self.offline()
             return False
 
     def _watches(self, folder: bytes) -> bool:
@@ -223,8 +230,17 @@ class Watcher:
             self.condition.set(condition.EVENTS, "the thread that reads events has ended; it is started anew")
         if self._output_failed is not None and time.monotonic() - self._output_failed > FORGOTTEN_SECONDS:
             self._forget_output()
+        self.check_answers()
+
+    def check_answers(self) -> None:
+        """A root or an output that does not answer; whoever waits for a reconcile of it is told."""
         if self.rounds.hangs():
             self._hangs()
+            self.rounds.give_up(f"{self.config.path} does not answer")
+        elif self.rounds.output_hangs():
+            text = f"{self.site.output} does not answer"
+            self.condition.set(condition.OUTPUT, text)
+            self.rounds.give_up(text)
 
     def mounts_changed(self) -> None:
         """Something was mounted or unmounted somewhere."""
