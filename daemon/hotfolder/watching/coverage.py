@@ -87,6 +87,11 @@ class Coverage:
             places |= self._unwatched | self._deaf
         return tuple(sorted(place for place in places if not _covered(place, places)))
 
+    def by_polls(self, folder: bytes) -> bool:
+        """Whether it is walked at each poll, and changes there may raise no event."""
+        places = set(self.polled())
+        return folder in places or _covered(folder, places)
+
     @property
     def mostly_polled(self) -> bool:
         """Whether the root itself is seen by polls alone, or its events cannot be trusted."""

@@ -93,6 +93,7 @@ class Reconcile:
         known: Callable[[bytes], bool] = lambda path: False, ground: Callable[[bytes], bytes] = lambda folder: b"",
         step: Callable[[], None] = lambda: None, stop: Callable[[], bool] = lambda: False, verify: bool = False,
         dry: bool = False, confirm: bool = False, mark: Mark = Mark.ONCE_MORE,
+        by_polls: Callable[[bytes], bool] = lambda folder: False,
     ) -> None:  # fmt: skip
         self._index = index
         self._site = site
@@ -100,6 +101,7 @@ class Reconcile:
         self._ensure = ensure
         self._known = known
         self._ground = ground
+        self._by_polls = by_polls
         self._step = step
         self._stop = stop
         self._verify = verify
@@ -246,6 +248,7 @@ class Reconcile:
         rows = self._rows(folder_id)
         row = next(rows, None)
         missing: list[sources.Columns] = []
+        polled = self._by_polls(folder)
         want, unchanged, stat, findings = self._site.want, sources.unchanged, os.stat, self.findings
         for number, name in enumerate(files):
             if number % STEP == STEP - 1:
@@ -258,14 +261,16 @@ class Reconcile:
             mine = None
             if row is not None and row[sources.NAME] == name:
                 mine, row = row, next(rows, None)
+            racy = polled and mine is not None and bool(mine[sources.RACY])
             try:
                 found = stat(name, dir_fd=fd, follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if mine is not None and not self._verify and unchanged(mine, found, want, volume):
+            if mine is not None and not racy and not self._verify and unchanged(mine, found, want, volume):
                 findings.sources += 1
             else:
-                self._judge(folder, name, Version.of(found, volume), None if mine is None else sources.row_of(mine))
+                known = None if mine is None else sources.row_of(mine)
+                self._judge(folder, name, Version.of(found, volume), known, racy=racy)
         while row is not None:
             missing.append(row)
             row = next(rows, None)
@@ -282,7 +287,8 @@ class Reconcile:
 
     # -- judging ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, folder: bytes, name: bytes, found: Version, row: Row | None) -> None:
+    def _judge(self, folder: bytes, name: bytes, found: Version, row: Row | None, *, racy: bool) -> None:
+        """`racy`: it is read once more, whatever its times say."""
         findings = self.findings
         findings.sources += 1
         if row is not None and row.version.volume != found.volume:
@@ -294,7 +300,7 @@ class Reconcile:
             if row.gone:
                 self._add(lambda c: sources.unmark_gone(c, row.id))
             return
-        elif row.version.same_moment(found) and self._is_current(folder, row):
+        elif not racy and row.version.same_moment(found) and self._is_current(folder, row):
             if row.gone:
                 self._add(lambda c: sources.unmark_gone(c, row.id))
             return
@@ -303,7 +309,7 @@ class Reconcile:
         findings.to_read += found.size
         path = folder + b"/" + name if folder else name
         now = time.time()
-        if abs(now - found.ctime_ns / 1e9) > EVENT_SECONDS and not self._known(path):
+        if abs(now - found.ctime_ns / 1e9) > EVENT_SECONDS and not racy and not self._known(path):
             findings.missed[self._ground(folder)] += 1
         young = any(abs(now - ns / 1e9) < YOUNG_SECONDS for ns in (found.mtime_ns, found.ctime_ns))
         self._add(lambda c: self._wait(c, folder, name, young))

@@ -65,8 +65,7 @@ class Rounds:
         self._open: list[Request] = []
         self._nudged = False
         self._anew = False
-        self._away = True
-        """Nothing begins before the root has been seen, on this thread."""
+        self._away = True  # nothing begins before the root has been seen, on this thread
         self._looked = threading.Event()
         self._most_jobs: int | None = None
         self._reconciled = False
@@ -93,7 +92,7 @@ class Rounds:
 
     def stop(self) -> None:
         """After `end`. A walk of a mount that hangs is left behind."""
-        self.loop.join(0.5 if self.hangs() or self.output_hangs() else 5.0)
+        self.loop.join(0.5 if self.silent() else 5.0)
         self.give_up("stopped")
 
     # -- asking -------------------------------------------------------------------------------------------------------
@@ -161,13 +160,11 @@ class Rounds:
         self._nudged = True
         self._changed.notify_all()
 
-    def hangs(self) -> bool:
-        """Whether the root has not answered for long."""
-        return self._touch.hangs
-
-    def output_hangs(self) -> bool:
-        """The same of the output, while it is prepared. What hangs later is given up by working/oversight.py."""
-        return self._output_touch.hangs
+    def silent(self) -> str | None:
+        """What has not answered for long: condition.ROOT, or condition.OUTPUT while it is prepared."""
+        if self._touch.hangs:
+            return condition.ROOT
+        return condition.OUTPUT if self._output_touch.hangs else None
 
     def give_up(self, problem: str) -> None:
         """Whoever waits for a reconcile is told so; what the thread of the rounds is at goes on."""
@@ -197,10 +194,10 @@ class Rounds:
             self._watch_anew()
         try:
             there = not self._away or self._found(requests)
-            there = self._prepared() and there
+            ready = self._prepared()
             self._looked.set()
-            if not there:
-                self._give_up(requests)
+            if not (there and ready):
+                self._give_up()
                 return True
             self._look_at_root()
             self._walk(requests)
@@ -307,7 +304,7 @@ class Rounds:
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
                 stop=lambda: self.loop.stopped, verify=request.verify or habits.doubted, confirm=request.confirm,
-                mark=request.mark,
+                mark=request.mark, by_polls=self._watcher.coverage.by_polls,
             )  # fmt: skip
             try:
                 with self._touch:
@@ -335,7 +332,7 @@ class Rounds:
             self._metrics.reconcile_seconds.observe(findings.seconds)
             self._metrics.last_reconcile.labels(self._name).set(time.time())
             if self._live and self._reconciled and not expected:
-                self._count_missed(findings)
+                self._watcher.missed(findings.missed)
             self._reconciled = self._reconciled or findings.complete
             if findings.complete:
                 self._schedule.all_read()
@@ -345,19 +342,6 @@ class Rounds:
             "reconciled", watch=self._name, path=folder or b".", sources=findings.sources, new=findings.new,
             changed=findings.changed, vanished=findings.vanished, seconds=findings.seconds,
         )  # fmt: skip
-
-    def _count_missed(self, findings: Findings) -> None:
-        """Changes that no event announced; who misses again and again is deaf, and polled from then on."""
-        watcher = self._watcher
-        self._metrics.missed_changes.labels(self._name).inc(findings.missed.total())
-        for ground in watcher.coverage.missed(findings.missed):
-            log.warning(
-                "deaf", watch=self._name, path=ground or b".", next="polled from now on",
-                why="three reconciles in a row found changes that no event had announced",
-            )  # fmt: skip
-            watcher.condition.polled = watcher.coverage.mostly_polled
-            watcher.condition.show()
-            self._schedule.poll_within(watcher.config.poll_interval)
 
     def _after_work(self) -> None:
         """When nothing of this watch waits any more: sweep, and tell those who wait for that."""
@@ -430,10 +414,7 @@ class Rounds:
             self.request(Request((b"",)))  # the first walk could not be made
         return True
 
-    def _give_up(self, requests: list[Request]) -> None:
-        troubles = self._watcher.condition.troubles
-        problem = troubles.get(condition.ROOT) or troubles.get(condition.OUTPUT)
-        for request in (*requests, *self._open):
-            request.problem = problem or f"{self._watcher.config.path} is away"
-            request.end()
+    def _give_up(self) -> None:
+        found = self._watcher.condition.troubles
+        self.give_up(found.get(condition.ROOT) or found.get(condition.OUTPUT) or f"{self._watcher.config.path} is away")
         self._open = []

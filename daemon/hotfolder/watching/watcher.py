@@ -9,6 +9,7 @@ import errno
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
@@ -95,7 +96,7 @@ class Watcher:
         """What events told of deletions outlives this watcher: no guard of a later walk holds them."""
         files, folders_gone = self.intake.deletions()
         files += self._queue.deleted(self.config.name)
-        if (not files and not folders_gone) or self.rounds.hangs():
+        if (not files and not folders_gone) or self.rounds.silent() == condition.ROOT:
             return
         try:
             gone = probe.ask(self.config.path, lambda: [each for at in folders_gone for each in self._gone_below(at)])
@@ -234,13 +235,14 @@ class Watcher:
 
     def check_answers(self) -> None:
         """A root or an output that does not answer; whoever waits for a reconcile of it is told."""
-        if self.rounds.hangs():
+        subject = self.rounds.silent()
+        if subject is None:
+            return
+        if subject == condition.ROOT:
             self._hangs()
-            self.rounds.give_up(f"{self.config.path} does not answer")
-        elif self.rounds.output_hangs():
-            text = f"{self.site.output} does not answer"
-            self.condition.set(condition.OUTPUT, text)
-            self.rounds.give_up(text)
+        else:
+            self.condition.set(subject, f"{self.site.output} does not answer")
+        self.rounds.give_up(self.condition.troubles.get(subject, "it does not answer"))
 
     def mounts_changed(self) -> None:
         """Something was mounted or unmounted somewhere."""
@@ -275,6 +277,18 @@ class Watcher:
         )
         text += f" is there now; they are kept until it is back, or `hotfolder scan --confirm-deletes {first}`"
         self.condition.set(condition.AWAY, text)
+
+    def missed(self, found: Counter[bytes]) -> None:
+        """Changes that no event announced; who misses again and again is deaf, and polled from then on."""
+        self._metrics.missed_changes.labels(self.config.name).inc(found.total())
+        for ground in self.coverage.missed(found):
+            log.warning(
+                "deaf", watch=self.config.name, path=ground or b".", next="polled from now on",
+                why="three reconciles in a row found changes that no event had announced",
+            )  # fmt: skip
+            self.condition.polled = self.coverage.mostly_polled
+            self.condition.show()
+            self.rounds.poll_within(self.config.poll_interval)
 
     def _hangs(self) -> None:
         if self.condition.set(condition.ROOT, f"{self.config.path} does not answer"):

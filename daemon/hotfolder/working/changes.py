@@ -35,18 +35,24 @@ NOT_STORED_TRIES = 3
 _NO_VERSION = Version(-1, 0, 0, 0)
 
 
+def innocent_delay(put_off: int) -> float:
+    """Seconds until the next try after so many failures in a row that were another's fault."""
+    return INNOCENT_DELAYS[min(put_off, len(INNOCENT_DELAYS)) - 1]
+
+
 class Retries:
     """When a failed job is tried again. A daemon has time; a scan tries once more at its end, then decides."""
 
     def __init__(self, patient: bool) -> None:
         self._patient = patient
 
-    def delay(self, reason: Reason, tries: int, *, young: bool) -> float | None:
-        """Seconds until try number `tries` + 1, or None where this failure counts."""
+    def delay(self, reason: Reason, tries: int, put_off: int, *, young: bool) -> float | None:
+        """Seconds until the next try, or None where this failure counts: after `tries` failures of its own, or
+        `put_off` ones of another's."""
         if reason.young_may_pass and young:
             delays: tuple[float, ...] = YOUNG_DELAYS if self._patient else (0.0,)
         elif reason.innocent:
-            return INNOCENT_DELAYS[min(tries, len(INNOCENT_DELAYS)) - 1]
+            return innocent_delay(put_off)
         elif reason.may_pass:
             delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
         else:
@@ -246,6 +252,7 @@ class Retry:
     tries: int
     young: bool
     deleted: bool = False
+    put_off: int = 0
 
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
@@ -253,7 +260,7 @@ class Retry:
         sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
         if self.deleted:
             sources.mark_gone(connection, [source_id], Mark.CERTAIN)
-        sources.retry(connection, source_id, self.retry_at, self.tries)
+        sources.retry(connection, source_id, self.retry_at, self.tries, self.put_off)
         return source_id
 
 

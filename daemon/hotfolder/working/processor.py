@@ -153,9 +153,9 @@ class Processor:
         the caller lets go, waits in line for all of it, and has it read again. Nothing is kept meanwhile."""
         site, job, task = entry.site, entry.job, entry.task
         task.enter(Phase.LOOK)
-        reading = time.monotonic()
+        reading, moment = time.monotonic(), time.time()
         data = imaging.read_all(fd, version.size, task.step)
-        hashed = version.hashed(xxhash.xxh3_128_digest(data))
+        hashed = version.hashed(xxhash.xxh3_128_digest(data)).read_at(moment)
         if len(data) != version.size or not looking.version_of(fd).same_moment(version):
             return Finding(Outcome(Result.CHANGED, look=looking.version_of(fd), stirs=True))
         self._metrics.stage("read", time.monotonic() - reading)
@@ -299,11 +299,10 @@ class Processor:
 
     def _not_removed(self, error: SourceError, row: Row) -> Finding:
         """The output stands in the way: that it is to go stays noted, and is tried for ever."""
-        tries = 1 + row.tries
-        delay = changes.INNOCENT_DELAYS[min(tries, len(changes.INNOCENT_DELAYS)) - 1]
-        retry_at = time.time() + delay + sources.REMOVAL_SECONDS
+        put_off = 1 + row.put_off
+        retry_at = time.time() + changes.innocent_delay(put_off) + sources.REMOVAL_SECONDS
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        return Finding(outcome, lambda c: sources.remove_later(c, row.id, retry_at, tries))
+        return Finding(outcome, lambda c: sources.remove_later(c, row.id, retry_at, put_off))
 
     def _clear(self, site: Site, job: Job, row: Row) -> SourceError | None:
         """Remove all renditions of a row; gives what stood in the way."""
@@ -333,14 +332,15 @@ class Processor:
     def _failed(self, site: Site, job: Job, error: SourceError, row: Row | None) -> Finding:
         young = self._is_young(job, row) and not _was_finished(error)
         fresh = job.seen_changing is not None  # it changed since the last try: that is the first one of this version
-        tries = 1 + (row.tries if row is not None and not fresh else 0)
+        tries, put_off = (row.tries, row.put_off) if row is not None and not fresh else (0, 0)
+        tries, put_off = (tries, put_off + 1) if error.reason.innocent else (tries + 1, 0)
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        delay = self._retries.delay(error.reason, tries, young=young)
+        delay = self._retries.delay(error.reason, tries, put_off, young=young)
         if isinstance(error, Died) and error.killed and tries < changes.SUSPECT_TRIES:
             delay = 1.0
         if delay is not None:
             at = time.time() + delay
-            change = changes.Retry(site, job.path, at, tries, young, job.deleted)
+            change = changes.Retry(site, job.path, at, tries, young, job.deleted, put_off)
             return Finding(replace(outcome, retry_at=at), change)
         made: list[Made] = renditions.of(self._index.read(), row.id) if row else []
         if row is not None and made and error.version is not None:
