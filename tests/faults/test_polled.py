@@ -23,9 +23,11 @@ def same_size(path: Path, content: bytes) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-# The coarse clock of FAT or NFS: both writes leave the same times.
+# The coarse clock of FAT or NFS: both writes leave the same times. The window is wider, for machines under load.
 COARSE = """
 import os
+from hotfolder import model
+model.RACY_SECONDS = 20.0
 _stat, _fstat = os.stat, os.fstat
 def coarse(found):
     two = 2_000_000_000
@@ -76,6 +78,6 @@ def test_a_change_in_the_same_moment(tmp_path: Path, run: Run) -> None:
         return max(counts) - min(counts) >= 3
 
     history: list[tuple[float, float]] = []
-    wait_for("it to be at rest", rests, 60, daemon.text)
+    wait_for("it to be at rest", rests, 120, daemon.text)
     assert daemon.metric("hotfolder_reconcile_duration_seconds_count") > before
     assert daemon.decoded() == decoded + 1
