@@ -18,7 +18,6 @@ from hotfolder import wiring
 from hotfolder.config import load
 from hotfolder.keeping import folders, sources
 from hotfolder.keeping.database import Database
-from hotfolder.keeping.outputs import Habits
 from hotfolder.keeping.sources import Facts
 from hotfolder.model import State, Version
 from hotfolder.watching.reconcile import Reconcile
@@ -91,7 +90,7 @@ def run(files: int, each: int, runs: int) -> None:
         os.makedirs(config.state)
         index = Database(os.path.join(config.state, "index.db"))
         index.open()
-        site = wiring.site_of(config, config.watches[0], index, Habits())
+        site = wiring.site_of(config, config.watches[0], index)
         rules = wiring.rules_of(config, config.watches[0])
         remember(index, site, base / "in")
         measure(index, site, rules, memory=False)  # the first one notes inodes

@@ -210,9 +210,12 @@ def test_the_kernels_queue_overflows_with_deletes(place: Place, run: Run) -> Non
         daemon = run(place)
         files = fill(place, daemon)
         limit.write_text(former)
+        daemon.process.send_signal(signal.SIGSTOP)
         for file in files:
             file.unlink()
+        daemon.process.send_signal(signal.SIGCONT)
         settled(place, daemon)
+        assert daemon.metric("hotfolder_overflows_total", watch="inbox") >= 1
     finally:
         limit.write_text(former)
 

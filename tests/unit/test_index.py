@@ -77,6 +77,16 @@ def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: D
     assert renditions.owner(index.read(), place, b"thumbnails", b"x.jpg_s", first) is None
 
 
+def test_plans_that_nothing_was_made_by_are_forgotten(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renditions, "PLANS", 10)
+    source_id = put(index, b"a.jpg")
+    for number in range(95):
+        index.write(lambda c, number=number: renditions.plan(c, f'{{"width": {number}}}')).result()  # type: ignore[misc]
+    (count,) = index.read().execute("SELECT count(*) FROM plan").fetchone()
+    assert count <= 11
+    assert [each.plan for each in renditions.of(index.read(), source_id)] == ["{}"]
+
+
 def test_counts_follow_states(index: Database) -> None:
     one = put(index, b"x.jpg")
     put(index, b"y.jpg", State.FAILED)

@@ -28,7 +28,7 @@ def test_closed_twice_waits_by_itself() -> None:
 
 def test_deletion_waits_and_being_made_again_takes_over() -> None:
     note = PACE.event(None, b"a", Kind.DELETED, 10.0, None)
-    assert note.due == 10.0 + DELETE_SECONDS
+    assert note.due == 12.0
     note = PACE.event(note, b"a", Kind.CREATED, 10.5, None)
     assert PACE.event(note, b"a", Kind.CLOSED, 10.6, None).due == 10.6
 

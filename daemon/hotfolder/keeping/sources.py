@@ -123,6 +123,12 @@ class Facts:
 Columns = tuple[Any, ...]
 """A row as SQLite gives it, in the order of _COLUMNS: cheap, for walks."""
 NAME, HASH, VOLUME, RACY = 2, 7, 14, 16
+ANY = "any"
+
+
+def lies_on(digest: bytes | None, volume: str | None) -> str:
+    """The volume on which a source lies, by its row; ANY where nothing was made of it yet."""
+    return ANY if digest is None else volume or ""
 
 
 def unchanged(columns: Columns, found: os.stat_result, want: str, volume: str) -> bool:
@@ -296,12 +302,12 @@ def remove(connection: sqlite3.Connection, source_id: int, *, keep_folder: bool 
         folders.remove_empty(connection, row[1])
 
 
-def below(connection: Reader, folder_id: int) -> list[tuple[int, str | None]]:
-    """The sources in a folder and below it: their ids and volumes (None: nothing was made of it, any serves)."""
-    found: list[tuple[int, str | None]] = []
+def below(connection: Reader, folder_id: int) -> list[tuple[int, str]]:
+    """The sources in a folder and below it: their ids and where they lie (see `lies_on`)."""
+    found: list[tuple[int, str]] = []
     for each in folders.subtree(connection, folder_id):
         rows = connection.execute(_MISSING_BELOW, (each,)).fetchall()
-        found += [(source_id, None if digest is None else volume or "") for source_id, digest, volume in rows]
+        found += [(source_id, lies_on(digest, volume)) for source_id, digest, volume in rows]
     return found
 
 

@@ -14,7 +14,7 @@ from hotfolder.errors import Owner, SourceError, StartError
 from hotfolder.faults import Operation
 from hotfolder.keeping import atomic, outputs
 from hotfolder.keeping.database import Database
-from hotfolder.watching import condition
+from hotfolder.watching import condition, moving
 from hotfolder.watching.grounds import Grounds, RootAway
 from hotfolder.working import making
 from hotfolder.working.oversight import HUNG_SECONDS
@@ -105,6 +105,7 @@ class Presence:
             with self._output_touch:
                 with making.writing(site):
                     outputs.prepare(site.output, site.dir_mode, site.habits)
+                moving.undo(self._index, site)
                 watcher.clean(site)
         except (SourceError, StartError) as error:
             watcher.condition.set(condition.OUTPUT, str(error))

@@ -189,7 +189,7 @@ class Reconcile:
         if folder_id is None:
             return
         below = sources.below(self._index.read(), folder_id)
-        gone = [source_id for source_id, volume in below if volume in (None, look.volume)]
+        gone = [source_id for source_id, lies_on in below if judge.belongs(lies_on, look.volume)]
         self.findings.vanished += len(gone)
         # Many folders may have gone with one parent: that is no second opinion.
         mark = Mark.HINTED if self._mark_as is Mark.ONCE_MORE else self._mark_as
@@ -346,7 +346,7 @@ class Reconcile:
     ) -> None:  # fmt: skip
         """What is in the index and was not found here or below; what the rules leave out goes wherever it lies."""
         connection = self._index.read()
-        absent = [(row[0], None if row[sources.HASH] is None else row[sources.VOLUME] or "") for row in missing]
+        absent = [(row[0], sources.lies_on(row[sources.HASH], row[sources.VOLUME])) for row in missing]
         gone: list[int] = []
         for child in folders.children(connection, self._site.id, folder_id):
             if child.name in entered:
@@ -357,7 +357,7 @@ class Reconcile:
             else:
                 absent += below
         for source_id, lies_on in absent:
-            if lies_on is None or lies_on == volume:
+            if judge.belongs(lies_on, volume):
                 gone.append(source_id)
             elif self._is_given_up(lies_on, volume):
                 gone.append(source_id)

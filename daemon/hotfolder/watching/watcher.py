@@ -355,7 +355,7 @@ class Watcher:
         if look.verdict is not Verdict.GONE:
             return []
         below = sources.below(self._index.read(), folder_id)
-        return [source_id for source_id, volume in below if volume in (None, look.volume)]
+        return [source_id for source_id, lies_on in below if judge.belongs(lies_on, look.volume)]
 
     def offline(self) -> None:
         """The root went; it is looked for until it is back."""

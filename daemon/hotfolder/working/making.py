@@ -140,8 +140,8 @@ class Maker:
                     return Finding(Outcome(Result.CHANGED, look=looking.version_of(subject.fd), stirs=True))
                 subject = replace(subject, version=version)
                 storing = time.monotonic()
-                epoch = self._epoch()
                 made = published(site, subject, wanted, drawn, staging)
+                epoch = self._epoch()  # not before: one that closes meanwhile was synced without these names
             new = {(m.area, m.name) for m in made if m.note != "kept"}
             stale = [m for m in former if _is_stale(m, subject, wanted)]
             following.remove(site, output_fd, subject.folder, [m for m in stale if (m.area, m.name) not in new])

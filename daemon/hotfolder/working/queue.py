@@ -199,7 +199,7 @@ class JobQueue:
                 self._leave(job.key)
 
     def claim(self, watch: str, path: bytes) -> bool:
-        """Keep a path out of work without a job, as for a rename: what waits there waits on. False where it is in work."""
+        """Keep a path out of work without a job, as for a rename: what waits there stays. False where it is in work."""
         key = (watch, path)
         with self._changed:
             if key in self._in_work:

@@ -71,10 +71,10 @@ class Renames:
             ends.callback(claim.release)
             check_names(self._index, site, folder, targets, former.id)
             output_fd = ends.enter_context(making.output_root(site))
-            epoch = self._epoch()
             barred = [each for each in made if each.ordered and self._is_taken(site, job.path, each, former.id)]
             follow = [each for each in made if each not in barred]
             followed, left = following.rename(site, output_fd, old, job.path, follow)
+            epoch = self._epoch()  # not before: one that closes meanwhile was synced without these names
             gone = [each for each in (*left, *barred) if each.present]
             following.remove(site, output_fd, old.rpartition(b"/")[0], gone)
             whole = former.made == site.want
