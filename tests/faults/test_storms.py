@@ -68,8 +68,10 @@ def test_all_deleted_at_once(place: Place, run: Run) -> None:
     settled(place, daemon)
 
 
-def test_deleted_while_others_never_stop_to_come(place: Place, run: Run) -> None:
+@pytest.mark.parametrize("seen", [True, False], ids=["by events", "by a walk alone"])
+def test_deleted_while_others_never_stop_to_come(place: Place, run: Run, seen: bool) -> None:
     """Nothing that was deleted waits for the watch to be idle."""
+    place.configure(TINY, WATCH + "\n    delete_guard: {fraction: 100%, min: 1000}")
     daemon = run(place)
     fill(place, daemon, 100, "in")
     fill(place, daemon, 100, "going")
@@ -82,11 +84,15 @@ def test_deleted_while_others_never_stop_to_come(place: Place, run: Run) -> None
             place.put(f"busy/{number % 8}.jpg", CONTENTS[number % 16])
 
     hand = threading.Thread(target=trickle)
+    if not seen:
+        assert daemon.stop() == 0
     hand.start()
     try:
         for file in (place.inbox / "in").iterdir():
             file.unlink()
         shutil.rmtree(place.inbox / "going")
+        if not seen:
+            daemon = run(place)
         wait_for(
             "what was deleted to be gone",
             lambda: not [path for path in place.renditions() if "/busy/" not in path],

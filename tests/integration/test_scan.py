@@ -202,6 +202,20 @@ def test_links_that_someone_plants_in_the_output_lead_nowhere(place: Place) -> N
     assert [each.name for each in outside.iterdir() if each.name != "y"] == ["mine"]
 
 
+def test_what_others_put_in_the_place_of_a_rendition_is_not_removed(place: Place) -> None:
+    place.configure(watch="    presets: [small]\n    optimize: {enabled: false}")
+    for name in ("a.jpg", "b.jpg"):
+        place.put(name, jpeg())
+    assert place.scan().returncode == 0
+    mine = place.out / "thumbnails/a_thumb_small.jpg"
+    mine.write_text("mine")
+    for name in ("a.jpg", "b.jpg"):
+        (place.inbox / name).unlink()
+    place.scan("--confirm-deletes")
+    assert place.renditions() == {"thumbnails/a_thumb_small.jpg"}
+    assert mine.read_text() == "mine"
+
+
 def test_two_sources_that_want_one_name(place: Place) -> None:
     """One bears the very name to which that of the other's rendition was cut."""
     place.configure(watch="    presets: [small]\n    optimize: {enabled: false}")

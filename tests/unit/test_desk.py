@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,10 +36,12 @@ class Bench:
         self.gate.leave = lambda: self.step("gate", leaves["gate"])  # type: ignore[method-assign]
         self.site: Any = SimpleNamespace(id=1, gate=self.gate, retired=threading.Event())
         suspects: Any = SimpleNamespace(clear=lambda key: self.step("suspects"))
+        self.stored: Future[object] = Future()
+        index: Any = SimpleNamespace(write=lambda change: self.stored)
         unused: Any = None
         settings: Any = SimpleNamespace(job_timeout=60.0)
         self.desk = Desk(
-            unused, self.queue, self.notes, unused, suspects, lambda job, outcome: self.step("tell"), unused, unused,
+            index, self.queue, self.notes, unused, suspects, lambda job, outcome: self.step("tell"), unused, unused,
             settings,
         )  # fmt: skip
 
@@ -50,12 +53,12 @@ class Bench:
             self.broken = None
             raise RuntimeError("injected")
 
-    def work(self) -> Job:
+    def work(self, change: Any = None) -> Job:
         job = self.queue.take(5.0)
         assert job is not None
         entry = self.desk.enter(self.site, job)
         entry.task.claim = SimpleNamespace(release=lambda: self.step("claim"))  # type: ignore[assignment]
-        self.desk.leave(entry, Finding(Outcome(Result.DONE)))
+        self.desk.leave(entry, Finding(Outcome(Result.DONE), change))
         return job
 
 
@@ -80,3 +83,15 @@ def test_what_ends_well_is_not_looked_at_again(tmp_path: Path) -> None:
     bench.queue.offer(Job("w", b"a.jpg", Lane.FRESH, 0.0, 0.0))
     bench.work()
     assert bench.queue.take(0.0) is None
+
+
+def test_all_is_held_until_the_commit(tmp_path: Path) -> None:
+    """A kill before it has to find the note of what was published; and nobody is told of what does not stand yet."""
+    bench = Bench(tmp_path, None)
+    bench.queue.offer(Job("w", b"a.jpg", Lane.FRESH, 0.0, 0.0))
+    bench.work(change=lambda connection: 1)
+    assert bench.done == []
+    assert [note.path for note in InFlight(str(tmp_path / "inflight"), SLOTS).leftovers] == [b"a.jpg"]
+    bench.stored.set_result(1)
+    assert sorted(bench.done) == sorted(STEPS)
+    assert InFlight(str(tmp_path / "inflight"), SLOTS).leftovers == ()

@@ -162,6 +162,18 @@ def test_in_flight_notes_survive_a_kill_and_not_an_orderly_stop(tmp_path: Path) 
     assert InFlight(path, boot="b2").leftovers == ()
 
 
+def test_notes_of_what_could_not_be_cleaned_up_outlive_an_orderly_stop(tmp_path: Path) -> None:
+    path = str(tmp_path / "inflight")
+    InFlight(path, boot="b").enter("w", b"a.jpg")
+    away = InFlight(path, boot="b")  # its output is away
+    away.close()
+    back = InFlight(path, boot="b")
+    assert [note.path for note in back.leftovers] == [b"a.jpg"]
+    back.leave(back.leftovers[0].slot)
+    back.close()
+    assert InFlight(path, boot="b").leftovers == ()
+
+
 @given(st.integers(-(2**127), 2**127 - 1))
 def test_numbers_of_any_size_come_back(value: int) -> None:
     with sqlite3.connect(":memory:") as connection:
