@@ -20,7 +20,7 @@ from hotfolder.keeping import history
 from hotfolder.keeping.database import Database
 from hotfolder.keeping.epochs import Epochs
 from hotfolder.keeping.inflight import InFlight, boot_id
-from hotfolder.keeping.lock import StateLock
+from hotfolder.keeping.lock import StateLock, starting
 from hotfolder.loop import Chores, Revival
 from hotfolder.metrics import Metrics
 from hotfolder.model import Job, Lane, Outcome, Result
@@ -110,7 +110,8 @@ class Engine:
         self.lock.acquire()
         try:
             wiring.check_folders(self.config.watches)
-            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=IN_FLIGHT_MOST + 64)
+            with starting(notes := os.path.join(self.config.state, "inflight")):
+                self.inflight = InFlight(notes, slots=IN_FLIGHT_MOST + 64)
             renewed = self.index.open(clean=self.inflight.clean)
         except BaseException:
             self.lock.release()

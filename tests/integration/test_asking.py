@@ -286,6 +286,7 @@ def test_what_means_nothing_is_wrong_usage(waiting: Place, run: Run, living: boo
         ("failures", "retry", "typo"): "lies below no watched root",
         ("why", "inbox/typo.jpg"): "there is no such file",
         ("why", "inbox/typo"): "there is no such file",
+        ("why", "inbox/good.jpg/typo.jpg"): "there is no such file",
         ("why", "typo"): "lies below no watched root",
         ("pause", "--watch", "typo"): "no watch is called typo",
         ("resume", "--watch", "typo"): "no watch is called typo",

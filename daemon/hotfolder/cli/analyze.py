@@ -249,10 +249,10 @@ def _write_page(file: str, entries: Iterable[Entry], summary: Summary) -> None:
 
 
 def _say_table(entries: Iterable[Entry], summary: Summary) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from hotfolder.cli.console import Console
     from hotfolder.model import show
 
     table = Table(box=None, pad_edge=False)

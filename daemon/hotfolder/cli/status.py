@@ -14,7 +14,9 @@ from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOpti
 from hotfolder.errors import Exit
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Group
+
+    from hotfolder.cli.console import Console
 
 REFRESH_SECONDS = 1.0
 
@@ -25,7 +27,7 @@ def status(
     once: Annotated[bool, typer.Option("--once", help="Show it once and end; without a terminal always.")] = False,
 ) -> None:
     """Show what the daemon does, live at a terminal. Exit status 1: a watch is not well; 3: no daemon runs."""
-    from rich.console import Console
+    from hotfolder.cli.console import Console
 
     control = Control(loaded(config).config)
     now = control.call("GET", "/api/status", timeout=ANSWER_SECONDS)
