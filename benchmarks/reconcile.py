@@ -20,7 +20,6 @@ from hotfolder.index import folders, sources
 from hotfolder.index.database import Database
 from hotfolder.index.sources import Facts
 from hotfolder.model import State, Version
-from hotfolder.store.outputs import Habits
 from hotfolder.watcher.reconcile import Reconcile
 from hotfolder.watcher.rules import Rules
 from hotfolder.watches.site import Site
@@ -91,7 +90,7 @@ def run(files: int, each: int, runs: int) -> None:
         os.makedirs(config.state)
         index = Database(os.path.join(config.state, "index.db"))
         index.open()
-        site = wiring.site_of(config, config.watches[0], index, Habits())
+        site = wiring.site_of(config, config.watches[0], index)
         rules = wiring.rules_of(config, config.watches[0])
         remember(index, site, base / "in")
         measure(index, site, rules, memory=False)  # the first one notes inodes

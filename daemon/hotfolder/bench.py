@@ -71,6 +71,7 @@ class _Sample:
     pixels: int = 0
     need: int = 0
     photo_need: int = 0
+    formats: set[str] = field(default_factory=set)
     left_out: int = 0
 
 
@@ -94,7 +95,7 @@ def measure(folder: str, *, copies: bool) -> Result:
     return Result(
         len(sample.data), sample.pixels / len(sample.data) / 1e6, read_rate, write_rate,
         {name: seconds / count for name, seconds in stages.items()}, by_workers, sample.need,
-        max(sample.photo_need, imaging.photo_peak(plan)), sample.left_out, imaging.has_simd(),
+        max(sample.photo_need, imaging.photo_peak(plan, sample.formats)), sample.left_out, imaging.has_simd(),
     )  # fmt: skip
 
 
@@ -114,6 +115,7 @@ def _read(folder: str, plan: Plan) -> _Sample:
             break
         sample.data.append(data)
         sample.pixels += opened.width * opened.height
+        sample.formats.add(opened.format)
         need = len(data) + imaging.peak(opened, plan, plan.names())
         sample.need = max(sample.need, need)
         larger = imaging.PHOTO_PIXELS / (opened.width * opened.height)

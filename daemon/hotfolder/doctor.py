@@ -11,14 +11,13 @@ import resource
 import shutil
 import sqlite3
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from functools import partial
 
-from hotfolder import imaging, mounts, wiring
+from hotfolder import imaging, mounts, probe, wiring
 from hotfolder.config import Config, Watch
 from hotfolder.errors import StartError
 from hotfolder.index import watches
@@ -28,7 +27,6 @@ from hotfolder.store import lock
 from hotfolder.watcher import events
 from hotfolder.watches import recognition
 
-T = TypeVar("T")
 ANSWER_SECONDS = 10.0
 COUNT_SECONDS = 5.0
 """Folders are counted this long at most."""
@@ -66,24 +64,23 @@ def examine(config: Config) -> Iterator[Finding]:
     yield from _recognised(config)
     folders = 0
     for watch in config.watches:
-        found = _answer(lambda watch=watch: _root(config, watch))  # type: ignore[misc]
-        if found is None:
-            remedy = "see to its mount; hotfolder goes on with the other watches and looks for it again and again"
-            yield Finding(f"watch {watch.name}", Level.PROBLEM, f"{watch.path} does not answer", remedy)
-            continue
-        findings, count = found
+        try:
+            findings, count = probe.ask(watch.path, partial(_root, config, watch), ANSWER_SECONDS)
+        except probe.Silent as silent:
+            findings, count = [_silent(f"watch {watch.name}", silent)], 0
         folders += count
         yield from findings
-        yield from _output(config, watch)
+        subject = f"output of {watch.name}"
+        try:
+            yield probe.ask(watch.output, partial(_output, subject, config, watch), ANSWER_SECONDS)
+        except probe.Silent as silent:
+            yield _silent(subject, silent)
     yield from _kernel(folders, len(config.watches))
 
 
-def _answer(call: Callable[[], T]) -> T | None:
-    found: list[T] = []
-    thread = threading.Thread(target=lambda: found.append(call()), daemon=True)
-    thread.start()
-    thread.join(ANSWER_SECONDS)
-    return found[0] if found else None
+def _silent(subject: str, silent: probe.Silent) -> Finding:
+    remedy = "see to its mount; hotfolder goes on with the other watches and looks for it again and again"
+    return Finding(subject, Level.PROBLEM, str(silent), remedy)
 
 
 # -- the machine -------------------------------------------------------------------------------------------------------
@@ -209,8 +206,7 @@ def _folders(config: Config, watch: Watch) -> Iterator[tuple[bytes, bool]]:
         waiting += [each for each in below if rules.enters(each)]
 
 
-def _output(config: Config, watch: Watch) -> Iterator[Finding]:
-    subject = f"output of {watch.name}"
+def _output(subject: str, config: Config, watch: Watch) -> Finding:
     try:
         place = _nearest(watch.output)
         with tempfile.TemporaryFile(dir=place, prefix=".hotfolder-"):
@@ -218,15 +214,13 @@ def _output(config: Config, watch: Watch) -> Iterator[Finding]:
         free = shutil.disk_usage(place).free
     except OSError as error:
         remedy = f"make it a folder where user {os.getuid()} may write"
-        yield Finding(subject, Level.PROBLEM, f"{watch.output}: {os.strerror(error.errno or 0)}", remedy)
-        return
+        return Finding(subject, Level.PROBLEM, f"{watch.output}: {os.strerror(error.errno or 0)}", remedy)
     text = f"{watch.output} can be written; {free // 1_000_000} MB are free"
     if free < config.limits.min_free:
-        yield Finding(subject, Level.PROBLEM, text, "free some space, or lower limits.min_free")
-    elif free < 10 * config.limits.min_free:
-        yield Finding(subject, Level.ADVICE, text, "free some space before it runs out")
-    else:
-        yield Finding(subject, Level.OK, text)
+        return Finding(subject, Level.PROBLEM, text, "free some space, or lower limits.min_free")
+    if free < 10 * config.limits.min_free:
+        return Finding(subject, Level.ADVICE, text, "free some space before it runs out")
+    return Finding(subject, Level.OK, text)
 
 
 def _state(config: Config) -> Finding:
@@ -252,7 +246,7 @@ def _recognised(config: Config) -> Iterator[Finding]:
         return
     index = Database(file)
     try:
-        found = _answer(lambda: recognition.find(index, config)) or []
+        found = recognition.find(index, config)
         names = {match.known.id: match.watch.name for match in found}
         for match in found:
             if match.differs:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import replace
 
-from hotfolder import imaging, loop, mounts, wiring
+from hotfolder import imaging, loop, mounts, probe, wiring
 from hotfolder.config import Config
 from hotfolder.health import Health
 from hotfolder.hooks.courier import Couriers
@@ -22,12 +22,12 @@ from hotfolder.loop import Chores, Revival
 from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.orders.making import Making
 from hotfolder.orders.orders import Orders
-from hotfolder.pipeline import recovery
 from hotfolder.pipeline.admission import IN_FLIGHT_MOST, Admission
 from hotfolder.pipeline.claims import Claims
 from hotfolder.pipeline.ends import Ends
 from hotfolder.pipeline.moves import Moves
 from hotfolder.pipeline.publish import Publisher
+from hotfolder.pipeline.recovery import Leftovers
 from hotfolder.pipeline.reporter import Teller
 from hotfolder.pipeline.retries import Retries
 from hotfolder.pipeline.steps import Steps
@@ -47,7 +47,7 @@ from hotfolder.queue.waiters import Waiters
 from hotfolder.renderers.renderer import Renderer
 from hotfolder.renderers.suspects import Line, Suspects
 from hotfolder.store.inflight import InFlight, boot_id
-from hotfolder.store.lock import StateLock
+from hotfolder.store.lock import StateLock, starting
 from hotfolder.telemetry import bugs, logs
 from hotfolder.telemetry.bus import Bus
 from hotfolder.telemetry.metrics import Metrics
@@ -117,8 +117,9 @@ class Engine:
         allocator.tune()
         self.lock.acquire()
         try:
-            self._habits = wiring.check_folders(self.config.watches)
-            self.inflight = InFlight(os.path.join(self.config.state, "inflight"), slots=IN_FLIGHT_MOST + 64)
+            wiring.check_folders(self.config.watches)
+            with starting(notes := os.path.join(self.config.state, "inflight")):
+                self.inflight = InFlight(notes, slots=IN_FLIGHT_MOST + 64)
             renewed = self.index.open(clean=self.inflight.clean)
         except BaseException:
             self.lock.release()
@@ -127,9 +128,9 @@ class Engine:
         self._assemble()
         self.couriers = Couriers(self.index, self.metrics, self._idle)
         self._set_up_watches({watch.name for watch in self.config.watches})
+        self._note_leftovers()
         self.couriers.set(self.config.hooks, self.worker.sites)
         self.holds.begin(self.config.backlog.window)
-        self._recover()
         self.index.write(lambda c: wiring.retry(c, None, self.config)).result()
         if renewed:
             log.warning("index_renewed", next="every image is compared, and made again where nothing is known of it")
@@ -140,8 +141,7 @@ class Engine:
         self.orders.start()
         self.dispatcher.start()
         loop.register(self.pool)
-        for watcher in self.watchers.values():
-            watcher.start()
+        self._start_watches(self.watchers.keys())
         if self.live:
             self.couriers.start()
 
@@ -152,6 +152,7 @@ class Engine:
         self.renderer = Renderer(settings, self.memory, self.suspects)
         self.oversight = Oversight(settings, self.pool.replace)
         self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
+        self.leftovers = Leftovers(self.index, self.inflight)
         claims = Claims()
         epoch = self.epochs.use
         self.admission = Admission(self.index, self.queue, self.inflight, self.oversight, self.renderer, self)
@@ -181,12 +182,13 @@ class Engine:
             if watch.name not in names:
                 watchers[watch.name] = self.watchers[watch.name]
                 continue
-            site = wiring.site_of(config, watch, self.index, self._habits[watch.name])
+            site = wiring.site_of(config, watch, self.index)
             site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
             rules = wiring.rules_of(config, watch)
             watchers[watch.name] = Watcher(
-                watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live
-            )
+                watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live,
+                clean=self.leftovers.clean,
+            )  # fmt: skip
         self.watchers = watchers
         self._wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}
         self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in config.watches})
@@ -202,35 +204,16 @@ class Engine:
                 watcher.site = replace(watcher.site, hooks=hooks)
         self.worker.sites = {name: watcher.site for name, watcher in self.watchers.items()}
 
-    def _recover(self) -> None:
-        """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""
+    def _note_leftovers(self) -> None:
+        """What a killed process left behind, by its notes; after a crash of the machine by open epochs, too."""
         names = {note: self._renamed.get(note.watch, note.watch) for note in self.inflight.leftovers}
-        notes = [(note, self.watchers[name]) for note, name in names.items() if name in self.watchers]
-        self.suspects.add((watcher.site.id, note.path) for note, watcher in notes if note.suspect)
-        for note, watcher in notes:
-            try:
-                count = recovery.recover(self.index, watcher.site, note.path)
-            except OSError as error:
-                log.warning(
-                    "leftovers_not_removed", watch=note.watch, path=note.path, reason=os.strerror(error.errno or 0)
-                )
-                continue
-            self.inflight.leave(note.slot)
-            log.info("unclean_end", watch=note.watch, path=note.path, files_removed=count)
+        notes = [(note, self.watchers[name].site.id) for note, name in names.items() if name in self.watchers]
+        self.suspects.add((watch_id, note.path) for note, watch_id in notes if note.suspect)
+        for note, watch_id in notes:
+            self.leftovers.of(watch_id).notes.append(note)
         if self.epochs.rebooted:
-            self._compare_open_epochs()
-
-    def _compare_open_epochs(self) -> None:
-        sites = {watcher.site.id: watcher.site for watcher in self.watchers.values()}
-        compared = lost = 0
-        for source_id, watch_id in self.epochs.open_rows():
-            if watch_id in sites:
-                try:
-                    lost += recovery.compare(self.index, sites[watch_id], source_id)
-                except OSError:
-                    sites[watch_id].habits.doubted = True  # compared by the first walk that can
-                compared += 1
-        log.info("after_reboot", sources_compared=compared, renditions_lost=lost)
+            for source_id, watch_id in self.epochs.open_rows():
+                self.leftovers.of(watch_id).open_rows.append(source_id)
 
     def _offer_suspects(self) -> None:
         now = time.monotonic()
@@ -239,6 +222,14 @@ class Engine:
                 name = watcher.config.name
                 log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
                 self.queue.offer(Job(name, path, Lane.BACKLOG, now, now))
+
+    def _start_watches(self, names: Collection[str]) -> None:
+        """What answers has been looked at when this returns; what does not is left to its own thread."""
+        for name in names:
+            self.watchers[name].start()
+        deadline = time.monotonic() + probe.ANSWER_SECONDS
+        for name in names:
+            self.watchers[name].rounds.wait_for_look(max(0.0, deadline - time.monotonic()))
 
     def _sites(self) -> dict[int, tuple[Site, bool]]:
         """All watches by id, and whether their root is there."""
@@ -303,6 +294,11 @@ class Engine:
         for watcher in self.watchers.values():
             watcher.check(self.index.problem, self.pool.size)
 
+    def check_answers(self) -> None:
+        """For whoever waits for a scan, and has no beat: a folder that does not answer ends its part."""
+        for watcher in self.watchers.values():
+            watcher.check_answers()
+
     def _check_pace(self) -> None:
         if self.teller.counts.since(self._noted).made >= NOTED_IMAGES:
             self._note_pace()
@@ -326,8 +322,7 @@ class Engine:
         """
         former, wanted = self.config, {watch.name: wiring.wanted(config, watch) for watch in config.watches}
         anew = {name for name, each in wanted.items() if self._wanted.get(name) != each or name not in self.watchers}
-        habits = wiring.check_folders(watch for watch in config.watches if watch.name in anew)
-        self._habits = {name: each for name, each in (self._habits | habits).items() if name in wanted}
+        wiring.check_folders([watch for watch in config.watches if watch.name in anew])
         self.settings.config = config
         self._resize()
         if ended := anew | (self.watchers.keys() - wanted.keys()):
@@ -338,8 +333,7 @@ class Engine:
         self._set_up_watches(anew)
         self.couriers.apply(config.hooks, self.worker.sites, config.shutdown_timeout)
         self.holds.set_window(config.backlog.window)
-        for name in anew:
-            self.watchers[name].start()
+        self._start_watches(anew)
         self.index.write(lambda c: wiring.retry(c, former, config)).result()
         self.feeder.kick()
         if ended:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -95,7 +96,10 @@ def process(
 def _render(
     source: Path, to: Path, plan: imaging.Plan, limits: imaging.Limits, gathering: Gathering, targets: Targets
 ) -> Renditions:
-    with source.open("rb") as opened_file:
+    # Not blocking: a pipe without a writer would keep its reader for ever.
+    with open(source, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as opened_file:
+        if not stat.S_ISREG(os.fstat(opened_file.fileno()).st_mode):
+            raise SourceError(Reason.NOT_AN_IMAGE, "it is no regular file")
         data = opened_file.read(limits.max_bytes + 1)
     if len(data) > limits.max_bytes:
         raise SourceError(Reason.TOO_MANY_BYTES, f"it has more than {limits.max_bytes} bytes")

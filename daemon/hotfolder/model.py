@@ -32,6 +32,10 @@ class State(IntEnum):
     SKIPPED = 3
 
 
+RACY_SECONDS = 2.0
+"""The coarsest timestamps of any file system (FAT)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """A source's state at one moment; `hash` is the xxh3-128 of its bytes where they have been read."""
@@ -43,6 +47,8 @@ class Version:
     hash: bytes | None = None
     volume: str = ""
     """The file system and the root folder that it was read from (see pipeline/judge.py); empty where nobody looked."""
+    racy: bool = False
+    """It was read so soon after its own mtime that another change may have left the same one."""
 
     @classmethod
     def of(cls, stat: os.stat_result, volume: str = "") -> Version:
@@ -58,6 +64,10 @@ class Version:
 
     def hashed(self, digest: bytes) -> Version:
         return replace(self, hash=digest)
+
+    def read_at(self, moment: float) -> Version:
+        """Its bytes were read from then on, in seconds since 1970."""
+        return replace(self, racy=abs(moment - self.mtime_ns / 1e9) < RACY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

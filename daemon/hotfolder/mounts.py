@@ -13,6 +13,8 @@ import threading
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
+from hotfolder import probe
+
 Backend = Literal["inotify", "polling", "hybrid"]
 
 NETWORK = frozenset(
@@ -137,7 +139,10 @@ class FreeSpace:
 def is_remote(path: str) -> bool:
     """Whether something at or below the path lies on a mount that may stop answering: network, or any FUSE."""
     known = read()
-    root = os.fsencode(os.path.realpath(path))
+    try:
+        root = os.fsencode(probe.ask(path, lambda: os.path.realpath(path)))
+    except probe.Silent:
+        return True
     mount = of(root, known)
     below = [each for each in known if each.point.startswith(root.rstrip(b"/") + b"/")]
     return any(backend_for(each.fstype) != "inotify" for each in (*below, *([mount] if mount else [])))

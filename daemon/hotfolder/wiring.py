@@ -7,10 +7,11 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
-from hotfolder import faults, imaging, mounts
+from hotfolder import faults, imaging, mounts, probe
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
 from hotfolder.index import sources, watches
@@ -24,20 +25,19 @@ from hotfolder.watcher.rules import Rules
 from hotfolder.watches.site import Site
 
 
-def check_folders(watches: Iterable[Watch]) -> dict[str, Habits]:
-    """Make what may be made; gives the habits of each watch's output, by the watch's name. Raises StartError where a
-    root is missing or an output holds files of others.
+def check_folders(watches: Collection[Watch]) -> None:
+    """Make what may be made. Raises StartError where a root is missing or an output holds files of others.
 
     What else goes wrong is one watch's trouble, at start as later: it is found again, told and waited for by its own
-    thread (see watcher/rounds.py).
+    thread (see watcher/rounds.py). So is a folder that does not answer.
     """
-    found = {}
-    for watch in watches:
-        _check_root(watch)
-        habits = found[watch.name] = Habits()
-        with contextlib.suppress(OSError):
-            outputs.prepare(watch.output, watch.files.dir_mode, habits)
-    return found
+    probe.ask_all({watch.path: partial(_check_root, watch) for watch in watches})
+    probe.ask_all({watch.output: partial(_check_output, watch) for watch in watches})
+
+
+def _check_output(watch: Watch) -> None:
+    with contextlib.suppress(OSError):
+        outputs.prepare(watch.output, watch.files.dir_mode, Habits())
 
 
 def _check_root(watch: Watch) -> None:
@@ -75,20 +75,18 @@ def wanted(config: Config, watch: Watch) -> Wanted:
     return Wanted(watch, tuple(presets[name] for name in watch.presets), _not_below(config, watch))
 
 
-def site_of(config: Config, watch: Watch, index: Database, habits: Habits) -> Site:
+def site_of(config: Config, watch: Watch, index: Database) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
-    return _site(
-        config, watch, index.write(lambda c: watches.settle(c, watch.name, watch.path, watch.output)).result(), habits
-    )
+    return _site(config, watch, index.write(lambda c: watches.settle(c, watch.name, watch.path, watch.output)).result())
 
 
 def known_site(config: Config, watch: Watch, index: Database) -> Site:
     """The watch as the index knows it, for questions; one that it does not know has the id 0, and no sources."""
     row = index.read().execute("SELECT id FROM watch WHERE name = ?", (watch.name,)).fetchone()
-    return _site(config, watch, row[0] if row else 0, Habits())
+    return _site(config, watch, row[0] if row else 0)
 
 
-def _site(config: Config, watch: Watch, id_: int, habits: Habits) -> Site:
+def _site(config: Config, watch: Watch, id_: int) -> Site:
     presets = config.all_presets()
     return Site(
         name=watch.name,
@@ -102,7 +100,7 @@ def _site(config: Config, watch: Watch, id_: int, habits: Habits) -> Site:
         dir_mode=watch.files.dir_mode,
         source_times=watch.files.mtime == "source",
         keep_deleted=watch.on_delete == "keep",
-        habits=habits,
+        habits=Habits(),
         hooks=subscribers(config, watch),
         network=mounts.is_remote(watch.path) or mounts.is_remote(watch.output),
     )
@@ -124,7 +122,7 @@ def rules_of(config: Config, watch: Watch) -> Rules:
         include=watch.include,
         exclude=watch.exclude,
         ignore_files=watch.ignore_files,
-        not_below=_not_below(config, watch),
+        not_below=lambda: _not_below(config, watch),
     )
 
 
@@ -132,8 +130,8 @@ def _not_below(config: Config, watch: Watch) -> tuple[bytes, ...]:
     """Folders below the root that belong to outputs, to other watches or to the state are left to those."""
     others = [each.path for each in config.watches if each is not watch]
     places = [watch.output, config.state, *others, *(each.output for each in config.watches)]
-    root = os.path.realpath(watch.path)
-    inside = {os.path.relpath(os.path.realpath(place), root) for place in places}
+    root = probe.real_path(watch.path)
+    inside = {os.path.relpath(probe.real_path(place), root) for place in places}
     return tuple(os.fsencode(each) for each in sorted(inside) if each != "." and not each.startswith(".."))
 
 

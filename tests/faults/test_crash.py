@@ -44,7 +44,59 @@ def disturb(place: Place, chance: random.Random, steps: int) -> None:
         pause.wait(chance.random() * 0.02)
 
 
-@pytest.mark.timeout(600)
+DIE_IN_A_MOVE = """
+import os, signal
+from hotfolder.watching import moving
+_settle = moving._settle
+
+def settle(*given, **keys):
+    if os.path.exists({flag!r}):
+        os.unlink({flag!r})
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _settle(*given, **keys)
+
+moving._settle = settle
+"""
+"""Killed when the files of a folder have been renamed, and its row has not."""
+
+
+@pytest.mark.parametrize("gone", ["one image", "the folder", "nothing"])
+def test_killed_in_the_move_of_a_folder(tmp_path: Path, gone: str) -> None:
+    place, flag = Place(tmp_path, watch=WATCH), tmp_path / "die"
+    place.hook(DIE_IN_A_MOVE.format(flag=str(flag)))
+    for number in range(3):
+        place.put(f"old/deep/{number}.jpg", jpeg(300, 200, number))
+    daemon = Daemon(place).ready()
+    kept = {f"old/deep/{number}.jpg" for number in range(3)}
+    wait_for(
+        "all", lambda: {name for each in kept for name in made_of(each)} == place.renditions(), context=daemon.text
+    )
+    flag.touch()
+    (place.inbox / "old").rename(place.inbox / "new")
+    wait_for("the kill", lambda: daemon.process.poll() is not None, context=daemon.text)
+    left = {f"new/deep/{number}.jpg" for number in range(3)}
+    if gone == "one image":
+        (place.inbox / "new/deep/1.jpg").unlink()
+        left.discard("new/deep/1.jpg")
+    elif gone == "the folder":
+        shutil.rmtree(place.inbox / "new")
+        left = set()
+    daemon = Daemon(place).ready()
+    assert place.scan("--confirm-deletes").returncode == 0
+    wait_for(
+        "what is there",
+        lambda: {name for each in left for name in made_of(each)} == place.renditions(),
+        context=lambda: f"{place.renditions()} {daemon.text()}",
+    )
+    assert daemon.stop() == 0
+
+
+def made_of(name: str) -> set[str]:
+    stem = name.removesuffix(".jpg")
+    return {f"thumbnails/{stem}{suffix}.jpg" for suffix in ("_thumb_small", "_preview")} | {f"optimized/{name}"}
+
+
+@pytest.mark.timeout(600 + 10 * CYCLES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_at_any_moment_loses_nothing(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)

@@ -147,3 +147,28 @@ def test_a_full_state(tmp_path: Path, run: Run, small_disk: Callable[[str], Path
     assert daemon.stop() == 0
     with closing(sqlite3.connect(disk / "state/index.db")) as index:
         assert index.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("command", ["run", "scan"])
+def test_a_start_with_a_full_state_folder_says_so(
+    tmp_path: Path, small_disk: Callable[[str], Path], command: str
+) -> None:
+    place = Place(tmp_path)
+    disk = small_disk(".hotfolder")
+    place.put("first.jpg", jpeg(300, 200))
+    assert place.scan().returncode == 0
+    fill(disk)
+    refused = place.cli(command)
+    assert (refused.returncode, "index.db" in refused.stderr) == (3, True), refused
+    assert "its disk is full; free some space there" in refused.stderr
+    (disk / BALLAST).unlink()
+    assert place.scan().returncode == 0
+
+
+def test_a_state_folder_too_small_to_begin_with(tmp_path: Path, small_disk: Callable[[str], Path]) -> None:
+    place = Place(tmp_path)
+    fill(small_disk(".hotfolder"))
+    refused = place.cli("scan")
+    assert (refused.returncode, "No space left on device; free some space there" in refused.stderr) == (3, True), (
+        refused
+    )

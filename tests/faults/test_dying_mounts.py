@@ -278,18 +278,30 @@ def test_the_root_itself_dies(tmp_path: Path, run: Run, disks: Callable[[str], D
     daemon.wait_renditions(set())
 
 
-def test_deleted_while_the_output_may_not_be_written(tmp_path: Path, run: Run, disks: Callable[[str], Disk]) -> None:
-    place = Place(tmp_path, watch=WATCH.replace("2s", "6h"))
+@pytest.mark.parametrize("tried", [True, False], ids=["and tried", "and not yet tried"])
+def test_deleted_while_the_output_may_not_be_written(
+    tmp_path: Path, run: Run, disks: Callable[[str], Disk], tried: bool
+) -> None:
+    second = "{path: ./second, output: ./well, settle: 100ms, presets: [small], optimize: {enabled: false}}"
+    place = Place(tmp_path, watch=f"{WATCH.replace('2s', '6h')}\n  - {second}")
     place.out.mkdir()
     disks("tmpfs").mount(place.out)
+    witness = tmp_path / "second/witness.jpg"
+    witness.parent.mkdir()
+    witness.write_bytes(jpeg(40, 30, 92))
+    shown = tmp_path / "well" / small("witness")
     daemon = run(place)
     made = fill(place, "a", 30)
     place.put("alone.jpg", jpeg(40, 30, 91))
     daemon.wait_renditions(made | {small("alone")})
+    wait_for("the other watch", shown.exists, context=daemon.text)
     subprocess.run(["mount", "-o", "remount,ro", place.out], check=True)
     shutil.rmtree(place.inbox / "a")
     (place.inbox / "alone.jpg").unlink()
     place.put("new.jpg", jpeg(40, 30, 90))
     wait_for("the trouble", lambda: "cannot be written" in daemon.text(), context=daemon.text)
+    if tried:  # what was deleted later, where the output is well, is gone
+        witness.unlink()
+        wait_for("the other watch's to go", lambda: not shown.exists(), context=daemon.text)
     subprocess.run(["mount", "-o", "remount,rw", place.out], check=True)
     wait_for("the rest to go", lambda: place.renditions() == {small("new")}, 90, daemon.text)

@@ -94,3 +94,39 @@ def test_a_closed_epoch_is_not_compared(tmp_path: Path, run: Run) -> None:
     boot.write_text("second")
     daemon = run(place)
     assert "sources_compared=0" in daemon.text()
+
+
+CLOSING = """
+from hotfolder.keeping import atomic, epochs
+
+_init, _publish, _all = epochs.Epochs.__init__, atomic.Staging.publish, []
+
+def init(self, *arguments):
+    _init(self, *arguments)
+    _all.append(self)
+
+def publish(self, times):
+    _all[-1]._close()
+    return _publish(self, times)
+
+epochs.Epochs.__init__, atomic.Staging.publish = init, publish
+"""
+"""An epoch closes at the worst moment: when all is written and nothing has its name yet."""
+
+
+def test_what_is_renamed_after_a_sync_is_not_of_its_epoch(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, watch=WATCH)
+    boot = tmp_path / "boot"
+    boot.write_text("first")
+    place.hook(BOOT.format(flag=str(boot)) + CLOSING)
+    daemon = run(place)
+    place.put("0.jpg", jpeg(60, 40))
+    daemon.wait_renditions({small("0")})
+    wait_for("it to be stored", lambda: daemon.metric("hotfolder_renditions_total", preset="small") == 1)
+    content = (place.out / small("0")).read_bytes()
+    daemon.stop(signal.SIGKILL)
+    (place.out / small("0")).write_bytes(b"")
+    boot.write_text("second")
+    daemon = run(place)
+    assert "sources_compared=1" in daemon.text()
+    wait_for("it to be made again", lambda: (place.out / small("0")).read_bytes() == content, context=daemon.text)

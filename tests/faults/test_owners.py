@@ -169,7 +169,7 @@ def test_an_output_that_refuses_modes_and_times(tmp_path: Path, run: Run, mounts
     assert readiness(daemon) == {}
     assert daemon.text().count("output_refuses") == 2
     daemon.stop()
-    assert "missing or changed" not in place.cli("cache", "verify").stdout.replace("0 missing or changed", "")
+    assert ", 0 missing or changed" in place.cli("cache", "verify").stdout
     assert place.scan("--verify").stdout.splitlines()[0].startswith("sources 3, made 0")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -77,7 +78,8 @@ def test_the_root_is_unmounted_and_mounted_again(tmp_path: Path, run: Run, disk:
     for _ in range(2):
         inbox.umount()
         wait_for("offline", lambda: daemon.metric("hotfolder_watch_up", watch="inbox") == 0, context=daemon.text)
-        assert b"away" in place.cli("status", "--json").stdout.encode() or "offline" in place.cli("status").stdout
+        (watch,) = json.loads(place.cli("status", "--json").stdout)["watches"]
+        assert watch["state"] == "offline"
         inbox.mount()
         wait_for("its return", lambda: daemon.metric("hotfolder_watch_up", watch="inbox") == 1, context=daemon.text)
         quiet_rescans(daemon)
@@ -242,3 +244,39 @@ def test_a_folder_moves_while_its_output_does_not_answer(tmp_path: Path, run: Ru
     flag.unlink()
     daemon.wait_renditions({small("new/1")})
     assert daemon.decoded() == decoded + 6
+
+
+SHORT_OF_FILES = """
+import errno, os
+from hotfolder.keeping import atomic
+_open_root = atomic.open_root
+def open_root(path):
+    if path == {root!r} and os.path.exists({flag!r}):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
+    return _open_root(path)
+atomic.open_root = open_root
+"""
+
+
+def test_a_shortage_of_descriptors_is_no_root_that_is_away(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path, watch=WATCH)
+    flag = tmp_path / "short"
+    place.hook(SHORT_OF_FILES.format(root=str(place.inbox), flag=str(flag)))
+    place.put("1.jpg", jpeg(80, 60, 1))
+    flag.touch()
+    daemon = run(place)  # from the start
+    daemon.wait_log("Too many open files", 2)
+    assert daemon.metric("hotfolder_watch_state", state="offline", watch="inbox") == 0
+    flag.unlink()
+    daemon.wait_renditions({small("1")})
+    seen = daemon.text().count("Too many open files")
+    flag.touch()  # and later
+    (place.inbox / "1.jpg").unlink()
+    daemon.wait_log("Too many open files", seen + 3)
+    assert daemon.metric("hotfolder_watch_state", state="offline", watch="inbox") == 0
+    assert "offline" not in daemon.text()
+    assert place.renditions() == {small("1")}
+    place.put("2.jpg", jpeg(80, 60, 2))
+    flag.unlink()
+    daemon.wait_renditions({small("2")})
+    assert place.failures() == []

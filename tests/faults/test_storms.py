@@ -68,8 +68,10 @@ def test_all_deleted_at_once(place: Place, run: Run) -> None:
     settled(place, daemon)
 
 
-def test_deleted_while_others_never_stop_to_come(place: Place, run: Run) -> None:
+@pytest.mark.parametrize("seen", [True, False], ids=["by events", "by a walk alone"])
+def test_deleted_while_others_never_stop_to_come(place: Place, run: Run, seen: bool) -> None:
     """Nothing that was deleted waits for the watch to be idle."""
+    place.configure(TINY, WATCH + "\n    delete_guard: {fraction: 100%, min: 1000}")
     daemon = run(place)
     fill(place, daemon, 100, "in")
     fill(place, daemon, 100, "going")
@@ -82,11 +84,15 @@ def test_deleted_while_others_never_stop_to_come(place: Place, run: Run) -> None
             place.put(f"busy/{number % 8}.jpg", CONTENTS[number % 16])
 
     hand = threading.Thread(target=trickle)
+    if not seen:
+        assert daemon.stop() == 0
     hand.start()
     try:
         for file in (place.inbox / "in").iterdir():
             file.unlink()
         shutil.rmtree(place.inbox / "going")
+        if not seen:
+            daemon = run(place)
         wait_for(
             "what was deleted to be gone",
             lambda: not [path for path in place.renditions() if "/busy/" not in path],
@@ -101,7 +107,7 @@ def test_deleted_while_others_never_stop_to_come(place: Place, run: Run) -> None
 
 def test_copied_in_and_deleted_at_once(place: Place, run: Run) -> None:
     daemon = run(place)
-    for file in [place.put(f"in/{number}.jpg", CONTENTS[number % 16]) for number in range(COUNT)]:
+    for file in [place.put(f"in/{number}.jpg", CONTENTS[number % 16]) for number in range(max(2000, COUNT))]:
         file.unlink()
     settled(place, daemon)
 
@@ -115,7 +121,7 @@ def test_all_renamed_at_once(place: Place, run: Run) -> None:
 
 def test_each_renamed_fifty_times(place: Place, run: Run) -> None:
     daemon = run(place)
-    for file in fill(place, daemon, max(20, COUNT // 10)):
+    for file in fill(place, daemon, max(200, COUNT // 10)):
         name = file
         for turn in range(50):
             name = name.rename(file.with_name(f"{turn}-{file.name}"))
@@ -210,9 +216,12 @@ def test_the_kernels_queue_overflows_with_deletes(place: Place, run: Run) -> Non
         daemon = run(place)
         files = fill(place, daemon)
         limit.write_text(former)
+        daemon.process.send_signal(signal.SIGSTOP)
         for file in files:
             file.unlink()
+        daemon.process.send_signal(signal.SIGCONT)
         settled(place, daemon)
+        assert daemon.metric("hotfolder_overflows_total", watch="inbox") >= 1
     finally:
         limit.write_text(former)
 

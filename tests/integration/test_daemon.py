@@ -109,6 +109,35 @@ def test_kill_leaves_no_temporary_file_and_loses_nothing(place: Place, run: Run)
         assert (place.base / "first" / path).read_bytes() == (place.out / path).read_bytes(), path
 
 
+DIE_BEFORE_THE_COMMIT = """
+import os, signal
+from hotfolder.pipeline.admission import Desk
+_leave = Desk.leave
+
+def leave(self, entry, finding):
+    if finding.change is not None and os.path.exists({flag!r}):
+        os.unlink({flag!r})
+        os.kill(os.getpid(), signal.SIGKILL)
+    _leave(self, entry, finding)
+
+Desk.leave = leave
+"""
+
+
+def test_what_was_published_and_never_stored_goes_with_its_source(place: Place, run: Run) -> None:
+    """Nobody else would ever know of these files: the source has gone when the daemon starts again."""
+    flag = place.base / "die"
+    flag.touch()
+    place.hook(DIE_BEFORE_THE_COMMIT.format(flag=str(flag)))
+    daemon = run(place)
+    path = place.put("a.jpg", jpeg())
+    wait_for("the kill", lambda: daemon.process.poll() is not None, context=daemon.text)
+    assert place.renditions() == place.of("a.jpg")
+    path.unlink()
+    place.put("b.jpg", jpeg(seed=2))
+    run(place).wait_renditions(place.of("b.jpg"))
+
+
 def test_temporary_names_wait_for_their_rename_and_ignore_files_hold(place: Place, run: Run) -> None:
     place.put("private/.nomedia", b"")
     place.put("some/.hotfolderignore", b"draft*\n")

@@ -13,7 +13,7 @@ import yaml
 from hotfolder.config.units import size
 from hotfolder.imaging import native
 from tests.faults.hooks import BLOCK
-from tests.helpers import Place, jpeg
+from tests.helpers import Place, jpeg, picture
 
 
 def examined(place: Place) -> tuple[int, dict[str, list[dict[str, Any]]]]:
@@ -85,6 +85,7 @@ def test_bench_suggests_settings_that_the_configuration_takes(place: Place) -> N
     assert sorted(place.base.rglob("*")) == before
     limit = size(found["suggested"]["pool"]["memory_limit"])
     assert limit > 110e6 + 560e6  # what a photo of 50 MP takes in a progressive JPEG, and the program itself
+    assert limit >= 110e6 + found["photo_need"]  # rounding takes nothing away
     place.configure(extra=yaml.safe_dump(found["suggested"]))
     assert place.cli("config", "check").returncode == 0
     empty = place.base / "empty"
@@ -92,3 +93,12 @@ def test_bench_suggests_settings_that_the_configuration_takes(place: Place) -> N
     nothing = place.cli("bench", str(empty))
     assert nothing.returncode == 2
     assert "no image" in nothing.stderr
+
+
+def test_bench_leaves_room_for_a_photo_in_the_format_of_small_pictures(place: Place) -> None:
+    """AVIF takes the most by far; what a small one takes says nothing of it."""
+    picture(64, 48).save(place.inbox / "a.avif")
+    found = json.loads(place.cli("bench", str(place.inbox), "--json").stdout)
+    assert size(found["suggested"]["pool"]["memory_limit"]) > 110e6 + 50 * 54e6
+    thumbnails = json.loads(place.cli("bench", str(place.inbox), "--json", "--thumbnails").stdout)
+    assert size(thumbnails["suggested"]["pool"]["memory_limit"]) < 2e9

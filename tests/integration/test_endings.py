@@ -204,6 +204,28 @@ def test_work_goes_on_without_a_reader(filled: Place) -> None:
     assert {path.name for path in (filled.base / "made").iterdir()} == {"good_thumb_small.jpg", "two_thumb_small.jpg"}
 
 
+@pytest.mark.parametrize("command", [["presets"], ["analyze", "inbox/good.jpg"], ["cache", "stats"], ["duplicates"]])
+def test_a_reader_that_has_gone_is_no_failure(filled: Place, command: list[str]) -> None:
+    """`hotfolder presets | head -1` under pipefail."""
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        [*START, *command], check=False, cwd=filled.base, env=filled.environment(), stdout=theirs,
+        stderr=subprocess.PIPE, timeout=60,
+    )  # fmt: skip
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["lock", "inflight"])
+@pytest.mark.parametrize("command", ["scan", "run"])
+def test_a_state_folder_that_cannot_serve_is_named(place: Place, name: str, command: str) -> None:
+    (place.base / ".hotfolder" / name).mkdir(parents=True)
+    done = place.cli(command)
+    assert done.returncode == 3, done
+    assert f".hotfolder/{name}: Is a directory; move it away, or name another `state`" in done.stderr
+
+
 # -- Ctrl-C ------------------------------------------------------------------------------------------------------------
 
 AT_IMPORT = """

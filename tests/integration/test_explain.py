@@ -41,7 +41,7 @@ def test_why(place: Place, run: Run, living: bool) -> None:
     assert "small      150×120" in good
     assert "optimized/good.jpg" in good
     bad = why("bad.jpg")
-    assert "failed: it is damaged" in bad or "failed: the file ends too early" in bad
+    assert "failed: the file ends too early" in bad
     assert "failures retry" in bad
     assert "ignored: its folder '@eaDir' is on the built-in list" in why("@eaDir/x.jpg")
     assert "ignored: its name has no image extension" in why("notes.txt")
@@ -81,7 +81,7 @@ def test_status_once_json_and_its_exit(place: Place, run: Run) -> None:
     wait_for("offline", lambda: daemon.metric("hotfolder_watch_up", watch="inbox") == 0)
     shown = place.cli("status")
     assert shown.returncode == 1
-    assert "away" in shown.stdout or "No such file" in shown.stdout
+    assert "away" in shown.stdout
 
 
 def test_status_is_live_at_a_terminal(place: Place, run: Run) -> None:

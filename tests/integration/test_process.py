@@ -190,3 +190,11 @@ def test_a_batch_refuses_what_would_meet_and_takes_folders(place: Place, monkeyp
         hotfolder.render(own, to, presets=[], optimize=OptimizeSpec())
     assert own.read_bytes() == before
     assert gathering.ignores_case(to) is False
+
+
+def test_what_is_no_regular_file_is_said_and_never_waited_for(place: Place) -> None:
+    os.mkfifo(place.base / "pipe.jpg")
+    put(place.base / "x.jpg")
+    done = process(place, "pipe.jpg", "x.jpg", *SMALL)
+    assert (done.returncode, made(place.base / "to")) == (1, {"x_thumb_small.jpg"})
+    assert done.stderr == "hotfolder: pipe.jpg: it is no regular file\n"

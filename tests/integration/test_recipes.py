@@ -78,6 +78,8 @@ def test_move_the_original(place: Place, run: Run, monkeypatch: pytest.MonkeyPat
 
     # The same names again, and in a folder: none stays, and none of the first ones is replaced.
     first = (place.base / "done/good one.jpg").read_bytes()
+    thumbnail = place.out / "thumbnails/good one_thumb_small.jpg"
+    shown = thumbnail.read_bytes()
     place.put("good one.jpg", jpeg(seed=1))
     place.put("sub/good one.jpg", jpeg(seed=2))
     place.put("big.jpg", jpeg(510, 400))
@@ -89,6 +91,7 @@ def test_move_the_original(place: Place, run: Run, monkeypatch: pytest.MonkeyPat
     wait_for("the second failure", (place.base / "error/big.1.jpg").exists, context=daemon.text)
     wait_for("an empty inbox", lambda: [p for p in place.inbox.rglob("*") if p.is_file()] == [], context=daemon.text)
     assert (place.base / "done/good one.jpg").read_bytes() == first
+    assert thumbnail.read_bytes() != shown
 
 
 def test_moving_may_be_repeated_and_needs_no_hard_links(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +164,11 @@ def test_call_a_web_hook(place: Place, run: Run, receiver: Receiver, monkeypatch
     assert not check["is_ours"](b"other", body, headers["x-hotfolder-signature"])
 
 
+def read(path: bytes) -> Any:
+    with open(path, "rb") as file:
+        return json.load(file)
+
+
 def test_a_json_sidecar(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(place, TITLE_SIDECAR, monkeypatch)
     daemon = run(place)
@@ -171,6 +179,19 @@ def test_a_json_sidecar(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch)
     assert found["images"]["small"] == {"src": "thumbnails/trip/a_thumb_small.jpg", "width": 150, "height": 112}
     (place.inbox / "trip/a.jpg").unlink()
     wait_for("the sidecar to go", lambda: not sidecar.exists(), context=daemon.text)
+
+    # Names that look alike in text have a sidecar each, and the one of what stays stays.
+    data = os.fsencode(place.base / "site/data")
+    odd = [b"\xff.jpg", b"\xfe.jpg", b"a\nb.jpg"]
+    for number, name in enumerate(odd):
+        place.put(name, jpeg(seed=number))
+    sidecars = {b"trip", *(name + b".json" for name in odd)}
+    wait_for("their sidecars", lambda: set(os.listdir(data)) == sidecars, context=daemon.text)
+    os.unlink(os.fsencode(place.inbox) + b"/\xff.jpg")
+    wait_for("one to go", lambda: sorted(os.listdir(data)) == sorted([b"\xfe.jpg.json", b"a\nb.jpg.json", b"trip"]))
+    sources = [each["src"] for name in odd[1:] for each in read(data + b"/" + name + b".json")["images"].values()]
+    out = os.fsencode(place.out)
+    assert all(os.path.exists(os.path.join(out, os.fsencode(src))) for src in sources), sources
 
 
 def test_a_contact_sheet(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

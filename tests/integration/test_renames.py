@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.helpers import Daemon, Place, wait_for
+from hotfolder.config import load
+from hotfolder.engine import Engine
+from hotfolder.index import sources
+from hotfolder.watcher.request import Request
+from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
 WATCH = "    presets: [small]\n    optimize: {enabled: false}"
@@ -95,3 +99,29 @@ def test_two_pictures_change_places(tmp_path: Path, run: Run) -> None:
     wait_for("blue at a", lambda: colour(small(place, "a.bmp")) == "blue", context=daemon.text)
     wait_for("red at b", lambda: colour(small(place, "b.bmp")) == "red", context=daemon.text)
     daemon.wait_renditions(both)
+
+
+def test_the_old_row_goes_just_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal of the old path may be committed between the look at its row and the claim of its path."""
+    place = Place(tmp_path, watch="    presets: [small]")
+    place.put("old.jpg", jpeg())
+    engine = Engine(load(str(place.base / "config.yaml"), {}).config, live=False)
+    engine.start()
+    try:
+        watcher = engine.watchers["inbox"]
+        assert watcher.request(Request((b"",))).done.wait(60)
+        real = engine.queue.claim
+
+        def claim(watch: str, path: bytes) -> bool:
+            row = sources.find(engine.index.read(), watcher.site.id, path)
+            if row is not None:
+                engine.index.write(lambda c: sources.remove(c, row.id)).result()
+            return real(watch, path)
+
+        monkeypatch.setattr(engine.queue, "claim", claim)
+        (place.inbox / "old.jpg").rename(place.inbox / "new.jpg")
+        assert watcher.request(Request((b"",))).done.wait(60)
+        assert engine.teller.counts.failed == 0
+        assert (place.out / "thumbnails/new_thumb_small.jpg").exists()
+    finally:
+        engine.stop(5.0)

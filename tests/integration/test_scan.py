@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hotfolder.presets import BUILT_IN
+from hotfolder.store import layout
 from tests.helpers import Daemon, Place, jpeg
 
 
@@ -171,10 +173,66 @@ def test_foreign_files_in_the_output_are_never_overwritten(place: Place) -> None
     assert (place.out / "thumbnails/a_thumb_small.jpg").read_text() == "mine"
 
 
-def test_two_sources_that_want_one_name(place: Place) -> None:
-    place.configure("presets: {odd: {width: 50, height: 50, suffix: .jpg_x}}", "    presets: [small, odd]")
-    place.put("a.jpg", jpeg())
+def test_links_that_someone_plants_in_the_output_lead_nowhere(place: Place) -> None:
+    """Neither what is written nor what is removed is ever outside."""
+    place.configure(watch="    presets: [small]\n    optimize: {enabled: false}")
+    place.put("y/b.jpg", jpeg(seed=1))
+    place.put("y/c.jpg", jpeg(seed=2))
     assert place.scan().returncode == 0
+    outside = place.base / "outside"
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    made = place.out / "thumbnails"
+    (made / "x").symlink_to(outside)
+    (made / "d_thumb_small.jpg").symlink_to(outside / "mine")
+    place.put("x/a.jpg", jpeg(seed=3))
+    place.put("d.jpg", jpeg(seed=4))
+    assert place.scan().returncode != 0
+    assert [each.name for each in outside.iterdir()] == ["mine"]
+    assert (outside / "mine").read_text() == "mine"
+    assert len(list((made / "y").iterdir())) == 2
+    # A folder of ours becomes a link to one with the very same files.
+    (made / "y").rename(outside / "y")
+    (made / "y").symlink_to(outside / "y")
+    before = {path: path.stat().st_mtime_ns for path in (outside / "y").iterdir()}
+    (place.inbox / "y/b.jpg").unlink()
+    place.put("y/c.jpg", jpeg(seed=9))
+    place.scan("--confirm-deletes")
+    assert {path: path.stat().st_mtime_ns for path in (outside / "y").iterdir()} == before
+    assert [each.name for each in outside.iterdir() if each.name != "y"] == ["mine"]
+
+
+def test_what_others_put_in_the_place_of_a_rendition_is_not_removed(place: Place) -> None:
+    place.configure(watch="    presets: [small]\n    optimize: {enabled: false}")
+    for name in ("a.jpg", "b.jpg"):
+        place.put(name, jpeg())
+    assert place.scan().returncode == 0
+    mine = place.out / "thumbnails/a_thumb_small.jpg"
+    mine.write_text("mine")
+    for name in ("a.jpg", "b.jpg"):
+        (place.inbox / name).unlink()
+    place.scan("--confirm-deletes")
+    assert place.renditions() == {"thumbnails/a_thumb_small.jpg"}
+    assert mine.read_text() == "mine"
+
+
+def test_two_sources_that_want_one_name(place: Place) -> None:
+    """One bears the very name to which that of the other's rendition was cut."""
+    place.configure(watch="    presets: [small]\n    optimize: {enabled: false}")
+    long = "x" * 251 + ".jpg"
+    rendition = layout.thumbnail_name(long.encode(), BUILT_IN["small"]).decode()
+    other = rendition.replace("_thumb_small", "")
+    place.put(long, jpeg(300, 200, 1))
+    assert place.scan().returncode == 0
+    made = (place.out / "thumbnails" / rendition).read_bytes()
+    place.put(other, jpeg(200, 300, 2))
+    assert place.scan().returncode == 1
+    assert reasons(place) == {other: "name_taken"}
+    assert place.renditions() == {f"thumbnails/{rendition}"}
+    assert (place.out / "thumbnails" / rendition).read_bytes() == made
+    (place.inbox / long).unlink()
+    assert place.scan("--confirm-deletes").returncode == 0
+    assert (place.out / "thumbnails" / rendition).read_bytes() != made
 
 
 def test_process_needs_no_index(place: Place) -> None:

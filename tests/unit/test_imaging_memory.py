@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageFile
 
-from hotfolder.imaging import Limits, Opened, Plan, native, open_image, peak
+from hotfolder.imaging import PHOTO_PIXELS, Limits, Opened, Plan, native, open_image, peak, photo_peak
 from hotfolder.presets import BUILT_IN, OPTIMIZED, OptimizeSpec
 from tests.unit.imaging import encoded, noise
 
@@ -87,6 +87,19 @@ def test_what_stays_planes_reserves_less_and_what_may_not_does_not() -> None:
     odd = bytearray(data)
     odd[data.index(b"\xff\xc0") + 11] = 0x41  # brightness sampled 4×1: Pillow decodes it
     assert need(bytes(odd)) > planes
+
+
+@pytest.mark.parametrize("copied", [True, False])
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP"])
+def test_a_photo_of_50_megapixels_takes_no_more_than_is_said(format_name: str, copied: bool) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    options = {"exif": turned} if format_name not in ("GIF", "BMP") else {}
+    small = open_image(encoded(noise(1000, 500), format_name, **options), Limits())
+    plan = Plan(tuple(BUILT_IN.values()), OptimizeSpec() if copied else None)
+    fixed = 10_000_000
+    need = (peak(small, plan, plan.names()) - fixed) * PHOTO_PIXELS / 500_000 + PHOTO_PIXELS
+    assert need < photo_peak(plan, [small.format])
 
 
 def test_what_costs_more_reserves_more() -> None:

@@ -77,6 +77,16 @@ def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: D
     assert renditions.owner(index.read(), place, b"thumbnails", b"x.jpg_s", first) is None
 
 
+def test_plans_that_nothing_was_made_by_are_forgotten(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renditions, "PLANS", 10)
+    source_id = put(index, b"a.jpg")
+    for number in range(95):
+        index.write(lambda c, number=number: renditions.plan(c, f'{{"width": {number}}}')).result()  # type: ignore[misc]
+    (count,) = index.read().execute("SELECT count(*) FROM plan").fetchone()
+    assert count <= 11
+    assert [each.plan for each in renditions.of(index.read(), source_id)] == ["{}"]
+
+
 def test_counts_follow_states(index: Database) -> None:
     one = put(index, b"x.jpg")
     put(index, b"y.jpg", State.FAILED)
@@ -150,6 +160,18 @@ def test_in_flight_notes_survive_a_kill_and_not_an_orderly_stop(tmp_path: Path) 
     assert InFlight(path, boot="b2").leftovers == ()
     os.truncate(path, 77)
     assert InFlight(path, boot="b2").leftovers == ()
+
+
+def test_notes_of_what_could_not_be_cleaned_up_outlive_an_orderly_stop(tmp_path: Path) -> None:
+    path = str(tmp_path / "inflight")
+    InFlight(path, boot="b").enter("w", b"a.jpg")
+    away = InFlight(path, boot="b")  # its output is away
+    away.close()
+    back = InFlight(path, boot="b")
+    assert [note.path for note in back.leftovers] == [b"a.jpg"]
+    back.leave(back.leftovers[0].slot)
+    back.close()
+    assert InFlight(path, boot="b").leftovers == ()
 
 
 @given(st.integers(-(2**127), 2**127 - 1))

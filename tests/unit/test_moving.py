@@ -23,11 +23,11 @@ def set_up(base: Path) -> tuple[Database, Site]:
     (base / "config.yaml").write_text("watches:\n  - path: ./in\n    output: ./out\n")
     (base / "in").mkdir()
     config = load(str(base / "config.yaml"), {}).config
-    habits = wiring.check_folders(config.watches)
+    wiring.check_folders(config.watches)
     os.makedirs(config.state)
     index = Database(os.path.join(config.state, "index.db"))
     index.open()
-    site = wiring.site_of(config, config.watches[0], index, habits[config.watches[0].name])
+    site = wiring.site_of(config, config.watches[0], index)
     index.write(lambda c: folders.ensure(c, site.id, b"old/deep", folds=False)).result()
     (base / "out/thumbnails/old/deep").mkdir(parents=True)
     (base / "out/thumbnails/old/deep/x.jpg").write_bytes(b"x")

@@ -53,7 +53,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.hand = Hand(self.queue)
         self.reaching: Future[Job | None] | None = None
         self.owed: dict[bytes, Lane] = {}
-        self.working: dict[bytes, Job] = {}
+        self.working: dict[bytes, Job | None] = {}
+        """In work, or (None) kept out of work by a claim."""
         self.held: frozenset[Lane] = frozenset()
         self.allowed = 3
 
@@ -97,7 +98,11 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(path=NAMES)
     def finish(self, path: bytes) -> None:
         if path in self.working:
-            self.queue.finish(self.working.pop(path))
+            done = self.working.pop(path)
+            if done is None:
+                self.queue.release("w", path)
+            else:
+                self.queue.finish(done)
             # What was announced while it was in work waits now, also where that passes the bound by one.
             self.allowed = max(3, self.allowed + (path in self.owed))
             self._seize()
@@ -105,13 +110,13 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(path=NAMES)
     def claim(self, path: bytes) -> None:
         assert self.queue.claim("w", path) == (path not in self.working)
-        if path not in self.working:
-            self.queue.release("w", path)
+        self.working.setdefault(path, None)
 
     @invariant()
     def nothing_is_lost_and_all_is_bounded(self) -> None:
         for path in set(self.owed) | set(self.working):
             assert self.queue.holds("w", path)
+        assert self.queue.busy("w") == len(set(self.working)) + sum(self.queue.depth(lane) for lane in Lane)
         depth = self.queue.depth(Lane.BACKLOG)
         assert depth <= self.allowed
         self.allowed = max(3, depth)
@@ -130,6 +135,17 @@ def test_a_job_wakes_who_takes_and_nobody_else_alone(queue: JobQueue) -> None:
         assert found is not None
         queue.finish(found)
     hand.end()
+
+
+def test_what_waits_is_kept_out_of_work_while_its_path_is_claimed(queue: JobQueue) -> None:
+    queue.offer(job(b"a"))
+    assert queue.claim("w", b"a")
+    assert queue.take(0) is None
+    queue.release("w", b"a")
+    taken = queue.take(SECONDS)
+    assert taken is not None
+    queue.finish(taken)
+    assert queue.busy("w") == 0
 
 
 def test_what_rises_out_of_a_held_backlog_is_taken(queue: JobQueue) -> None:

@@ -19,6 +19,7 @@ from hotfolder.server import app
 from hotfolder.server.guard import Guard
 from hotfolder.server.sessions import Sessions
 from hotfolder.services.rescans import Requests
+from hotfolder.watches.settings import Settings
 from tests.helpers import jpeg
 
 BASE: dict[str, Any] = {
@@ -71,6 +72,11 @@ def seat(tmp_path: Path) -> Iterator[Seat]:
     found = Seat(tmp_path)
     yield found
     found.engine.stop(10)
+
+
+def used(seat: Seat) -> Settings:
+    """What workers go by."""
+    return seat.engine.worker._steps._settings
 
 
 def watch(**keys: Any) -> dict[str, Any]:
@@ -177,14 +183,14 @@ TABLE: dict[str, Row] = {
     ),
     "backlog.workers": (section("backlog", workers=1), lambda s: s.engine.queue._most_of_lane[Lane.BACKLOG], 1),
     "limits.max_pixels": (
-        section("limits", max_pixels=9_000_000), lambda s: s.engine.worker._steps._settings.limits.max_pixels, 9_000_000,
+        section("limits", max_pixels=9_000_000), lambda s: used(s).limits.max_pixels, 9_000_000,
     ),
     "limits.max_bytes": (
-        section("limits", max_bytes="9MB"), lambda s: s.engine.worker._steps._settings.limits.max_bytes, 9_000_000,
+        section("limits", max_bytes="9MB"), lambda s: used(s).limits.max_bytes, 9_000_000,
     ),
-    "limits.min_free": (section("limits", min_free="9MB"), lambda s: s.engine.worker._steps._settings.min_free, 9_000_000),
+    "limits.min_free": (section("limits", min_free="9MB"), lambda s: used(s).min_free, 9_000_000),
     "limits.truncated": (
-        section("limits", truncated="allow"), lambda s: s.engine.worker._steps._settings.limits.lenient, True,
+        section("limits", truncated="allow"), lambda s: used(s).limits.lenient, True,
     ),
     "hooks.name": (hook(name="other"), lambda s: s.watcher.site.hooks[0].name, "other"),
     "hooks.events": (hook(events=["failed"]), lambda s: s.watcher.site.hooks[0].events, frozenset({"failed"})),
@@ -237,11 +243,13 @@ def test_a_live_key_is_in_force_after_a_reload(seat: Seat, key: str) -> None:
     content, look, expected = TABLE[key]
     if key.startswith("presets."):
         seat.apply(watch(presets=["wide"]))
+    if key == "watches.optimize.enabled":
+        seat.apply(watch(optimize={"enabled": True}))
     try:
         before = look(seat)
     except (KeyError, AttributeError, ValueError):
         before = None
-    assert before != expected or key == "watches.optimize.enabled"
+    assert before != expected
     seat.apply(content)
     assert look(seat) == expected
     assert seat.engine.health.problems() == {}

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hotfolder.model import Job, Lane, Version
+from hotfolder.pipeline.source import Writers, is_whole
 from hotfolder.watcher.events import Kind
 from hotfolder.watcher.settle import DELETE_SECONDS, LONGEST_WAIT, NETWORK_WAIT, Note, Pace
 
@@ -28,9 +32,19 @@ def test_closed_twice_waits_by_itself() -> None:
 
 def test_deletion_waits_and_being_made_again_takes_over() -> None:
     note = PACE.event(None, b"a", Kind.DELETED, 10.0, None)
-    assert note.due == 10.0 + DELETE_SECONDS
+    assert note.due == 12.0
     note = PACE.event(note, b"a", Kind.CREATED, 10.5, None)
     assert PACE.event(note, b"a", Kind.CLOSED, 10.6, None).due == 10.6
+
+
+def test_where_nobody_can_say_who_writes_two_equal_looks_are_needed() -> None:
+    job, version = Job("w", b"a.jpg", Lane.FRESH, 0.0, 0.0), Version(1, 2, 3, 4)
+    assert not is_whole(job, version, Writers.UNKNOWN)
+    assert not is_whole(replace(job, look=Version(1, 2, 3, 5)), version, Writers.UNKNOWN)
+    assert is_whole(replace(job, look=version), version, Writers.UNKNOWN)
+    assert is_whole(replace(job, closed=True), version, Writers.UNKNOWN)
+    assert is_whole(job, version, Writers.NONE)
+    assert not is_whole(replace(job, look=version, closed=True, rested=True), version, Writers.SOME)
 
 
 events = st.lists(st.tuples(st.sampled_from(list(Kind)), st.floats(0.0, 30.0)), min_size=1, max_size=12)

@@ -12,8 +12,8 @@ import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "processes"), ("presets", "model"), ("faults",), ("logs", "metrics", "events", "mounts", "systemd"),
-    ("bugs",), ("loop",), ("config",),
+    ("errors", "processes", "probe"), ("presets", "model"), ("faults",),
+    ("logs", "metrics", "events", "mounts", "systemd"), ("bugs",), ("loop",), ("config",),
     ("imaging",), ("keeping",), ("working", "library"),
     ("telling", "watching", "hooks"), ("wiring", "health", "recognition"), ("engine", "offline", "bench", "doctor"),
     ("serving",), ("daemon",), ("face",), ("cli",),

@@ -247,9 +247,10 @@ def _write_page(file: str, entries: Iterable[Entry], summary: Summary) -> None:
 
 
 def _say_table(entries: Iterable[Entry], summary: Summary) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from hotfolder.cli.console import Console
 
     table = Table(box=None, pad_edge=False)
     for title in ("image", "camera", "format", "pixels", "taken", "sharp", "light", ""):

@@ -28,7 +28,8 @@ def bench(
         raise UsageError(str(error)) from error
     except SourceError as error:
         raise UsageError(f"an image of {folder} cannot be rendered: {error}") from error
-    suggested = {"workers": found.workers, "memory_limit": show_size(found.memory_limit).replace(" ", "")}
+    limit = f"{-(-found.memory_limit // 1_000_000)}MB"  # never rounded down: the largest photo would not fit
+    suggested = {"workers": found.workers, "memory_limit": limit}
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"suggested": {"pool": suggested}}))
         return

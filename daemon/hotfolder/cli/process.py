@@ -26,8 +26,9 @@ def _known(config: str | None) -> tuple[dict[str, Preset], OptimizeSpec | None]:
 
 def presets(config: ConfigOption = None) -> None:
     """Show the presets: the built-in ones and those of the configuration."""
-    from rich.console import Console
     from rich.table import Table
+
+    from hotfolder.cli.console import Console
 
     table = Table("name", "size", "fit", "format", "quality", "suffix")
     for preset in _known(config)[0].values():

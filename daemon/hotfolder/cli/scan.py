@@ -116,6 +116,7 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
         def ask() -> dict[str, Any]:
             engine.balance.beat()
             engine.revival.look()
+            engine.check_answers()
             return requests.job(job_id) or {}
 
         job = _follow(ask, stop)

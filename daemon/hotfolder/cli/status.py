@@ -14,7 +14,9 @@ from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOpti
 from hotfolder.errors import Exit
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Group
+
+    from hotfolder.cli.console import Console
 
 REFRESH_SECONDS = 1.0
 
@@ -25,7 +27,7 @@ def status(
     once: Annotated[bool, typer.Option("--once", help="Show it once and end; without a terminal always.")] = False,
 ) -> None:
     """Show what the daemon does, live at a terminal. Exit status 1: a watch is not well; 3: no daemon runs."""
-    from rich.console import Console
+    from hotfolder.cli.console import Console
 
     control = Control(loaded(config).config)
     now = control.call("GET", "/api/status", timeout=ANSWER_SECONDS)
@@ -80,11 +82,10 @@ def _picture(now: dict[str, Any], before: dict[str, Any] | None = None) -> Group
     for watch in now["watches"]:
         counts = (str(watch[key]) for key in ("sources", "pending", "failed", "skipped"))
         table.add_row(watch["name"], watch["state"], *counts, escape(watch["path"]))
-        for trouble in watch["troubles"]:
-            table.add_row("", "", "", "", "", "", f"[red]{escape(trouble)}")
     held = [f"paused: {each['lane']} of {each['watch'] or 'all watches'}" for each in now["paused"]]
     if (put_off := now["put_off"])["count"]:
         held.append(f"put off after a failed try: {put_off['count']}, next try at {put_off['next_try']}")
     if not now["backlog"]["open"]:
         held.append(f"the backlog waits for its window, {now['backlog']['window']}")
-    return Group(Text(line), *map(Text, held), table)
+    troubles = [f"{watch['name']}: {trouble}" for watch in now["watches"] for trouble in watch["troubles"]]
+    return Group(Text(line), *map(Text, held), table, *(Text(trouble, style="red") for trouble in troubles))

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hotfolder import probe
 from hotfolder.config import Config
-from hotfolder.errors import UsageError
+from hotfolder.errors import StoppedEarly, UsageError
 from hotfolder.paths import show
 
 if TYPE_CHECKING:
@@ -30,19 +31,28 @@ def check_known(config: Config, paths: Sequence[str], watch: str | None = None) 
             raise UsageError(f"{shown}: lies below no watched root; those are {roots}")
         if watch is not None and owner != watch:
             raise UsageError(f"{shown}: belongs to the watch {owner}, not to {watch}")
+        _check_answers(config, owner)
         if not os.path.lexists(path):
             gone.append(path)
     if gone:
         _check_index(config, gone)
 
 
+def _check_answers(config: Config, watch: str) -> None:
+    root = next(each.path for each in config.watches if each.name == watch)
+    try:
+        probe.check(root)
+    except probe.Silent as silent:
+        raise StoppedEarly(f"{silent}; see to its mount") from silent
+
+
 def _owner(config: Config, path: str) -> str | None:
     """The name of the watch with the innermost root above the path."""
-    real = os.path.realpath(path)
+    real = probe.real_path(path)
     found = [
         (len(root), watch.name)
         for watch in config.watches
-        if (root := os.path.realpath(watch.path)) and (real == root or real.startswith(root.rstrip("/") + "/"))
+        if (root := probe.real_path(watch.path)) and (real == root or real.startswith(root.rstrip("/") + "/"))
     ]
     return max(found)[1] if found else None
 

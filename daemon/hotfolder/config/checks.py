@@ -10,11 +10,13 @@ import ipaddress
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 import pathspec
 
+from hotfolder import probe
 from hotfolder.config.document import Path
 from hotfolder.config.schema import Config
 from hotfolder.presets import ANALYSIS, BUILT_IN, OPTIMIZED, Preset
@@ -35,9 +37,7 @@ def problems(config: Config, *, has_token: bool) -> list[Problem]:
     """All that does not fit, in the order of the file."""
     return [
         *_names(config),
-        *_roots(config),
-        *_outputs(config),
-        *_cycles(config),
+        *_folders(config),
         *_presets(config),
         *_patterns(config),
         *_hooks(config),
@@ -68,21 +68,42 @@ def _names(config: Config) -> Iterator[Problem]:
             yield ("watches", at, "layout"), f'"{watch.layout}" does not exist yet; allowed: mirror'
 
 
-def _roots(config: Config) -> Iterator[Problem]:
+def _real_paths(config: Config) -> dict[str, str | probe.Silent]:
+    """Where roots and outputs lie, by what the file calls them."""
+    paths = {path for watch in config.watches for path in (watch.path, watch.output)}
+    return probe.ask_all({path: partial(os.path.realpath, path) for path in sorted(paths)})
+
+
+def silent(config: Config) -> list[Problem]:
+    """Roots and outputs that do not answer: what they mean for each other cannot be said."""
+    found = _real_paths(config)
+    keys = [(at, key, getattr(watch, key)) for at, watch in enumerate(config.watches) for key in ("path", "output")]
+    text = "does not answer; see to its mount: the other watches go on, and this one when it answers again"
+    return [(("watches", at, key), f"{path} {text}") for at, key, path in keys if isinstance(found[path], probe.Silent)]
+
+
+def _folders(config: Config) -> Iterator[Problem]:
+    real = {path: path if isinstance(found, probe.Silent) else found for path, found in _real_paths(config).items()}
+    yield from _roots(config, real)
+    yield from _outputs(config, real)
+    yield from _cycles(config, real)
+
+
+def _roots(config: Config, real: Mapping[str, str]) -> Iterator[Problem]:
     seen: dict[str, int] = {}
     for at, watch in enumerate(config.watches):
-        real = os.path.realpath(watch.path)
-        if real in seen:
-            yield ("watches", at, "path"), f"{watch.path} is also the root of watches[{seen[real]}]; watch it once"
-        seen.setdefault(real, at)
-        if real == os.path.realpath(watch.output):
+        root = real[watch.path]
+        if root in seen:
+            yield ("watches", at, "path"), f"{watch.path} is also the root of watches[{seen[root]}]; watch it once"
+        seen.setdefault(root, at)
+        if root == real[watch.output]:
             yield ("watches", at, "output"), f"{watch.output} is the watch's own root; choose another folder"
 
 
-def _outputs(config: Config) -> Iterator[Problem]:
+def _outputs(config: Config, real: Mapping[str, str]) -> Iterator[Problem]:
     for at, watch in enumerate(config.watches):
         for before, other in enumerate(config.watches[:at]):
-            mine, theirs = os.path.realpath(watch.output), os.path.realpath(other.output)
+            mine, theirs = real[watch.output], real[other.output]
             if mine == theirs:
                 yield ("watches", at, "output"), f"{watch.output} is also the output of watches[{before}]"
             elif _inside(mine, theirs) or _inside(theirs, mine):
@@ -93,10 +114,10 @@ def _inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def _cycles(config: Config) -> Iterator[Problem]:
+def _cycles(config: Config, real: Mapping[str, str]) -> Iterator[Problem]:
     """A's output in B's root feeds B. A chain is fair; a way back to where it began is not."""
-    roots = [os.path.realpath(watch.path) for watch in config.watches]
-    outputs = [os.path.realpath(watch.output) for watch in config.watches]
+    roots = [real[watch.path] for watch in config.watches]
+    outputs = [real[watch.output] for watch in config.watches]
     feeds = {
         a: [b for b, root in enumerate(roots) if b != a and (_inside(outputs[a], root) or _inside(root, outputs[a]))]
         for a in range(len(roots))
@@ -183,7 +204,7 @@ def _wrong_pattern(pattern: str) -> str | None:
     try:
         pathspec.GitIgnoreSpec.from_lines([pattern])
     except (ValueError, re.error) as error:
-        return f"is no glob pattern: {error}"
+        return f"is no glob pattern: {getattr(error, 'msg', error)}"  # its position would be one in the translation
     return None
 
 

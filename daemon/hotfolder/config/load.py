@@ -64,7 +64,9 @@ def load(explicit: str | None, environ: Mapping[str, str]) -> Loaded:
     problems = checks.problems(config, has_token=token is not None)
     if problems:
         raise ConfigError("\n".join(f"{found.place(path)}: {show(path)}: {text}" for path, text in problems))
-    warnings += [f"{found.place(path)}: {show(path)}: {text}" for path, text in checks.lacking(config)]
+    warnings += [
+        f"{found.place(path)}: {show(path)}: {text}" for path, text in (*checks.lacking(config), *checks.silent(config))
+    ]
     return Loaded(config, os.path.abspath(file), token, tuple(warnings))
 
 

@@ -72,14 +72,14 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     return round(MARGIN * most) + fixed
 
 
-def photo_peak(plan: Plan) -> int:
-    """Bytes that a photo of 50 MP takes at most, as cameras and phones write them, turned or not: for whoever chooses a
-    limit before all pictures have been seen."""
+def photo_peak(plan: Plan, formats: Collection[str] = ()) -> int:
+    """Bytes that a photo of 50 MP takes at most, as cameras and phones write them, turned or not, or in one of
+    `formats`: for whoever chooses a limit before all pictures have been seen."""
     copied = plan.optimize is not None
     goal = plan.optimize.format if plan.optimize is not None else "keep"
     each = []
-    for kind in PHOTOS:
-        held = 4.0 * 2  # the picture, and a copy where it lies on its side
+    for kind in {*PHOTOS, *formats}:
+        held = 4.0 * 2 + (DEEP if kind == "raw" else 0)  # the picture, and a copy where it lies on its side
         decoding = held + (DECODING.get(kind, 0) or 2 * 3)
         encoding = held + (ENCODING.get(kind if goal == "keep" else goal, 0.0) if copied else 0.0)
         each.append(1 + max(decoding, encoding))  # and its bytes, at most one a pixel

@@ -30,6 +30,8 @@ GROUP_SECONDS = 0.1
 """A change is committed at the latest this long after it was asked for (the contract's bound)."""
 GROUP_CHANGES = 2000
 CHECKPOINT_PAGES = 2000
+ROOM_TO_OPEN = 64 * 1024
+"""Bytes: the shared memory beside the write-ahead log takes 32 KiB, its first pages the rest."""
 """WAL pages (8 MB) after which the writer copies them into the file: keeps the WAL far under its 64 MB."""
 
 log = logs.get("index")
@@ -58,7 +60,8 @@ class Database:
             connection = self._connect(check=not clean)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
-                raise StartError(f"{self.path}: the index cannot be opened: {error}") from error
+                why = "its disk is full; free some space there" if self._cramped() else error
+                raise StartError(f"{self.path}: the index cannot be opened: {why}") from error
             renewed = True
             aside = self._set_aside()
             log.error("index_damaged", error=str(error), set_aside=aside, next="it is built again from the folders")
@@ -67,6 +70,11 @@ class Database:
         self._readers = Readers(self.path)
         self.loop.start()
         return renewed
+
+    def _cramped(self) -> bool:
+        """No room for the files beside the index, which SQLite calls "disk I/O error"."""
+        room = os.statvfs(os.path.dirname(self.path))
+        return room.f_bavail * room.f_frsize < ROOM_TO_OPEN
 
     def _connect(self, *, check: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)

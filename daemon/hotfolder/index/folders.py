@@ -5,6 +5,7 @@ All functions take a connection: those that change something must run inside `Da
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
 from hotfolder.store.layout import fold
 
+_MOVING = "moving:"
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"
 _CHILDREN = "SELECT id, name FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
 _INSERT = "INSERT INTO folder (watch_id, parent_id, name, place) VALUES (?, ?, ?, ?)"
@@ -137,6 +139,25 @@ def move(connection: sqlite3.Connection, watch_id: int, old: bytes, new: bytes) 
     connection.execute("UPDATE folder SET parent_id = ?, name = ? WHERE id = ?", (parent, name, folder_id))
     remove_empty(connection, former)
     return True
+
+
+def note_move(connection: sqlite3.Connection, watch_id: int, old: bytes, new: bytes) -> None:
+    """The files of this folder are being renamed, and its row is not yet: a crash leaves the note."""
+    value = json.dumps([old.hex(), new.hex()])
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (f"{_MOVING}{watch_id}", value))
+
+
+def noted_move(connection: Reader, watch_id: int) -> tuple[bytes, bytes] | None:
+    """The old and the new path of a move that did not come to its end."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"{_MOVING}{watch_id}",)).fetchone()
+    if row is None:
+        return None
+    old, new = json.loads(row[0])
+    return bytes.fromhex(old), bytes.fromhex(new)
+
+
+def forget_move(connection: sqlite3.Connection, watch_id: int) -> None:
+    connection.execute("DELETE FROM meta WHERE key = ?", (f"{_MOVING}{watch_id}",))
 
 
 def forget(connection: sqlite3.Connection, folder_id: int) -> None:

@@ -161,7 +161,14 @@ UPDATE watch SET mount = NULL;
 ALTER TABLE folder DROP COLUMN mount;
 """
 
-MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+VERSION_5 = """
+-- Failures in a row that were no fault of the image; `tries` are those that were.
+ALTER TABLE source ADD COLUMN put_off INTEGER NOT NULL DEFAULT 0;
+-- Read so soon after its own mtime that another change may have left the same one: a poll has it read once more.
+ALTER TABLE source ADD COLUMN racy INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: tuple[str, ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
 """Script n brings a file of version n to version n + 1; released ones are never edited."""
 
 

@@ -29,7 +29,10 @@ REMOVAL_SECONDS = 2.0
 LONGEST_PAUSE = 1000.0
 """Seconds; no row is put off for longer."""
 
-_COLUMNS = "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra, volume"
+_COLUMNS = (
+    "id, folder_id, name, size, mtime_ns, inode, ctime_ns, hash, state, made, tries, young, gone, extra, volume, "
+    "put_off, racy"
+)
 _BY_NAME = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name = ?"
 _BY_HASH = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND hash = ? AND size = ? LIMIT ?"
 _PAGE = f"SELECT {_COLUMNS} FROM source WHERE folder_id = ? AND name > ? ORDER BY name LIMIT ?"
@@ -43,14 +46,16 @@ _NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND watch_id = ?
 _INSERT_WAITING = """
     INSERT INTO source (watch_id, folder_id, name, state, young, retry_at, seen_at) VALUES (?, ?, ?, 0, ?, ?, ?)
     ON CONFLICT (folder_id, name) DO UPDATE SET state = 0, young = excluded.young, retry_at = excluded.retry_at,
-        tries = CASE state WHEN 0 THEN tries ELSE 0 END, gone = 0"""
+        tries = CASE state WHEN 0 THEN tries ELSE 0 END, put_off = CASE state WHEN 0 THEN put_off ELSE 0 END,
+        gone = 0"""
 _ENSURE = """
     INSERT INTO source (watch_id, folder_id, name, state, seen_at) VALUES (?, ?, ?, 0, ?)
     ON CONFLICT (folder_id, name) DO UPDATE SET gone = 0 RETURNING id"""
-_VERSION = "size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, volume = coalesce(nullif(?, ''), volume)"
+_VERSION = """
+    size = ?, mtime_ns = ?, inode = ?, ctime_ns = ?, volume = coalesce(nullif(?, ''), volume), racy = ?"""
 _SETTLED = f"""
     UPDATE source SET {_VERSION}, hash = ?, state = ?, made = ?, decoder = ?, extra = ?, format = ?, width = ?,
-        height = ?, notes = ?, retry_at = 0, tries = 0, young = 0, gone = 0, done_at = ?
+        height = ?, notes = ?, retry_at = 0, tries = 0, put_off = 0, young = 0, gone = 0, done_at = ?
     WHERE id = ?"""
 _REKEY = f"UPDATE source SET {_VERSION}, gone = 0 WHERE id = ?"
 _PUT_FAILURE = """
@@ -91,9 +96,12 @@ class Row:
     state: State
     made: str
     tries: int
+    """Failures in a row that were its own fault."""
     young: bool
     gone: int
     extra: str
+    put_off: int = 0
+    """Failures in a row, since the last of its own, that were another's."""
 
     def complete(self, want: str) -> bool:
         """All renditions of `want` were made of `version`."""
@@ -115,7 +123,13 @@ class Facts:
 
 Columns = tuple[Any, ...]
 """A row as SQLite gives it, in the order of _COLUMNS: cheap, for walks."""
-NAME, HASH, VOLUME = 2, 7, 14
+NAME, HASH, VOLUME, RACY = 2, 7, 14, 16
+ANY = "any"
+
+
+def lies_on(digest: bytes | None, volume: str | None) -> str:
+    """The volume on which a source lies, by its row; ANY where nothing was made of it yet."""
+    return ANY if digest is None else volume or ""
 
 
 def unchanged(columns: Columns, found: os.stat_result, want: str, volume: str) -> bool:
@@ -130,14 +144,15 @@ def unchanged(columns: Columns, found: os.stat_result, want: str, volume: str) -
 
 
 def row_of(columns: Sequence[Any]) -> Row:
-    id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra, volume = columns
-    version = Version(number(size), number(mtime), number(inode), number(ctime), digest, volume or "")
-    return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra)
+    id_, folder, name, size, mtime, inode, ctime, digest, state, made, tries, young, gone, extra, volume = columns[:15]
+    put_off, racy = columns[15:]
+    version = Version(number(size), number(mtime), number(inode), number(ctime), digest, volume or "", bool(racy))
+    return Row(id_, folder, name, version, State(state), made, tries, bool(young), gone, extra, put_off)
 
 
 def _columns_of(version: Version) -> tuple[int | bytes | str, ...]:
     numbers = (version.size, version.mtime_ns, version.inode, version.ctime_ns)
-    return (*(stored(each) for each in numbers), version.volume)
+    return (*(stored(each) for each in numbers), version.volume, int(version.racy))
 
 
 # -- asking ------------------------------------------------------------------------------------------------------------
@@ -240,15 +255,15 @@ def fail(
     connection.execute(_PUT_FAILURE, (source_id, str(reason), message, decoder, tries, now, now))
 
 
-def retry(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int) -> None:
-    query = "UPDATE source SET state = 0, retry_at = ?, tries = ? WHERE id = ?"
-    connection.execute(query, (retry_at, tries, source_id))
+def retry(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int, put_off: int = 0) -> None:
+    query = "UPDATE source SET state = 0, retry_at = ?, tries = ?, put_off = ? WHERE id = ?"
+    connection.execute(query, (retry_at, tries, put_off, source_id))
 
 
-def remove_later(connection: sqlite3.Connection, source_id: int, retry_at: float, tries: int) -> None:
+def remove_later(connection: sqlite3.Connection, source_id: int, retry_at: float, put_off: int) -> None:
     """It is gone for certain, but its renditions could not be removed."""
-    query = "UPDATE source SET state = 0, gone = ?, retry_at = ?, tries = ? WHERE id = ?"
-    connection.execute(query, (CONFIRMED, retry_at, tries, source_id))
+    query = "UPDATE source SET state = 0, gone = ?, retry_at = ?, put_off = ? WHERE id = ?"
+    connection.execute(query, (CONFIRMED, retry_at, put_off, source_id))
 
 
 def release(connection: sqlite3.Connection, watch_id: int) -> None:
@@ -288,12 +303,12 @@ def remove(connection: sqlite3.Connection, source_id: int, *, keep_folder: bool 
         folders.remove_empty(connection, row[1])
 
 
-def below(connection: Reader, folder_id: int) -> list[tuple[int, str | None]]:
-    """The sources in a folder and below it: their ids and volumes (None: nothing was made of it, any serves)."""
-    found: list[tuple[int, str | None]] = []
+def below(connection: Reader, folder_id: int) -> list[tuple[int, str]]:
+    """The sources in a folder and below it: their ids and where they lie (see `lies_on`)."""
+    found: list[tuple[int, str]] = []
     for each in folders.subtree(connection, folder_id):
         rows = connection.execute(_MISSING_BELOW, (each,)).fetchall()
-        found += [(source_id, None if digest is None else volume or "") for source_id, digest, volume in rows]
+        found += [(source_id, lies_on(digest, volume)) for source_id, digest, volume in rows]
     return found
 
 

@@ -215,6 +215,7 @@ class Retry:
     tries: int
     young: bool
     deleted: bool = False
+    put_off: int = 0
 
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
@@ -222,7 +223,7 @@ class Retry:
         sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
         if self.deleted:
             sources.mark_gone(connection, [source_id], Mark.CERTAIN)
-        sources.retry(connection, source_id, self.retry_at, self.tries)
+        sources.retry(connection, source_id, self.retry_at, self.tries, self.put_off)
         return source_id
 
 

@@ -59,10 +59,10 @@ class Ends:
     def _not_removed(self, work: Work, error: SourceError) -> Finding:
         """The output stands in the way: that it is to go stays noted, and is tried for ever."""
         assert work.row is not None
-        source_id, tries = work.row.id, 1 + work.row.tries
-        retry_at = time.time() + innocent_delay(tries) + sources.REMOVAL_SECONDS
+        source_id, put_off = work.row.id, 1 + work.row.put_off
+        retry_at = time.time() + innocent_delay(put_off) + sources.REMOVAL_SECONDS
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        return Finding(outcome, lambda c: sources.remove_later(c, source_id, retry_at, tries))
+        return Finding(outcome, lambda c: sources.remove_later(c, source_id, retry_at, put_off))
 
     def _clear(self, work: Work) -> SourceError | None:
         """Remove all renditions of the row. Returns what stood in the way."""
@@ -80,14 +80,15 @@ class Ends:
         job, row = work.job, work.row
         young = work.is_young and not _was_finished(work, error)
         fresh = job.seen_changing is not None  # it changed since the last try: that is the first one of this version
-        tries = 1 + (row.tries if row is not None and not fresh else 0)
+        tries, put_off = (row.tries, row.put_off) if row is not None and not fresh else (0, 0)
+        tries, put_off = (tries, put_off + 1) if error.reason.innocent else (tries + 1, 0)
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        delay = self._retries.delay(error.reason, tries, young=young)
+        delay = self._retries.delay(error.reason, tries, put_off, young=young)
         if isinstance(error, Died) and error.killed and tries < SUSPECT_TRIES:
             delay = 1.0
         if delay is not None:
             at = time.time() + delay
-            change = changes.Retry(work.site, job.path, at, tries, young, job.deleted)
+            change = changes.Retry(work.site, job.path, at, tries, young, job.deleted, put_off)
             return Finding(replace(outcome, retry_at=at), change)
         if work.version is not None:
             self._clear(work)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hotfolder import mounts
-from hotfolder.index.sources import Row
+from hotfolder.index.sources import ANY, Row, lies_on
 from hotfolder.store import atomic
 
 _NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -65,14 +65,19 @@ def same_root(one: str, other: str) -> bool:
     return one.partition(".")[2] == other.partition(".")[2]
 
 
+def belongs(lies_on: str, now: str) -> bool:
+    """Whether the volume that is there now may say that a source is gone that lies on this one by its row."""
+    return lies_on in (ANY, now)
+
+
 def _short(text: str) -> str:
     return hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()[:12]
 
 
 def source(root: str, path: bytes, row: Row) -> Verdict:
-    """Whether the source of this row is gone. Nothing was made of a row without a hash: any volume serves it."""
+    """Whether the source of this row is gone."""
     look = look_at(root, path)
-    if look.verdict is Verdict.GONE and row.version.hash is not None and look.volume != row.version.volume:
+    if look.verdict is Verdict.GONE and not belongs(lies_on(row.version.hash, row.version.volume), look.volume):
         return Verdict.UNKNOWN
     return look.verdict
 

@@ -56,7 +56,10 @@ class Moves:
         if not self._queue.claim(site.name, old):
             raise SourceError(Reason.BUSY, f"{show(old)}, which it was renamed from, is being worked on")
         try:
-            return self._move(site, job, former, old, version)
+            now = sources.find(self._index.read(), site.id, old)
+            if now is None or now.id != former.id or now.version.hash != version.hash:
+                return None  # its last job ended between the look at its row and the claim
+            return self._move(site, job, now, old, version)
         finally:
             self._queue.release(site.name, old)
 
@@ -71,10 +74,10 @@ class Moves:
             ends.callback(claim.release)
             check_names(self._index, site, folder, targets, former.id)
             output_fd = ends.enter_context(output.opened(site))
-            epoch = self._epoch()
             barred = [each for each in made if each.ordered and self._is_taken(site, job.path, each, former.id)]
             follow = [each for each in made if each not in barred]
             followed, left = files.rename(site, output_fd, old, job.path, follow)
+            epoch = self._epoch()  # not before: one that closes meanwhile was synced without these names
             gone = [each for each in (*left, *barred) if each.present]
             files.remove(site, output_fd, paths.parent(old), gone)
             whole = former.made == site.want

@@ -114,8 +114,8 @@ class Publisher:
                     return Finding(Outcome(Result.CHANGED, look=source.version_of(work.fd), stirs=True))
                 work.version = version
                 storing = time.monotonic()
-                epoch = self._epoch()
                 made = published(work, version, wanted, drawn, staging)
+                epoch = self._epoch()  # not before: one that closes meanwhile was synced without these names
             new = {(m.area, m.name) for m in made if m.note != "kept"}
             stale = [m for m in former if _is_stale(m, work, version, wanted)]
             files.remove(site, output_fd, work.folder, [m for m in stale if (m.area, m.name) not in new])

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from hotfolder import paths
 from hotfolder.index import folders, orders, renditions, sources
@@ -17,10 +19,67 @@ from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
 from hotfolder.pipeline import files
 from hotfolder.store import atomic
+from hotfolder.store.inflight import InFlight, Note
 from hotfolder.store.layout import Target, rendition_path
+from hotfolder.telemetry import logs
 from hotfolder.watches import wants
 from hotfolder.watches.site import Site, place_key
 from hotfolder.watches.wants import Spec
+
+log = logs.get("daemon")
+
+
+@dataclass(slots=True)
+class Left:
+    """Of one watch: jobs that were in flight, and sources whose renditions may not have come onto the disk."""
+
+    notes: list[Note] = field(default_factory=list)
+    open_rows: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Leftovers:
+    """Each watch's part waits until its output answers. Noted at the start; `clean` is called by any thread."""
+
+    def __init__(self, index: Database, inflight: InFlight) -> None:
+        self._index = index
+        self._inflight = inflight
+        self._left: dict[int, Left] = {}
+
+    def of(self, watch_id: int) -> Left:
+        return self._left.setdefault(watch_id, Left())
+
+    def clean(self, site: Site) -> None:
+        """Once; a second watcher of the same watch waits for the first, whose output may have stopped to answer."""
+        left = self._left.get(site.id)
+        if left is None:
+            return
+        with left.lock:
+            notes, rows = left.notes, left.open_rows
+            left.notes, left.open_rows = [], []
+            for note in notes:
+                self._recover(site, note)
+            if rows:
+                self._compare(site, rows)
+
+    def _recover(self, site: Site, note: Note) -> None:
+        try:
+            count = recover(self._index, site, note.path)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            log.warning("leftovers_not_removed", watch=site.name, path=note.path, reason=reason)
+            return
+        self._inflight.leave(note.slot)
+        log.info("unclean_end", watch=site.name, path=note.path, files_removed=count)
+
+    def _compare(self, site: Site, rows: list[int]) -> None:
+        lost = 0
+        for source_id in rows:
+            try:
+                lost += compare(self._index, site, source_id)
+            except OSError:
+                site.habits.doubted = True  # compared by the first walk that can
+        log.info("after_reboot", watch=site.name, sources_compared=len(rows), renditions_lost=lost)
 
 
 def recover(index: Database, site: Site, path: bytes) -> int:
@@ -68,7 +127,10 @@ def compare(index: Database, site: Site, source_id: int) -> int:
     """After a crash of the machine: renditions that are short, empty or gone are made again; gives how many."""
     connection = index.read()
     query = "SELECT folder_id FROM source WHERE id = ?"
-    folder = folders.path_of(connection, connection.execute(query, (source_id,)).fetchone()[0])
+    row = connection.execute(query, (source_id,)).fetchone()
+    if row is None:
+        return 0  # it went while its output did not answer
+    folder = folders.path_of(connection, row[0])
     output_fd = atomic.open_root(site.output)
     try:
         made = renditions.of(connection, source_id)

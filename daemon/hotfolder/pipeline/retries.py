@@ -21,12 +21,13 @@ class Retries:
     def __init__(self, *, patient: bool) -> None:
         self._patient = patient
 
-    def delay(self, reason: Reason, tries: int, *, young: bool) -> float | None:
-        """Seconds until try number `tries` + 1, or None where this failure counts."""
+    def delay(self, reason: Reason, tries: int, put_off: int, *, young: bool) -> float | None:
+        """Seconds until the next try, or None where this failure counts: after `tries` failures of its own, or
+        `put_off` ones of another's."""
         if reason.young_may_pass and young:
             delays: tuple[float, ...] = YOUNG_DELAYS if self._patient else (0.0,)
         elif reason.innocent:
-            return innocent_delay(tries)
+            return innocent_delay(put_off)
         elif reason.may_pass:
             delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
         else:
@@ -38,6 +39,6 @@ class Retries:
         return row is None or row.tries < (len(YOUNG_DELAYS) if self._patient else 1)
 
 
-def innocent_delay(tries: int) -> float:
-    """Seconds until the next try where the image is not at fault: longer each time, and never given up."""
-    return INNOCENT_DELAYS[min(tries, len(INNOCENT_DELAYS)) - 1]
+def innocent_delay(put_off: int) -> float:
+    """Seconds until the next try after so many failures in a row that were another's fault."""
+    return INNOCENT_DELAYS[min(put_off, len(INNOCENT_DELAYS)) - 1]

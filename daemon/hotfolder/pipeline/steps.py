@@ -157,9 +157,9 @@ class Steps:
         """Reads all bytes. Answers where they change meanwhile."""
         version = work.at
         work.task.enter(Phase.LOOK)
-        reading = time.monotonic()
+        reading, moment = time.monotonic(), time.time()
         work.data = imaging.read_all(work.fd, version.size, work.task.step)
-        work.version = version.hashed(xxhash.xxh3_128_digest(work.data))
+        work.version = version.hashed(xxhash.xxh3_128_digest(work.data)).read_at(moment)
         if len(work.data) != version.size or not source.version_of(work.fd).same_moment(version):
             return Finding(Outcome(Result.CHANGED, look=source.version_of(work.fd), stirs=True))
         self._publisher.stage("read", time.monotonic() - reading)

@@ -199,12 +199,17 @@ class JobQueue:
                 self._leave(job.key)
 
     def claim(self, watch: str, path: bytes) -> bool:
-        """Keep a path out of work without a job, as for a rename. False where it is in work."""
+        """Keep a path out of work without a job, as for a rename: what waits there stays. False where it is in work."""
+        key = (watch, path)
         with self._changed:
-            if (watch, path) in self._in_work:
+            if key in self._in_work:
                 return False
-            self._in_work[(watch, path)] = None
+            for lane, waiting in self._lanes.items():
+                if key in waiting:
+                    self._again[key] = self._remove(lane, key)
+            self._in_work[key] = None
             self._working[watch] += 1
+            self._changed.notify_all()
             return True
 
     def release(self, watch: str, path: bytes) -> None:

@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hotfolder import imaging
+from hotfolder import faults, imaging
 from hotfolder.errors import MissingExtra, Reason, SourceError
+from hotfolder.faults import Operation
 from hotfolder.imaging import helper
 from hotfolder.pool.memory import Closed
 from hotfolder.pool.owntime import OwnTime
@@ -46,10 +47,14 @@ class Died(SourceError):
 
 
 class Child:
-    """One helper process; not for two threads at once."""
+    """One helper process; not for two threads at once. One that cannot be started is the machine's fault."""
 
     def __init__(self, job_timeout: float) -> None:
         self.job_timeout = job_timeout
+        with faults.during(Operation.START, "a helper process cannot be started"):
+            self._start()
+
+    def _start(self) -> None:
         ours, theirs = socket.socketpair()
         life, self._life = os.pipe()
         command = [sys.executable, "-m", "hotfolder.imaging.helper", str(theirs.fileno()), str(life)]
@@ -68,9 +73,12 @@ class Child:
             os.close(life)
         self._socket = ours
         self.rested_since = time.monotonic()
-        if self._wait(START_SECONDS) is None:
-            self.end()
-            raise OSError(0, "a helper process cannot be started")
+        try:
+            ready = self._wait(START_SECONDS)
+        except SourceError as error:
+            raise OSError(f"it was not ready within {START_SECONDS:g} s") from error
+        if ready is None:
+            raise OSError(f"it ended with status {self.end()}")
 
     def ask(self, question: dict[str, Any], files: Sequence[int] = ()) -> dict[str, Any]:
         """Say one thing and wait for the answer. Raises Died, and SourceError(TIMEOUT) at the limit of time."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, HTTPException
 
+from hotfolder import probe
 from hotfolder.engine import Engine
 from hotfolder.index import history
 from hotfolder.paths import parent
@@ -59,8 +60,10 @@ def _of(engine: Knowing, watcher: Watcher, below: list[bytes], verify: bool, wor
     for folder in dict.fromkeys(below):
         walk = Reconcile(engine.index, watcher.site, watcher.rules, verify=verify, dry=True)
         try:
+            probe.check(watcher.config.path)
+            probe.check(watcher.config.output)
             found.append(walk.run(folder))
-        except RootAway as error:
+        except (RootAway, probe.Silent) as error:
             problem = str(error)
     to_make = sum(each.new + each.changed for each in found)
     to_read = sum(each.to_read for each in found)

@@ -105,7 +105,8 @@ def _file(watcher: Watcher, path: bytes) -> tuple[str, Version | None]:
     try:
         found = os.lstat(os.path.join(os.fsencode(watcher.config.path), path))
     except OSError as error:
-        return ("missing" if isinstance(error, FileNotFoundError) else os.strerror(error.errno or 0)), None
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        return "missing" if missing else os.strerror(error.errno or 0), None
     if stat.S_ISLNK(found.st_mode):
         return "a symbolic link, which is not followed", None
     return ("there", Version.of(found)) if stat.S_ISREG(found.st_mode) else ("no regular file", None)

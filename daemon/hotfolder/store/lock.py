@@ -6,8 +6,10 @@ Network file systems are refused: neither SQLite's WAL nor flock can be relied o
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+from collections.abc import Iterator
 
 from hotfolder import mounts
 from hotfolder.errors import StartError
@@ -23,7 +25,9 @@ class StateLock:
     def acquire(self) -> None:
         """Raises StartError where another holds it, the folder cannot be made or lies on a network file system."""
         make_state(self.state)
-        fd = os.open(os.path.join(self.state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        path = os.path.join(self.state, "lock")
+        with starting(path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -33,15 +37,26 @@ class StateLock:
                 f"another hotfolder (pid {pid or 'unknown'}) uses the state folder {self.state}; "
                 "stop it first, or give this one a `state` of its own"
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
+        os.ftruncate(fd, 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds, and names no process
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
             self._fd = None
+
+
+@contextlib.contextmanager
+def starting(path: str) -> Iterator[None]:
+    """A file of the state folder is opened: what goes wrong with it there is a StartError that names it."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "move it away"
+        raise StartError(f"{path}: {os.strerror(error.errno or 0)}; {remedy}, or name another `state`") from error
 
 
 def make_state(state: str) -> None:

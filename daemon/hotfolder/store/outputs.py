@@ -26,7 +26,8 @@ class Habits:
     """What the file system of one output is like, as far as it is known by now."""
 
     ready: bool = False
-    """The output has been made, is ours, and was looked at; until then nothing is written there."""
+    """The output has been made, is ours, was looked at, and what a killed process left there is gone; until then
+    nothing is written there."""
     folds: bool = False
     """It ignores case or normalises Unicode."""
     name_max: int = NAME_MAX
@@ -60,7 +61,6 @@ def prepare(path: str, dir_mode: int, habits: Habits) -> None:
         habits.name_max = name_max(os.fstatvfs(fd))
     finally:
         os.close(fd)
-    habits.ready = True
 
 
 def name_max(found: os.statvfs_result) -> int:

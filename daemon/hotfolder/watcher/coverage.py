@@ -9,7 +9,7 @@ import os
 import threading
 from collections import Counter
 
-from hotfolder import mounts, paths
+from hotfolder import mounts, paths, probe
 from hotfolder.mounts import Backend
 
 DEAF_AFTER = 3
@@ -21,7 +21,8 @@ class Coverage:
     """Folders are relative to the root; ``b""`` is the root."""
 
     def __init__(self, root: str, wanted: str) -> None:
-        self._root = os.fsencode(os.path.realpath(root))
+        self._path = root
+        self._root = os.fsencode(probe.real_path(root))
         self._wanted = wanted
         self._lock = threading.Lock()
         self._grounds: dict[bytes, Backend] = {}
@@ -32,6 +33,11 @@ class Coverage:
         self._unwatched: set[bytes] = set()
         self._deaf: set[bytes] = set()
         self._strikes: Counter[bytes] = Counter()
+        self.refresh()
+
+    def begin_anew(self) -> None:
+        """The root's path may lead elsewhere than before. May hang with its mount; nothing else here touches one."""
+        self._root = os.fsencode(os.path.realpath(self._path))
         self.refresh()
 
     def refresh(self) -> list[bytes]:
@@ -80,6 +86,11 @@ class Coverage:
             places = {place for place, backend in self._grounds.items() if backend != "inotify"}
             places |= self._unwatched | self._deaf
         return tuple(sorted(place for place in places if not _covered(place, places)))
+
+    def by_polls(self, folder: bytes) -> bool:
+        """Whether it is walked at each poll, and changes there may raise no event."""
+        places = set(self.polled())
+        return folder in places or _covered(folder, places)
 
     @property
     def mostly_polled(self) -> bool:

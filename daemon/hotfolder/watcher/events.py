@@ -149,10 +149,8 @@ class TreeWatcher:
             loop.unregister(fd)
             fd.stop()
             fd.join(5.0)
-        with self._lock:
-            self._nodes.clear()
-            self._moving.clear()
-            self._top = _Node(b"", None)
+        # Without the lock: who has it may wait for a mount that does not answer.
+        self._nodes, self._moving, self._top = {}, {}, _Node(b"", None)
 
     @property
     def deaf(self) -> bool:

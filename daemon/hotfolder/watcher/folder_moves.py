@@ -1,6 +1,7 @@
 """The move of a whole folder: its output renamed, its row hung elsewhere, and nothing read or decoded.
 
-Three steps: the new path is claimed in the index, the files are renamed, and the rows follow.
+Three steps: the new path is claimed in the index, the files are renamed, and the rows follow. A note in the index
+stands from the first to the last: what a crash cuts in between is undone before anything else is done for the watch.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ def move_folder(index: Database, site: Site, old: bytes, new: bytes, volume: str
         if not empty or not index.write(lambda c: _claim(c, site, old, new)).result():
             return False
         moved = _move_files(index, site, old, new)
-        moved = index.write(lambda c: _settle(c, site, old, new, moved=moved)).result()
+        try:
+            moved = index.write(lambda c: _settle(c, site, old, new, moved=moved)).result()
+        except BaseException:
+            undo(index, site)
+            raise
     if moved:
         log.info("folder_moved", watch=site.name, path=new, was=old)
     return moved
@@ -51,12 +56,23 @@ def _claim(connection: sqlite3.Connection, site: Site, old: bytes, new: bytes) -
     if folders.find(connection, site.id, old) is None or folders.find(connection, site.id, new) is not None:
         return False
     folders.ensure(connection, site.id, new, folds=site.folds)
+    folders.note_move(connection, site.id, old, new)
     return True
 
 
+def undo(index: Database, site: Site) -> None:
+    """Bring files of a move that was cut back to where the rows say. Raises SourceError where the output is away."""
+    if (noted := folders.noted_move(index.read(), site.id)) is None:
+        return
+    old, new = noted
+    with output.opened(site) as output_fd:
+        back = files.rename_folder(site, output_fd, new, old, renditions.areas(index.read()))
+    index.write(lambda c: _settle(c, site, old, new, moved=False)).result()
+    log.info("folder_move_undone", watch=site.name, path=old, was=new, complete=back)
+
+
 def _move_files(index: Database, site: Site, old: bytes, new: bytes) -> bool:
-    """On the caller's thread: an output that hangs must not hold the index. A crash after it is no harm: by their
-    bytes the images are found at their new place, and their renditions there, too."""
+    """On the caller's thread: an output that hangs must not hold the index."""
     try:
         with output.opened(site) as output_fd:
             return files.rename_folder(site, output_fd, old, new, renditions.areas(index.read()))
@@ -68,6 +84,7 @@ def _move_files(index: Database, site: Site, old: bytes, new: bytes) -> bool:
 def _settle(connection: sqlite3.Connection, site: Site, old: bytes, new: bytes, *, moved: bool) -> bool:
     """Hang the old row to the new path in place of the claim. What a walk has noted there meanwhile only waits, since
     the gate is closed: it is forgotten, and found again by the walk of the new path that follows."""
+    folders.forget_move(connection, site.id)
     claim = folders.find(connection, site.id, new)
     if not moved:
         if claim is not None:

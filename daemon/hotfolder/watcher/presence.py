@@ -9,12 +9,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hotfolder.errors import SourceError, StartError
+from hotfolder import faults
+from hotfolder.errors import Owner, SourceError, StartError
+from hotfolder.faults import Operation
 from hotfolder.index.database import Database
 from hotfolder.pipeline import output
 from hotfolder.pool.oversight import HUNG_SECONDS
 from hotfolder.store import atomic, outputs
-from hotfolder.watcher import condition
+from hotfolder.watcher import condition, folder_moves
 from hotfolder.watches.grounds import Grounds, RootAway
 
 if TYPE_CHECKING:
@@ -51,35 +53,39 @@ class Touch:
 
 
 class Presence:
-    """Of one watch. `touch` is told of whatever may hang."""
+    """Of one watch. `touch` is told of whatever may hang with the root, `output_touch` of what may with the output."""
 
-    def __init__(self, watcher: Watcher, index: Database, touch: Touch) -> None:
+    def __init__(self, watcher: Watcher, index: Database, touch: Touch, output_touch: Touch) -> None:
         self._watcher = watcher
         self._index = index
         self._touch = touch
+        self._output_touch = output_touch
         self._due = 0.0
 
-    def is_found(self) -> bool:
-        """Whether the root answers, and is the one that was there before."""
+    def is_found(self, *, accept: bool) -> bool:
+        """Whether the root answers, and is the one that was there before, or may be another (`accept`). Raises OSError
+        where that cannot be said for the machine's sake."""
         watcher = self._watcher
         try:
             with self._touch:
-                self._look()
+                self._look(accept)
         except RootAway as error:
             watcher.condition.set(condition.ROOT, str(error))
             return False
         except OSError as error:
+            if faults.owner(error.errno, Operation.REACH) is Owner.MACHINE:
+                raise
             watcher.condition.set(condition.ROOT, f"{watcher.config.path}: {os.strerror(error.errno or 0)}")
             return False
         watcher.condition.set(condition.ROOT, None)
         return True
 
-    def _look(self) -> None:
+    def _look(self, accept: bool) -> None:
         root_fd = atomic.open_root(self._watcher.config.path)
         try:
             with os.scandir(root_fd) as entries:
                 next(entries, None)
-            Grounds(self._index, self._watcher.site).same_root(root_fd, remember=False)
+            Grounds(self._index, self._watcher.site).same_root(root_fd, remember=False, accept=accept)
         finally:
             os.close(root_fd)
 
@@ -93,13 +99,17 @@ class Presence:
             return self._watcher.root_replaced()
 
     def prepare_output(self) -> bool:
-        """Make the output ours where that could not be done at the start. False, and noted, where it still cannot."""
+        """Make the output ours, and remove what a killed process left there. False, and noted, where that cannot be."""
         watcher, site = self._watcher, self._watcher.site
         try:
-            with output.writing(site):
-                outputs.prepare(site.output, site.dir_mode, site.habits)
+            with self._output_touch:
+                with output.writing(site):
+                    outputs.prepare(site.output, site.dir_mode, site.habits)
+                folder_moves.undo(self._index, site)
+                watcher.clean(site)
         except (SourceError, StartError) as error:
             watcher.condition.set(condition.OUTPUT, str(error))
             return False
         watcher.condition.set(condition.OUTPUT, None)
+        site.habits.ready = True
         return True

@@ -7,7 +7,6 @@ is missing on the volume that its row names (see pipeline/judge.py) is marked; t
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 import time
@@ -17,7 +16,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 
-from hotfolder import paths
+from hotfolder import faults, paths
+from hotfolder.errors import Owner
+from hotfolder.faults import Operation as Touching
 from hotfolder.index import folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.sources import Mark, Row
@@ -94,6 +95,7 @@ class Reconcile:
         known: Callable[[bytes], bool] = lambda path: False, ground: Callable[[bytes], bytes] = lambda folder: b"",
         step: Callable[[], None] = lambda: None, stop: Callable[[], bool] = lambda: False, verify: bool = False,
         dry: bool = False, confirm: bool = False, mark: Mark = Mark.ONCE_MORE,
+        by_polls: Callable[[bytes], bool] = lambda folder: False,
     ) -> None:  # fmt: skip
         self._index = index
         self._site = site
@@ -101,6 +103,7 @@ class Reconcile:
         self._ensure = ensure
         self._known = known
         self._ground = ground
+        self._by_polls = by_polls
         self._step = step
         self._stop = stop
         self._verify = verify
@@ -120,7 +123,7 @@ class Reconcile:
         try:
             root_fd = atomic.open_root(self._site.root)
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):
+            if faults.owner(error.errno, Touching.REACH) is Owner.MACHINE:
                 raise  # that says nothing of the root
             raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
         try:
@@ -188,7 +191,7 @@ class Reconcile:
         if folder_id is None:
             return
         below = sources.below(self._index.read(), folder_id)
-        gone = [source_id for source_id, volume in below if volume in (None, look.volume)]
+        gone = [source_id for source_id, lies_on in below if judge.belongs(lies_on, look.volume)]
         self.findings.vanished += len(gone)
         # Many folders may have gone with one parent: that is no second opinion.
         mark = Mark.HINTED if self._mark_as is Mark.ONCE_MORE else self._mark_as
@@ -247,6 +250,7 @@ class Reconcile:
         rows = self._rows(folder_id)
         row = next(rows, None)
         missing: list[sources.Columns] = []
+        polled = self._by_polls(folder)
         want, unchanged, stat, findings = self._site.want, sources.unchanged, os.stat, self.findings
         for number, name in enumerate(files):
             if number % STEP == STEP - 1:
@@ -259,14 +263,16 @@ class Reconcile:
             mine = None
             if row is not None and row[sources.NAME] == name:
                 mine, row = row, next(rows, None)
+            racy = polled and mine is not None and bool(mine[sources.RACY])
             try:
                 found = stat(name, dir_fd=fd, follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            if mine is not None and not self._verify and unchanged(mine, found, want, volume):
+            if mine is not None and not racy and not self._verify and unchanged(mine, found, want, volume):
                 findings.sources += 1
             else:
-                self._judge(folder, name, Version.of(found, volume), None if mine is None else sources.row_of(mine))
+                known = None if mine is None else sources.row_of(mine)
+                self._judge(folder, name, Version.of(found, volume), known, racy=racy)
         while row is not None:
             missing.append(row)
             row = next(rows, None)
@@ -283,7 +289,8 @@ class Reconcile:
 
     # -- judging ------------------------------------------------------------------------------------------------------
 
-    def _judge(self, folder: bytes, name: bytes, found: Version, row: Row | None) -> None:
+    def _judge(self, folder: bytes, name: bytes, found: Version, row: Row | None, *, racy: bool) -> None:
+        """`racy`: it is read once more, whatever its times say."""
         findings = self.findings
         findings.sources += 1
         if row is not None and row.version.volume != found.volume:
@@ -295,7 +302,7 @@ class Reconcile:
             if row.gone:
                 self._add(lambda c: sources.unmark_gone(c, row.id))
             return
-        elif row.version.same_moment(found) and self._is_current(folder, row):
+        elif not racy and row.version.same_moment(found) and self._is_current(folder, row):
             if row.gone:
                 self._add(lambda c: sources.unmark_gone(c, row.id))
             return
@@ -304,7 +311,7 @@ class Reconcile:
         findings.to_read += found.size
         path = folder + b"/" + name if folder else name
         now = time.time()
-        if abs(now - found.ctime_ns / 1e9) > EVENT_SECONDS and not self._known(path):
+        if abs(now - found.ctime_ns / 1e9) > EVENT_SECONDS and not racy and not self._known(path):
             findings.missed[self._ground(folder)] += 1
         young = any(abs(now - ns / 1e9) < YOUNG_SECONDS for ns in (found.mtime_ns, found.ctime_ns))
         self._add(lambda c: self._wait(c, folder, name, young))
@@ -341,7 +348,7 @@ class Reconcile:
     ) -> None:  # fmt: skip
         """What is in the index and was not found here or below; what the rules leave out goes wherever it lies."""
         connection = self._index.read()
-        absent = [(row[0], None if row[sources.HASH] is None else row[sources.VOLUME] or "") for row in missing]
+        absent = [(row[0], sources.lies_on(row[sources.HASH], row[sources.VOLUME])) for row in missing]
         gone: list[int] = []
         for child in folders.children(connection, self._site.id, folder_id):
             if child.name in entered:
@@ -352,7 +359,7 @@ class Reconcile:
             else:
                 absent += below
         for source_id, lies_on in absent:
-            if lies_on is None or lies_on == volume:
+            if judge.belongs(lies_on, volume):
                 gone.append(source_id)
             elif self._is_given_up(lies_on, volume):
                 gone.append(source_id)

@@ -57,15 +57,16 @@ class Rounds:
         self._kick = kick
         self._live = live
         self._guard = Guard(watcher.config.delete_guard.fraction, watcher.config.delete_guard.min)
-        self._touch = Touch()
-        self._presence = Presence(watcher, index, self._touch)
+        self._touch, self._output_touch = Touch(), Touch()
+        self._presence = Presence(watcher, index, self._touch, self._output_touch)
         self._schedule = Schedule(watcher.config.poll_interval, watcher.config.rescan_interval)
         self._changed = threading.Condition()
         self._requests: list[Request] = []
         self._open: list[Request] = []
         self._nudged = False
         self._anew = False
-        self._away = False
+        self._away = True  # nothing begins before the root has been seen, on this thread
+        self._looked = threading.Event()
         self._most_jobs: int | None = None
         self._reconciled = False
         self._sweep_since: float | None = None
@@ -77,22 +78,22 @@ class Rounds:
 
     def start(self) -> None:
         self._limit()
+        if self._live:
+            self._schedule.plan_rescan()
         self.loop.start()
+        self.look_for_root()
 
-    def start_live(self) -> None:
-        """The first reconcile, and the regular ones."""
-        self.request(Request((b"",)))
-        self._schedule.plan_rescan()
+    def wait_for_look(self, seconds: float) -> None:
+        """Until root and output have been looked at for the first time, or so long."""
+        self._looked.wait(seconds)
 
     def end(self) -> None:
         self.loop.end()
 
     def stop(self) -> None:
         """After `end`. A walk of a mount that hangs is left behind."""
-        self.loop.join(0.5 if self.hangs() else 5.0)
-        for request in (*self._requests, *self._open):
-            request.problem = "stopped"
-            request.end()
+        self.loop.join(0.5 if self.silent() else 5.0)
+        self.give_up("stopped")
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -159,9 +160,20 @@ class Rounds:
         self._nudged = True
         self._changed.notify_all()
 
-    def hangs(self) -> bool:
-        """Whether the root has not answered for long."""
-        return self._touch.hangs
+    def silent(self) -> str | None:
+        """What has not answered for long: condition.ROOT, or condition.OUTPUT while it is prepared."""
+        if self._touch.hangs:
+            return condition.ROOT
+        return condition.OUTPUT if self._output_touch.hangs else None
+
+    def give_up(self, problem: str) -> None:
+        """Whoever waits for a reconcile is told so; what the thread of the rounds is at goes on."""
+        with self._changed:
+            waiting = [each for each in (*self._requests, *self._at_work, *self._open) if not each.done.is_set()]
+            self._requests = []
+        for request in waiting:
+            request.problem = problem
+            request.end()
 
     def _step(self) -> None:
         if self._touch.goes_on():
@@ -181,8 +193,11 @@ class Rounds:
         if anew and not self._away:  # when a root is back its tree is watched anyway
             self._watch_anew()
         try:
-            if (self._away and not self._found()) or not self._prepared():
-                self._give_up(requests)
+            there = not self._away or self._found(requests)
+            ready = self._prepared()
+            self._looked.set()
+            if not (there and ready):
+                self._give_up()
                 return True
             self._look_at_root()
             self._walk(requests)
@@ -227,8 +242,9 @@ class Rounds:
     def _begin_anew(self) -> None:
         """Another folder may lie there than before: nothing that was known of it counts."""
         self._watcher.rules.forget()
-        self._watcher.coverage.refresh()
-        self._watcher.watch_tree()
+        with self._touch:
+            self._watcher.coverage.begin_anew()
+            self._watcher.watch_tree()
         self.request(Request((b"",)))
 
     def _has_to_do(self) -> bool:
@@ -288,7 +304,7 @@ class Rounds:
                 self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
                 known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
                 stop=lambda: self.loop.stopped, verify=request.verify or habits.doubted, confirm=request.confirm,
-                mark=request.mark,
+                mark=request.mark, by_polls=self._watcher.coverage.by_polls,
             )  # fmt: skip
             try:
                 with self._touch:
@@ -316,7 +332,7 @@ class Rounds:
             self._metrics.reconcile_seconds.observe(findings.seconds)
             self._metrics.last_reconcile.labels(self._name).set(time.time())
             if self._live and self._reconciled and not expected:
-                self._count_missed(findings)
+                self._watcher.missed(findings.missed)
             self._reconciled = self._reconciled or findings.complete
             if findings.complete:
                 self._schedule.all_read()
@@ -326,19 +342,6 @@ class Rounds:
             "reconciled", watch=self._name, path=folder or b".", sources=findings.sources, new=findings.new,
             changed=findings.changed, vanished=findings.vanished, seconds=findings.seconds,
         )  # fmt: skip
-
-    def _count_missed(self, findings: Findings) -> None:
-        """Changes that no event announced; who misses again and again is deaf, and polled from then on."""
-        watcher = self._watcher
-        self._metrics.missed_changes.labels(self._name).inc(findings.missed.total())
-        for ground in watcher.coverage.missed(findings.missed):
-            log.warning(
-                "deaf", watch=self._name, path=ground or b".", next="polled from now on",
-                why="three reconciles in a row found changes that no event had announced",
-            )  # fmt: skip
-            watcher.condition.polled = watcher.coverage.mostly_polled
-            watcher.condition.show()
-            self._schedule.poll_within(watcher.config.poll_interval)
 
     def _after_work(self) -> None:
         """When nothing of this watch waits any more: sweep, and tell those who wait for that."""
@@ -391,8 +394,8 @@ class Rounds:
 
     # -- a root or an output that was away -----------------------------------------------------------------------------
 
-    def _found(self) -> bool:
-        if not self._presence.is_found():
+    def _found(self, requests: list[Request]) -> bool:
+        if not self._presence.is_found(accept=any(request.confirm for request in requests)):
             return False
         self._away = False
         self._limit()
@@ -407,14 +410,11 @@ class Rounds:
             return False
         self._limit()
         self._kick()
-        if self._live:
-            self.request(Request((b"",)))
+        if self._live and self._looked.is_set():
+            self.request(Request((b"",)))  # the first walk could not be made
         return True
 
-    def _give_up(self, requests: list[Request]) -> None:
-        troubles = self._watcher.condition.troubles
-        problem = troubles.get(condition.ROOT) or troubles.get(condition.OUTPUT)
-        for request in (*requests, *self._open):
-            request.problem = problem or f"{self._watcher.config.path} is away"
-            request.end()
+    def _give_up(self) -> None:
+        found = self._watcher.condition.troubles
+        self.give_up(found.get(condition.ROOT) or found.get(condition.OUTPUT) or f"{self._watcher.config.path} is away")
         self._open = []

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
@@ -104,17 +104,19 @@ def _left_out(patterns: Sequence[_Patterns], path: str) -> str | None:
 
 
 class Rules:
-    """The rules of one watch. `not_below`: relative folders that belong to others (outputs, inner roots, state)."""
+    """The rules of one watch. `not_below` gives the relative folders that belong to others (outputs, inner roots,
+    state); asked when it is needed, and again when all is decided anew."""
 
     def __init__(
         self, root: str, *, recursive: bool, include: Sequence[str], exclude: Sequence[str],
-        ignore_files: Sequence[str], not_below: Sequence[bytes] = (),
+        ignore_files: Sequence[str], not_below: Callable[[], Collection[bytes]] = tuple,
     ) -> None:  # fmt: skip
         self._root = root
         self._recursive = recursive
         self._include = GitIgnoreSpec.from_lines(include) if include else None
         self._ignore_files = tuple(os.fsencode(name) for name in ignore_files)
-        self._not_below = frozenset(not_below)
+        self._not_below = not_below
+        self._others: frozenset[bytes] | None = None
         own = (
             (_Patterns("", GitIgnoreSpec.from_lines(exclude), "a pattern of `exclude` matches it"),) if exclude else ()
         )
@@ -142,6 +144,7 @@ class Rules:
         """An ignore file or a folder has changed: decide anew."""
         with self._lock:
             self._cache.clear()
+            self._others = None
 
     def folder(self, path: bytes) -> FolderRules:
         """The rules for the files of one folder."""
@@ -167,13 +170,19 @@ class Rules:
             refused = "it lies in a sub-folder, and `recursive` is false"
         if refused is None and built_in(name):
             refused = f"its folder {os.fsdecode(name)!r} is on the built-in list of hidden and system folders"
-        if refused is None and path in self._not_below:
+        if refused is None and self._is_of_others(path):
             refused = "its folder belongs to another watch, to an output or to hotfolder's state"
         if refused is None and (origin := _left_out(above.patterns, os.fsdecode(path) + "/")):
             refused = f"its folder is left out: {origin}"
         if refused is not None:
             return FolderRules(path, refused, (), None)
         return self._with_ignore_files(FolderRules(path, None, above.patterns, self._include))
+
+    def _is_of_others(self, folder: bytes) -> bool:
+        others = self._others
+        if others is None:
+            others = self._others = frozenset(self._not_below())
+        return folder in others
 
     def _with_ignore_files(self, rules: FolderRules) -> FolderRules:
         """The same with what the ignore files in the folder say, and the output's mark."""

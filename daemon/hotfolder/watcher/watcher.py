@@ -9,12 +9,14 @@ import errno
 import os
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from hotfolder import paths
+from hotfolder import faults, paths, probe
 from hotfolder.config import Watch
-from hotfolder.errors import Reason
+from hotfolder.errors import Owner, Reason
+from hotfolder.faults import Operation
 from hotfolder.index import folders, sources
 from hotfolder.index.database import Database
 from hotfolder.index.sources import Mark
@@ -48,9 +50,11 @@ class Watcher:
 
     def __init__(
         self, config: Watch, site: Site, rules: Rules, index: Database, queue: JobQueue, metrics: Metrics,
-        kick: Callable[[], None], *, live: bool,
+        kick: Callable[[], None], *, live: bool, clean: Callable[[Site], None] = lambda site: None,
     ) -> None:  # fmt: skip
+        """`clean` is called once the output answers, before anything is written there."""
         self.config = config
+        self.clean = clean
         self.site = site
         self.rules = rules
         self._index = index
@@ -72,12 +76,9 @@ class Watcher:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Watch, and (live) ask for the first reconcile."""
+        """Touches neither root nor output: the thread of its rounds does, and then watches and (live) reconciles."""
         self._metrics.know_watch(self.config.name)
         self.intake.start()
-        if self.live:
-            self.watch_tree()
-            self.rounds.start_live()
         self.condition.show()
         self.rounds.start()
 
@@ -97,9 +98,12 @@ class Watcher:
         """What events told of deletions outlives this watcher: no guard of a later walk holds them."""
         files, folders_gone = self.intake.deletions()
         files += self._queue.deleted(self.config.name)
-        if (not files and not folders_gone) or self.rounds.hangs():
+        if (not files and not folders_gone) or self.rounds.silent() == condition.ROOT:
             return
-        gone = [source_id for folder in folders_gone for source_id in self._gone_below(folder)]
+        try:
+            gone = probe.ask(self.config.path, lambda: [each for at in folders_gone for each in self._gone_below(at)])
+        except probe.Silent:
+            gone = []
 
         def keep(connection: sqlite3.Connection) -> None:
             sources.delete_at(connection, self.site.id, files, time.time())
@@ -133,15 +137,19 @@ class Watcher:
                 self.fall_back(b"", error)
             else:
                 self._tree = tree
+            if self.rounds.loop.stopped:
+                tree.stop()  # while the root did not answer
         if self.coverage.polled():
             self.rounds.poll_within(0.0 if self.condition.polled else self.config.poll_interval)
+        self.condition.show()
 
     def root_replaced(self) -> bool:
         """Whether the root's path leads to another folder than the one that is watched; where to nothing: offline."""
         try:
             return self._tree is not None and self._tree.is_elsewhere()
-        except OSError:
-            self.offline()
+        except OSError as error:
+            if faults.owner(error.errno, Operation.REACH) is Owner.ROOT:
+                self.offline()
             return False
 
     def _watches(self, folder: bytes) -> bool:
@@ -225,8 +233,18 @@ class Watcher:
             self.condition.set(condition.EVENTS, "the thread that reads events has ended; it is started anew")
         if self._output_failed is not None and time.monotonic() - self._output_failed > FORGOTTEN_SECONDS:
             self._forget_output()
-        if self.rounds.hangs():
+        self.check_answers()
+
+    def check_answers(self) -> None:
+        """A root or an output that does not answer; whoever waits for a reconcile of it is told."""
+        subject = self.rounds.silent()
+        if subject is None:
+            return
+        if subject == condition.ROOT:
             self._hangs()
+        else:
+            self.condition.set(subject, f"{self.site.output} does not answer")
+        self.rounds.give_up(self.condition.troubles.get(subject, "it does not answer"))
 
     def mounts_changed(self) -> None:
         """Something was mounted or unmounted somewhere."""
@@ -261,6 +279,18 @@ class Watcher:
         )
         text += f" is there now; they are kept until it is back, or `hotfolder scan --confirm-deletes {first}`"
         self.condition.set(condition.AWAY, text)
+
+    def missed(self, found: Counter[bytes]) -> None:
+        """Changes that no event announced; who misses again and again is deaf, and polled from then on."""
+        self._metrics.missed_changes.labels(self.config.name).inc(found.total())
+        for ground in self.coverage.missed(found):
+            log.warning(
+                "deaf", watch=self.config.name, path=ground or b".", next="polled from now on",
+                why="three reconciles in a row found changes that no event had announced",
+            )  # fmt: skip
+            self.condition.polled = self.coverage.mostly_polled
+            self.condition.show()
+            self.rounds.poll_within(self.config.poll_interval)
 
     def _hangs(self) -> None:
         if self.condition.set(condition.ROOT, f"{self.config.path} does not answer"):
@@ -327,7 +357,7 @@ class Watcher:
         if look.verdict is not Verdict.GONE:
             return []
         below = sources.below(self._index.read(), folder_id)
-        return [source_id for source_id, volume in below if volume in (None, look.volume)]
+        return [source_id for source_id, lies_on in below if judge.belongs(lies_on, look.volume)]
 
     def offline(self) -> None:
         """The root went; it is looked for until it is back."""

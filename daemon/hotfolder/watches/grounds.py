@@ -5,7 +5,9 @@ What lies below it, and whether the root folder is the one that it was, is for p
 
 from __future__ import annotations
 
-from hotfolder import mounts
+from hotfolder import faults, mounts
+from hotfolder.errors import Owner
+from hotfolder.faults import Operation
 from hotfolder.index import folders, watches
 from hotfolder.index.database import Database
 from hotfolder.index.numbers import number
@@ -58,7 +60,8 @@ class Grounds:
             folder = folders.path_of(self._index.read(), folder_id)
             try:
                 atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
-            except OSError:
+            except OSError as error:
+                _raise_shortage(error)
                 continue
             return True
         return not rows
@@ -79,7 +82,14 @@ def lies_there(index: Database, watch_id: int, root_fd: int, newest: int | None 
         folder = folders.path_of(index.read(), folder_id)
         try:
             found = atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
-        except OSError:
+        except OSError as error:
+            _raise_shortage(error)
             continue
         there += (found.st_size, found.st_mtime_ns) == (size, number(mtime_ns))
     return there > 0 and 2 * there >= len(rows)
+
+
+def _raise_shortage(error: OSError) -> None:
+    """Where the machine is short of something nothing is known of what lies there."""
+    if faults.owner(error.errno, Operation.REACH) is Owner.MACHINE:
+        raise error

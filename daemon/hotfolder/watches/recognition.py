@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from hotfolder import probe
 from hotfolder.config import Config, Watch
 from hotfolder.index import watches
 from hotfolder.index.database import Database
@@ -41,7 +42,7 @@ class Match:
 
 
 def _same(path: str, former: str) -> bool:
-    return path == former or os.path.realpath(path) == os.path.realpath(former)
+    return path == former or probe.real_path(path) == probe.real_path(former)
 
 
 def matches(config: Config, known: list[Known], lies_there: Callable[[Match], bool]) -> list[Match]:
@@ -69,6 +70,14 @@ def find(index: Database, config: Config) -> list[Match]:
 
 
 def _lies_there(index: Database, match: Match) -> bool:
+    """False where it does not answer, too."""
+    try:
+        return probe.ask(match.watch.path, lambda: _look_there(index, match))
+    except probe.Silent:
+        return False
+
+
+def _look_there(index: Database, match: Match) -> bool:
     try:
         root_fd = atomic.open_root(match.watch.path)
     except OSError:
