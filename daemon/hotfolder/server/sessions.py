@@ -13,8 +13,10 @@ from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import Field
+
+from hotfolder.server.bodies import Body
 
 COOKIE = "hotfolder_session"
 SESSION_SECONDS = 30 * 86400
@@ -66,16 +68,17 @@ def _cookie(header: str) -> str:
     return "" if found is None else found.value
 
 
-class SessionBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class SessionBody(Body):
+    """What `http.token_file` holds."""
 
     token: Annotated[str, Field(max_length=4096)]
 
 
-def add(app: FastAPI, sessions: Sessions) -> None:
+def router(sessions: Sessions) -> APIRouter:
     """The routes. Without a token there is nothing to prove, and no cookie."""
+    routes = APIRouter(tags=["session"])
 
-    @app.post("/api/session", status_code=204)
+    @routes.post("/api/session", status_code=204)
     def begin(body: SessionBody, request: Request) -> Response:
         """For browsers: the token for a cookie that scripts cannot read."""
         answer = Response(status_code=204)
@@ -85,12 +88,14 @@ def add(app: FastAPI, sessions: Sessions) -> None:
             answer.set_cookie(COOKIE, sessions.begin(), max_age=SESSION_SECONDS, **_attributes(request))
         return answer
 
-    @app.delete("/api/session", status_code=204)
+    @routes.delete("/api/session", status_code=204)
     def end(request: Request) -> Response:
         """Sign out: the browser forgets the cookie."""
         answer = Response(status_code=204)
         answer.delete_cookie(COOKIE, **_attributes(request))
         return answer
+
+    return routes
 
 
 def _attributes(request: Request) -> dict[str, Any]:

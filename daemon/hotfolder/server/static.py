@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 PREFIX = "/page/"
@@ -65,15 +65,18 @@ def response(name: str, request_headers: dict[str, str], status: int = 200) -> R
     return Response(file.content, status, headers | {"content-type": file.type})
 
 
-def add(app: FastAPI) -> None:
+def router() -> APIRouter:
     """The page at `/` and what it is made of below `/page/`."""
+    routes = APIRouter(include_in_schema=False)
 
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @routes.api_route("/", methods=["GET", "HEAD"])
     def index(request: Request) -> Response:
         return response(INDEX, dict(request.headers))
 
-    @app.api_route(PREFIX + "{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    @routes.api_route(PREFIX + "{name}", methods=["GET", "HEAD"])
     def part(name: str, request: Request) -> Response:
         if name not in files():
             raise HTTPException(404, "the page has no such file")
         return response(name, dict(request.headers))
+
+    return routes
