@@ -12,8 +12,7 @@ from hotfolder.index import folders, listing, renditions, report, watches
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.watches import Known
-from hotfolder.pipeline import following
-from hotfolder.pipeline.making import output_root
+from hotfolder.pipeline import files, output
 from hotfolder.services import naming
 from hotfolder.services.answers import AbsentCount, Answer
 from hotfolder.services.offline import Knowing
@@ -127,9 +126,9 @@ def _miss(index: Database, source_id: int, presets: list[str]) -> None:
 
 def _verify(index: Database, site: Site, *, note: bool) -> Verified:
     checked = lost = 0
-    with output_root(site) as output_fd:
+    with output.opened(site) as output_fd:
         for source_id, folder, made in _made(index, site.id):
-            missing = [m.preset for m in made if not (m.present and following.is_as_made(output_fd, folder, m))]
+            missing = [m.preset for m in made if not (m.present and files.is_as_made(output_fd, folder, m))]
             checked += len(made)
             lost += len(missing)
             if note:
@@ -141,10 +140,10 @@ def _verify(index: Database, site: Site, *, note: bool) -> Verified:
 
 def _clear(index: Database, site: Site, preset: str | None) -> Cleared:
     total = NOTHING
-    with output_root(site) as output_fd:
+    with output.opened(site) as output_fd:
         for source_id, folder, made in _made(index, site.id):
             wanted = [each for each in made if each.present and preset in (None, each.preset)]
-            gone = following.remove(site, output_fd, folder, wanted)
+            gone = files.remove(site, output_fd, folder, wanted)
             total = _sum(total, _cleared(wanted, gone))
             _miss(index, source_id, [each.preset for each in gone])
     index.flush()
@@ -182,7 +181,7 @@ def _remove_all(index: Database, watch: Known) -> Cleared:
     total = NOTHING
     try:
         for _, folder, made in _made(index, watch.id):
-            total = _sum(total, _cleared(made, following.remove(site, output_fd, folder, made)))
+            total = _sum(total, _cleared(made, files.remove(site, output_fd, folder, made)))
     finally:
         os.close(output_fd)
     return total
