@@ -1,7 +1,8 @@
 """Proof that one may ask: the token itself (programs), or a cookie that was given for it (browsers).
 
 A session is `<end>.<HMAC-SHA256 of end by the token>`: nothing is stored, it lasts over restarts, and another token
-ends them all.
+ends them all. The standard library's `hmac` does all that signs: itsdangerous would be one more package that everybody
+has to install, for three lines.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 They hold no data: everything that is shown comes through the API, so they need no token; `/` itself does, and answers
 with the login page where it is missing.
+
+Starlette's StaticFiles makes an ETag of mtime and size, which an update of the package may leave as they were, and
+reads the package again while it is being replaced.
 """
 
 from __future__ import annotations
