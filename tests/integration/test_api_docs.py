@@ -7,12 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import Daemon, Place, jpeg, wait_for
+from tests.schemas import Document
 
 Run = Callable[[Place], Daemon]
 DOC = (Path(__file__).parents[2] / "docs/api.md").read_text()
@@ -32,7 +35,7 @@ def stands(place: Place, run: Run) -> Daemon:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_command_works(place: Place, run: Run) -> None:
-    stands(place, run)
+    document = Document(json.loads(stands(place, run).get("/openapi.json")))
     job = ""
     for command in COMMANDS:
         here = command.replace("127.0.0.1:9766", f"127.0.0.1:{place.port}").replace("JOB", job)
@@ -43,6 +46,8 @@ def test_every_command_works(place: Place, run: Run) -> None:
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         if "-o " not in command:
             found = json.loads(done.stdout)
+            method = sent[1] if (sent := re.search(r"-X (\w+)", command)) else "POST" if " -F " in command else "GET"
+            document.check_answer(method, re.findall(rf":{place.port}(/[^' \n]*)", here)[0], found)
             job = job or found.get("job_id", "")
     assert (place.base / "small.jpg").read_bytes() == (place.out / "thumbnails/photo_thumb_small.jpg").read_bytes()
     assert (place.inbox / "new.jpg").exists()
@@ -82,13 +87,27 @@ def test_every_call_is_shown_and_has_examples(place: Place, run: Run) -> None:
 def test_the_examples_are_what_is_answered(place: Place, run: Run) -> None:
     """Of calls without arguments: the same fields as when they were recorded."""
     daemon = stands(place, run)
-    for path, methods in json.loads(daemon.get("/openapi.json"))["paths"].items():
+    document = Document(json.loads(daemon.get("/openapi.json")))
+    for path, methods in document.content["paths"].items():
         operation = methods.get("get")
         asks = operation and any(parameter.get("required") for parameter in operation.get("parameters", []))
         if operation is None or asks or path in FILES:
             continue
         shown = operation["responses"]["200"]["content"]["application/json"]["example"]
         found = json.loads(daemon.get(path))
+        document.check_answer("GET", path, found)
         assert type(found) is type(shown), path
         if isinstance(found, dict):
             assert set(found) == set(shown), path
+
+
+def test_an_output_that_is_away_is_a_problem_that_may_pass(place: Place, run: Run) -> None:
+    stands(place, run)
+    place.out.rename(place.base / "away")
+    place.out.write_bytes(b"")
+    call = urllib.request.Request(f"http://127.0.0.1:{place.port}/api/cache/verify", b"", method="POST")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(call, timeout=30)
+    with caught.value as answer:
+        assert answer.status == json.load(answer)["status"] == 503
+        assert answer.headers["retry-after"] == "30"

@@ -111,16 +111,16 @@ def test_kill_leaves_no_temporary_file_and_loses_nothing(place: Place, run: Run)
 
 DIE_BEFORE_THE_COMMIT = """
 import os, signal
-from hotfolder.pipeline.admission import Desk
-_leave = Desk.leave
+from hotfolder.pipeline.admission import Admission
+_leave = Admission.leave
 
-def leave(self, entry, finding):
+def leave(self, work, finding):
     if finding.change is not None and os.path.exists({flag!r}):
         os.unlink({flag!r})
         os.kill(os.getpid(), signal.SIGKILL)
-    _leave(self, entry, finding)
+    _leave(self, work, finding)
 
-Desk.leave = leave
+Admission.leave = leave
 """
 
 

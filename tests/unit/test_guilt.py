@@ -12,6 +12,7 @@ from hotfolder.errors import Owner, Reason, SourceError
 from hotfolder.faults import Operation
 from hotfolder.index.sources import Row
 from hotfolder.model import State, Version
+from hotfolder.pipeline import retries
 from hotfolder.pipeline.retries import Retries
 from hotfolder.renderers import children
 from hotfolder.watches.grounds import _raise_shortage
@@ -23,8 +24,8 @@ def row(tries: int, put_off: int) -> Row:
 
 def test_failures_of_others_use_up_no_tries() -> None:
     patient = Retries(patient=True)
-    assert retries.waits_for_more(row(0, 99))
-    assert not retries.waits_for_more(row(5, 0))
+    assert patient.waits_for_more(row(0, 99))
+    assert not patient.waits_for_more(row(5, 0))
     assert patient.delay(Reason.IO_ERROR, 1, 0, young=False) == retries.PASSING_DELAYS[0]
     assert patient.delay(Reason.OUTPUT_ERROR, 0, 3, young=False) == retries.INNOCENT_DELAYS[2]
     assert patient.delay(Reason.OUTPUT_ERROR, 0, 99, young=False) == retries.INNOCENT_DELAYS[-1]

@@ -1,4 +1,5 @@
-"""Nothing blocks the event loop: what is async in serving/ only awaits, and hands work that takes time to a thread."""
+"""Nothing blocks the event loop: what is async in server/ and services/ only awaits, and hands work
+that takes time to a thread."""
 
 from __future__ import annotations
 
@@ -8,23 +9,27 @@ from pathlib import Path
 
 import hotfolder
 
-SERVING = Path(hotfolder.__file__).parent / "serving"
-BLOCKING = (
-    "open(", "os.open(", "os.read(", "os.pread(", "os.write(", "os.stat(", "os.listdir(", "os.scandir(", "os.unlink(",
-    "os.rename(", "os.fsync(", "os.close(", "os.path.real", "os.path.is", "time.sleep(", "engine.index",
-    "engine.orders", "engine.holds", "self._engine.index", "requests.", "naming.", "atomic.", "care.", "hooks.",
-    "state.", "explain(", "subprocess.", "socket.create",
-)  # fmt: skip
+ROOMS = [Path(hotfolder.__file__).parent / name for name in ("server", "services")]
+BLOCKING = tuple(
+    """
+    open( os.open( os.read( os.pread( os.write( os.stat( os.listdir( os.scandir( os.unlink( os.rename( os.fsync(
+    os.close( os.path.real os.path.is time.sleep( subprocess. socket.create atomic.
+    engine.index engine.orders engine.holds self._engine.index
+    naming. cache. hooks. holds. state. sources. health. quarantine. rescans. waiting.look( explain( estimate(
+    orders.generate( orders.generate_preset( orders.optimize( orders.analyze( Upload( upload.
+    """.split()
+)
 """How a call begins that touches a file, a lock or the index."""
 DONE = ("ended.result(", "done.result(")
 """The outcome of a future that has one."""
 
 
 def asynchronous() -> Iterator[tuple[str, ast.AsyncFunctionDef]]:
-    for file in sorted(SERVING.glob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.AsyncFunctionDef):
-                yield file.name, node
+    for room in ROOMS:
+        for file in sorted(room.rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.AsyncFunctionDef):
+                    yield str(file.relative_to(room.parent)), node
 
 
 def calls(node: ast.AST) -> Iterator[ast.Call]:

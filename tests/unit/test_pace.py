@@ -178,7 +178,7 @@ def test_holds_follow_the_clock_and_last(index: Database) -> None:
     second.resume(frozenset({Lane.FRESH}), None)
     assert not again.holds_back(Lane.FRESH, "any")
     second.resume(frozenset(Lane), "w")
-    assert second.state.as_dict()["paused"] == [{"lane": "backlog", "watch": None}]
+    assert second.state.paused == {(Lane.BACKLOG, None)}
     second.resume(frozenset(Lane), None)
     assert second.state.paused == frozenset()
 

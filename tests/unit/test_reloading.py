@@ -18,7 +18,6 @@ from hotfolder.model import Lane
 from hotfolder.server import app
 from hotfolder.server.guard import Guard
 from hotfolder.server.sessions import Sessions
-from hotfolder.services.rescans import Requests
 from hotfolder.watches.settings import Settings
 from tests.helpers import jpeg
 
@@ -41,7 +40,7 @@ class Seat:
         self.engine = Engine(self.read(BASE), live=True)
         self.engine.start()
         self.sessions = Sessions(None)
-        asgi = app.create(self.engine, Requests(self.engine), self.sessions)
+        asgi = app.create(self.engine, self.sessions)
         self.guard = Guard(
             asgi, self.engine.metrics, sessions=self.sessions, http=lambda: self.engine.config.http, trusted=False
         )

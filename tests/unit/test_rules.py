@@ -69,3 +69,11 @@ def test_outputs_and_folders_of_others_are_not_entered(tmp_path: Path) -> None:
     assert not found.enters(b"old-output/thumbnails")
     assert not found.enters(b"mine/x")
     assert rules(made).is_source(b"a.jpg")  # a root inside an output: a chain
+
+
+def test_a_rule_in_a_folder_whose_name_is_no_text_can_be_told(tmp_path: Path) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), b"f\xff")
+    os.mkdir(folder)
+    with open(os.path.join(folder, b".nomedia"), "wb"):
+        pass
+    assert rules(tmp_path).why_not(b"f\xff/a.jpg") == "the empty f\\xff/.nomedia leaves its folder out"

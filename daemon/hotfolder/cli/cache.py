@@ -91,7 +91,7 @@ def clear(
     typer.echo(json.dumps(found) if as_json else _removed(found))
 
 
-def _change(settings: Config, method: str, path: str, here: Callable[[Cache], dict[str, int]]) -> Any:
+def _change(settings: Config, method: str, path: str, here: Callable[[Cache], object]) -> Any:
     """By the daemon, or by the same function here."""
     control = Control(settings)
     if control.alive():

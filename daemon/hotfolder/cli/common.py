@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hotfolder.engine import Engine
     from hotfolder.services.offline import Offline
 
-T = TypeVar("T")
 ConfigOption = Annotated[
     str | None,
     typer.Option("-c", "--config", help="The configuration; default $HOTFOLDER_CONFIG, ./config.yaml."),
@@ -172,9 +171,13 @@ def local_engine(config: Config) -> Iterator[Engine]:
         engine.stop(config.shutdown_timeout)
 
 
-def ask_index(config: Config, question: Callable[[Offline], T]) -> T:
-    """The answer of the index, for when no daemon lives: it is only read. Raises StartError, StoppedEarly."""
+def ask_index(config: Config, question: Callable[[Offline], object]) -> Any:
+    """The answer of the index, for when no daemon lives, as the JSON that one would send: the index is only read.
+
+    Raises StartError, StoppedEarly, ServiceError.
+    """
     with importing():
+        from hotfolder.services.answers import plain
         from hotfolder.services.offline import index_file, reading
         from hotfolder.telemetry import logs
 
@@ -182,18 +185,19 @@ def ask_index(config: Config, question: Callable[[Offline], T]) -> T:
     if not os.path.exists(index_file(config)):
         typer.echo(f"hotfolder: {index_file(config)}: no index yet (make one: hotfolder scan)", err=True)
     with reading(config) as offline:
-        return question(offline)
+        return plain(question(offline))
 
 
-def change_index(config: Config, change: Callable[[Offline], T]) -> T:
+def change_index(config: Config, change: Callable[[Offline], object]) -> Any:
     """The same with the right to change it, under the lock. Raises StartError where a scan or a daemon holds that."""
     with importing():
+        from hotfolder.services.answers import plain
         from hotfolder.services.offline import changing
         from hotfolder.telemetry import logs
 
     logs.setup("warning", "text")
     with changing(config) as offline:
-        return change(offline)
+        return plain(change(offline))
 
 
 def check_watch(config: Config, name: str | None) -> None:

@@ -51,12 +51,14 @@ def show(
 def _failures(config: str | None) -> list[dict[str, Any]]:
     settings = loaded(config).config
     control = Control(settings)
+    found: list[dict[str, Any]]
     if control.alive():
-        found: list[dict[str, Any]] = control.call("GET", "/api/failures")
-        return found
-    from hotfolder.services import rescans
+        found = control.call("GET", "/api/failures")
+    else:
+        from hotfolder.services import quarantine
 
-    return ask_index(settings, rescans.failures)
+        found = ask_index(settings, quarantine.failures)
+    return found
 
 
 @app.command()
@@ -66,7 +68,7 @@ def retry(
 ) -> None:
     """Try again: by the daemon where one runs, otherwise here, to the end."""
     from hotfolder.errors import Exit
-    from hotfolder.services.rescans import Requests
+    from hotfolder.services import quarantine
     from hotfolder.watcher.request import Request
 
     settings = loaded(config).config
@@ -78,7 +80,7 @@ def retry(
     else:
         logs.setup("warning", "text")
         with local_engine(settings) as engine:
-            count = Requests(engine).retry_failures(wanted)
+            count = quarantine.retry(engine, wanted)
             for watcher in engine.watchers.values():
                 watcher.request(Request(())).done.wait()
             failed = engine.teller.counts.failed

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hotfolder.cli.common import ConfigOption, Control, change_index, check_watch, loaded
-from hotfolder.model import Lane
-
-if TYPE_CHECKING:
-    from hotfolder.services.offline import Offline
 
 
 class Lanes(StrEnum):
@@ -45,13 +41,11 @@ def _ask(what: str, config: str | None, lane: Lanes, watch: str | None) -> dict[
     if control.alive():
         answer: dict[str, Any] = control.call("POST", f"/api/{what}", {"lane": lane.value, "watch": watch})
         return answer
-    lanes = frozenset(Lane) if lane is Lanes.ALL else frozenset({Lane.BACKLOG})
+    from hotfolder.services import holds
 
-    def change(offline: Offline) -> dict[str, Any]:
-        holds = offline.holds()
-        return (holds.pause if what == "pause" else holds.resume)(lanes, watch).as_dict()
-
-    return change_index(settings, change)
+    change = holds.pause if what == "pause" else holds.resume
+    found: dict[str, Any] = change_index(settings, lambda offline: change(offline, lane.value, watch))
+    return found
 
 
 def _say(state: dict[str, Any]) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from hotfolder.cli.common import ConfigOption, Control, JsonOption, ask_index, change_index, loaded
 from hotfolder.config import Config
 from hotfolder.errors import Exit, UsageError
-
-if TYPE_CHECKING:
-    from hotfolder.services.offline import Offline
 
 app = typer.Typer(help="Hooks: who is told of results.", invoke_without_command=True)
 
@@ -60,14 +57,10 @@ def retry(
     if control.alive():
         count = control.call("POST", "/api/hooks/retry", {"hook": name})["retried"]
     else:
-        count = change_index(settings, lambda offline: _revive(offline, name))
+        from hotfolder.services import hooks
+
+        count = change_index(settings, lambda offline: hooks.revive(offline, name))
     typer.echo(f"{count} to be tried again")
-
-
-def _revive(offline: Offline, name: str | None) -> int:
-    from hotfolder.index import outbox
-
-    return offline.index.write(lambda c: outbox.revive(c, name)).result()
 
 
 @app.command()
@@ -83,7 +76,7 @@ def test(
     if control.alive():
         found = control.call("POST", "/api/hooks/test", {"hook": name}, timeout=hook.timeout + 30)
     else:
-        found = hooks.test(hook)
+        found = hooks.test(hook).model_dump()
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

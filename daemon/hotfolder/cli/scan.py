@@ -96,7 +96,9 @@ def _say_held(status: dict[str, Any]) -> None:
 def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """In this process. SIGINT and SIGTERM end it: what was made is kept."""
     with importing():
-        from hotfolder.services.rescans import Requests
+        from hotfolder.services import quarantine
+        from hotfolder.services.answers import plain
+        from hotfolder.services.rescans import Rescans, Scope
 
     stop = threading.Event()
     caught: list[int] = []
@@ -108,19 +110,19 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     with local_engine(config) as engine:
-        requests = Requests(engine)
-        job_id = requests.rescan(
-            asked["watch"], paths, verify=asked["verify"], confirm=asked["confirm_deletes"], adopt=asked["adopt"]
-        )
+        rescans = Rescans(engine)
+        scope = Scope(asked["watch"], paths, asked["verify"], asked["confirm_deletes"], asked["adopt"])
+        job_id = rescans.begin(scope)
 
         def ask() -> dict[str, Any]:
             engine.balance.beat()
             engine.revival.look()
             engine.check_answers()
-            return requests.job(job_id) or {}
+            found: dict[str, Any] = plain(rescans.one(job_id))
+            return found
 
         job = _follow(ask, stop)
-        quarantined = len(requests.failures())
+        quarantined = len(quarantine.failures(engine))
         if not caught:
             engine.couriers.deliver_now(stop)
     if caught:
@@ -199,7 +201,7 @@ def _dry_run(config: Config, paths: list[str], watch: str | None, *, verify: boo
     return Exit.STOPPED_EARLY if any(each["problem"] for each in found) else Exit.OK
 
 
-def _estimate(offline: Offline, paths: list[str], watch: str | None, verify: bool) -> list[dict[str, Any]]:
+def _estimate(offline: Offline, paths: list[str], watch: str | None, verify: bool) -> object:
     from hotfolder.pool import sizing
     from hotfolder.services.estimate import estimate
 

@@ -39,7 +39,7 @@ def why(
         raise UsageError(f"{found['path']}: {NOTHING}")
 
 
-def _explain(offline: Offline, path: str) -> dict[str, Any]:
+def _explain(offline: Offline, path: str) -> object:
     from hotfolder.services import naming
     from hotfolder.services.why import explain
 

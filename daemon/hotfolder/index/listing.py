@@ -134,3 +134,28 @@ def _decomposed(text: str) -> str:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+def ids(connection: Reader, watch_id: int, after: int, limit: int) -> list[tuple[int, int]]:
+    """Id and folder of the sources of a watch, in the order of ids from behind `after`."""
+    query = "SELECT id, folder_id FROM source WHERE watch_id = ? AND id > ? ORDER BY id LIMIT ?"
+    found: list[tuple[int, int]] = connection.execute(query, (watch_id, after, limit)).fetchall()
+    return found
+
+
+def retry_at(connection: Reader, source_id: int) -> float:
+    """When a source is tried again, in seconds since 1970; 0: it is not put off, or not known."""
+    row = connection.execute("SELECT retry_at FROM source WHERE id = ?", (source_id,)).fetchone()
+    return 0.0 if row is None else float(row[0])
+
+
+def notes(connection: Reader, source_id: int) -> list[str]:
+    """What was left out or given up when a source was decoded."""
+    row = connection.execute("SELECT notes FROM source WHERE id = ?", (source_id,)).fetchone()
+    return row[0].split(",") if row is not None and row[0] else []
+
+
+def is_suspect(connection: Reader, watch_id: int, path: bytes) -> bool:
+    """Whether a source was in flight when the process died, and has not been decoded since."""
+    query = "SELECT 1 FROM suspect WHERE watch_id = ? AND path = ?"
+    return connection.execute(query, (watch_id, path)).fetchone() is not None

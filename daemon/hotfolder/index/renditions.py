@@ -116,3 +116,8 @@ def area_id(connection: sqlite3.Connection, path: bytes) -> int:
 def areas(connection: Reader) -> list[bytes]:
     """All folders below outputs in which renditions lie, or may soon."""
     return [row[0] for row in connection.execute("SELECT path FROM area ORDER BY id").fetchall()]
+
+
+def forget_plans(connection: sqlite3.Connection) -> None:
+    """Forget plans by which no rendition was made that is still known."""
+    connection.execute("DELETE FROM plan WHERE id NOT IN (SELECT plan_id FROM rendition)")

@@ -152,3 +152,15 @@ def order(found: Order, time_left: float | None) -> dict[str, Any]:
         "finished_at": times.rfc3339(found.finished_at) if found.finished_at else None,
         "saved_bytes": found.saved_bytes, "rate": rate, "time_left": time_left,
     }  # fmt: skip
+
+
+def put_off(connection: Reader, now: float) -> tuple[int, float | None]:
+    """How many sources are tried again after `now`, and when the first of them is; seconds since 1970."""
+    query = "SELECT count(*), min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
+    count, first = connection.execute(query, (now,)).fetchone()
+    return count, first
+
+
+def check(connection: Reader) -> None:
+    """Raises sqlite3.Error where the index does not answer."""
+    connection.execute("SELECT 1 FROM meta LIMIT 1").fetchone()

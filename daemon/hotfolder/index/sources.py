@@ -343,3 +343,20 @@ def gone(connection: Reader, watch_id: int, after: int, limit: int, times: int =
     """What at least `times` reconciles in a row did not find, by id from behind `after`."""
     query = f"SELECT {_COLUMNS} FROM source WHERE watch_id = ? AND gone >= ? AND id > ? ORDER BY id LIMIT ?"
     return [row_of(columns) for columns in connection.execute(query, (watch_id, times, after, limit)).fetchall()]
+
+
+def retry_failed(connection: sqlite3.Connection, wanted: Sequence[tuple[int, bytes]] | None) -> int:
+    """Let quarantined sources wait again, all of them or those at (watch id, path); returns how many.
+
+    Their hashes are forgotten, so that the same bytes count as new.
+    """
+    if wanted is None:
+        rows = connection.execute("SELECT id FROM source WHERE state = ?", (State.FAILED,)).fetchall()
+        ids = [row[0] for row in rows]
+    else:
+        found = [find(connection, watch_id, path) for watch_id, path in wanted]
+        ids = [row.id for row in found if row is not None and row.state is State.FAILED]
+    for source_id in ids:
+        connection.execute("UPDATE source SET made = '', hash = NULL WHERE id = ?", (source_id,))
+        retry(connection, source_id, 0.0, 0)
+    return len(ids)

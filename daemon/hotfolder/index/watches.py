@@ -107,3 +107,10 @@ def notes(connection: Reader) -> Iterable[tuple[Known, float]]:
     for key, value in connection.execute(query, (f"{_NOTE}%",)).fetchall():
         name, root, output, at = json.loads(value)
         yield Known(int(key.removeprefix(_NOTE)), name, root, output), at
+
+
+def forget(connection: sqlite3.Connection, watch_id: int) -> None:
+    """Forget a watch with all that is known of its sources."""
+    for table in ("source", "folder", "tally"):
+        connection.execute(f"DELETE FROM {table} WHERE watch_id = ?", (watch_id,))
+    connection.execute("DELETE FROM watch WHERE id = ?", (watch_id,))

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from hotfolder.config import Window
 from hotfolder.index.database import Database
@@ -32,15 +31,6 @@ class State:
     paused: Held
     window: Window | None
     window_open: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """As `/api/status` shows it: a watch of null means all of them."""
-        paused = sorted((str(lane), watch) for lane, watch in self.paused if watch is not None)
-        everywhere = sorted((str(lane), None) for lane, watch in self.paused if watch is None)
-        return {
-            "paused": [{"lane": lane, "watch": watch} for lane, watch in (*everywhere, *paused)],
-            "backlog": {"window": None if self.window is None else str(self.window), "open": self.window_open},
-        }
 
 
 class Holds:

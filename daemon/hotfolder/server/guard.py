@@ -1,6 +1,7 @@
 """Who may ask, and how much: the token, the Host that was meant, no page of another site, bounds on size and time.
 
-Plain ASGI, in front of everything. The control socket needs no token: its file mode is its guard.
+Plain ASGI, in front of everything. The control socket needs no token: its file mode is its guard. Hosts follow SIGHUP
+and every refusal is a problem document; with Starlette's TrustedHostMiddleware neither would be so.
 """
 
 from __future__ import annotations

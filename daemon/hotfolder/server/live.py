@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Query, Response, WebSocket, WebSocketDisconnect
 
 from hotfolder.loop import Loop
 from hotfolder.server.guard import PROBLEM, problem
@@ -27,8 +27,10 @@ CLIENTS_MOST = 50
 PULSE_SECONDS = 1.0
 
 
-def add(app: FastAPI, bus: Bus) -> None:
-    @app.websocket("/api/events")
+def router(bus: Bus) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.websocket("/api/events")
     async def events(socket: WebSocket, topics: Annotated[str, Query(max_length=200)] = ",".join(TOPICS)) -> None:
         wanted = [topic.strip() for topic in topics.split(",") if topic.strip()]
         if unknown := [topic for topic in wanted if topic not in TOPICS]:
@@ -38,6 +40,8 @@ def add(app: FastAPI, bus: Bus) -> None:
         else:
             await socket.accept()
             await _serve(socket, bus, wanted)
+
+    return routes
 
 
 async def _refuse(socket: WebSocket, status: int, detail: str) -> None:

@@ -8,12 +8,17 @@ from typing import Any
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.exceptions import HTTPException
 
-from hotfolder.services.problems import Problem, invalid
+from hotfolder.services.errors import Invalid
 
 HEADERS_MOST = 8192
 """Bytes of the headers of one part."""
 FIELD_MOST = 200
+
+
+class Unreadable(HTTPException):
+    """The body is no multipart body, or a broken one."""
 
 
 class Part:
@@ -77,7 +82,7 @@ class _Events:
 async def _events(request: Request) -> AsyncIterator[tuple[str, Any]]:
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise Problem(415, "send multipart/form-data")
+        raise Unreadable(415, "send multipart/form-data")
     try:
         events = _Events(options[b"boundary"])
         whole = False
@@ -88,13 +93,13 @@ async def _events(request: Request) -> AsyncIterator[tuple[str, Any]]:
                 whole = whole or event[0] == "whole"
                 yield event
     except FormParserError as error:
-        raise Problem(422, f"the multipart body cannot be read: {error}") from error
+        raise Unreadable(422, f"the multipart body cannot be read: {error}") from error
     if not whole:
-        raise Problem(422, "the multipart body ends too early")
+        raise Unreadable(422, "the multipart body ends too early")
 
 
 async def parts(request: Request) -> AsyncIterator[Part]:
-    """One after another; what is not read of a part is passed over. Raises Problem for a body that is none."""
+    """One after another; what is not read of a part is passed over. Raises Unreadable for a body that is none."""
     events = _events(request)
 
     async def pieces() -> AsyncIterator[bytes]:
@@ -112,10 +117,10 @@ async def parts(request: Request) -> AsyncIterator[Part]:
 
 
 async def field(part: Part) -> str:
-    """The value of a part that is no file. Raises Problem where it is too long."""
+    """The value of a part that is no file. Raises Invalid where it is too long."""
     value = b""
     async for piece in part.pieces:
         value += piece
         if len(value) > FIELD_MOST:
-            raise invalid(part.name, "is too long")
+            raise Invalid(part.name, "is too long")
     return value.decode("utf-8", "replace")

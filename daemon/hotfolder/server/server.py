@@ -17,12 +17,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from hotfolder.engine import Engine
 from hotfolder.errors import StartError
 from hotfolder.loop import Loop
-from hotfolder.server import app, uploads
+from hotfolder.server import app
 from hotfolder.server.guard import Guard
 from hotfolder.server.live import Pulse
 from hotfolder.server.sessions import Sessions
-from hotfolder.services import state
-from hotfolder.services.rescans import Requests
+from hotfolder.services import gauges, state, uploads
+from hotfolder.services.answers import plain
 from hotfolder.telemetry import logs
 
 CONTROL = "control.sock"
@@ -133,13 +133,13 @@ class Server:
         self._sessions = Sessions(token)
         self._path = os.path.join(engine.config.state, CONTROL)
         self._running: list[_Serving] = []
-        self._pulse = Pulse(engine.events, lambda: state.status(engine))
+        self._pulse = Pulse(engine.events, lambda: plain(state.status(engine)))
         self.address: str | None = None
 
     def start(self) -> None:
         """Raises StartError where the port is taken or the socket cannot be made."""
-        state.bind_metrics(self._engine)
-        application = self._application = app.create(self._engine, Requests(self._engine), self._sessions)
+        gauges.bind(self._engine)
+        application = self._application = app.create(self._engine, self._sessions)
         http = self._engine.config.http
         sockets: list[tuple[socket.socket, bool]] = []
         if http.enabled:
@@ -149,9 +149,12 @@ class Server:
         sockets.append((_listen_unix(self._path), True))
         for listening, trusted in sockets:
             guarded = Guard(
-                application, self._engine.metrics, sessions=self._sessions, http=lambda: self._engine.config.http,
+                application,
+                self._engine.metrics,
+                sessions=self._sessions,
+                http=lambda: self._engine.config.http,
                 trusted=trusted,
-            )  # fmt: skip
+            )
             self._serve(guarded, listening, "control" if trusted else "http")
         self._pulse.start()
         threading.Thread(
@@ -166,10 +169,18 @@ class Server:
 
     def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
         config = uvicorn.Config(
-            application, http=_Impatient, log_config=None, access_log=False, lifespan="off",
-            timeout_graceful_shutdown=1, limit_concurrency=200, h11_max_incomplete_event_size=65_536,
-            ws="websockets-sansio", ws_max_size=65_536, ws_per_message_deflate=False,
-        )  # fmt: skip
+            application,
+            http=_Impatient,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            limit_concurrency=200,
+            h11_max_incomplete_event_size=65_536,
+            ws="websockets-sansio",
+            ws_max_size=65_536,
+            ws_per_message_deflate=False,
+        )
         serving = _Serving(config, listening, name)
         self._running.append(serving)
         serving.loop.start()

@@ -1,7 +1,8 @@
 """Proof that one may ask: the token itself (programs), or a cookie that was given for it (browsers).
 
 A session is `<end>.<HMAC-SHA256 of end by the token>`: nothing is stored, it lasts over restarts, and another token
-ends them all.
+ends them all. The standard library's `hmac` does all that signs: itsdangerous would be one more package that everybody
+has to install, for three lines.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import Field
+
+from hotfolder.server.bodies import Body
 
 COOKIE = "hotfolder_session"
 SESSION_SECONDS = 30 * 86400
@@ -66,16 +69,17 @@ def _cookie(header: str) -> str:
     return "" if found is None else found.value
 
 
-class SessionBody(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class SessionBody(Body):
+    """What `http.token_file` holds."""
 
     token: Annotated[str, Field(max_length=4096)]
 
 
-def add(app: FastAPI, sessions: Sessions) -> None:
+def router(sessions: Sessions) -> APIRouter:
     """The routes. Without a token there is nothing to prove, and no cookie."""
+    routes = APIRouter(tags=["session"])
 
-    @app.post("/api/session", status_code=204)
+    @routes.post("/api/session", status_code=204)
     def begin(body: SessionBody, request: Request) -> Response:
         """For browsers: the token for a cookie that scripts cannot read."""
         answer = Response(status_code=204)
@@ -85,12 +89,14 @@ def add(app: FastAPI, sessions: Sessions) -> None:
             answer.set_cookie(COOKIE, sessions.begin(), max_age=SESSION_SECONDS, **_attributes(request))
         return answer
 
-    @app.delete("/api/session", status_code=204)
+    @routes.delete("/api/session", status_code=204)
     def end(request: Request) -> Response:
         """Sign out: the browser forgets the cookie."""
         answer = Response(status_code=204)
         answer.delete_cookie(COOKIE, **_attributes(request))
         return answer
+
+    return routes
 
 
 def _attributes(request: Request) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 They hold no data: everything that is shown comes through the API, so they need no token; `/` itself does, and answers
 with the login page where it is missing.
+
+Starlette's StaticFiles makes an ETag of mtime and size, which an update of the package may leave as they were, and
+reads the package again while it is being replaced.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 PREFIX = "/page/"
@@ -65,15 +68,18 @@ def response(name: str, request_headers: dict[str, str], status: int = 200) -> R
     return Response(file.content, status, headers | {"content-type": file.type})
 
 
-def add(app: FastAPI) -> None:
+def router() -> APIRouter:
     """The page at `/` and what it is made of below `/page/`."""
+    routes = APIRouter(include_in_schema=False)
 
-    @app.api_route("/", methods=["GET", "HEAD"], include_in_schema=False)
+    @routes.api_route("/", methods=["GET", "HEAD"])
     def index(request: Request) -> Response:
         return response(INDEX, dict(request.headers))
 
-    @app.api_route(PREFIX + "{name}", methods=["GET", "HEAD"], include_in_schema=False)
+    @routes.api_route(PREFIX + "{name}", methods=["GET", "HEAD"])
     def part(name: str, request: Request) -> Response:
         if name not in files():
             raise HTTPException(404, "the page has no such file")
         return response(name, dict(request.headers))
+
+    return routes

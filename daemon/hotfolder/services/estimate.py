@@ -3,62 +3,60 @@
 from __future__ import annotations
 
 import os
-from typing import Any
-
-from fastapi import FastAPI, HTTPException
+from collections.abc import Sequence
 
 from hotfolder import probe
-from hotfolder.engine import Engine
 from hotfolder.index import history
 from hotfolder.paths import parent
 from hotfolder.services import naming
+from hotfolder.services.answers import Answer
 from hotfolder.services.offline import Knowing
-from hotfolder.services.paths import PathsBody
 from hotfolder.watcher.reconcile import Findings, Reconcile
 from hotfolder.watcher.watcher import Watcher
 from hotfolder.watches.grounds import RootAway
 
 
-class EstimateBody(PathsBody):
-    """Unknown fields are 422."""
+class Estimate(Answer):
+    """What a scan of one watch would have to do. `bytes_out` and `seconds` are null as long as nothing was made.
 
-    watch: str | None = None
-    verify: bool = False
-
-
-def add(app: FastAPI, engine: Engine) -> None:
-    @app.post("/api/estimate")
-    def ask(body: EstimateBody) -> list[dict[str, Any]]:
-        if body.watch is not None and body.watch not in engine.watchers:
-            raise HTTPException(404, f"no watch is called {body.watch}")
-        return estimate(engine, body.watch, body.named(), verify=body.verify, workers=engine.pool.size)
-
-
-def estimate(
-    engine: Knowing, watch: str | None, paths: list[str], *, verify: bool, workers: int
-) -> list[dict[str, Any]]:  # fmt: skip
-    """Of each watch: {watch, sources, to_make, renditions, bytes_in, bytes_out, seconds, missing, problem}.
-
-    Files among the paths are looked at with their folder. bytes_out and seconds are null as long as nothing was made.
-    Raises Problem.
+    `missing`: sources that are not there any more; `problem`: why the root could not be walked.
     """
+
+    watch: str
+    sources: int
+    to_make: int
+    renditions: int
+    bytes_in: int
+    bytes_out: int | None
+    seconds: float | None
+    missing: int
+    problem: str | None
+
+
+def estimate(known: Knowing, watch: str | None, paths: Sequence[str], *, verify: bool, workers: int) -> list[Estimate]:
+    """Of all watches, of one, or of those that own the paths; a file among these is looked at with its folder.
+
+    Raises ServiceError.
+    """
+    if watch is not None:
+        naming.watcher(known, watch)
     wanted: dict[str, list[bytes]] = {}
     for n, text in enumerate(paths):
-        named = naming.resolve(engine, text, f"paths.{n}")
+        named = naming.resolve(known, text, f"paths.{n}")
         watcher, path = named.watcher, named.path
         if not os.path.isdir(os.path.join(os.fsencode(watcher.config.path), path)):
             path = parent(path)
         wanted.setdefault(watcher.config.name, []).append(path)
     if not paths:
-        wanted = {name: [b""] for name in engine.watchers if watch in (None, name)}
-    return [_of(engine, engine.watchers[name], below, verify, workers) for name, below in wanted.items()]
+        wanted = {name: [b""] for name in known.watchers if watch in (None, name)}
+    return [_of(known, known.watchers[name], below, verify, workers) for name, below in wanted.items()]
 
 
-def _of(engine: Knowing, watcher: Watcher, below: list[bytes], verify: bool, workers: int) -> dict[str, Any]:
+def _of(known: Knowing, watcher: Watcher, below: Sequence[bytes], verify: bool, workers: int) -> Estimate:
     found: list[Findings] = []
     problem = None
     for folder in dict.fromkeys(below):
-        walk = Reconcile(engine.index, watcher.site, watcher.rules, verify=verify, dry=True)
+        walk = Reconcile(known.index, watcher.site, watcher.rules, verify=verify, dry=True)
         try:
             probe.check(watcher.config.path)
             probe.check(watcher.config.output)
@@ -67,13 +65,17 @@ def _of(engine: Knowing, watcher: Watcher, below: list[bytes], verify: bool, wor
             problem = str(error)
     to_make = sum(each.new + each.changed for each in found)
     to_read = sum(each.to_read for each in found)
-    connection = engine.index.read()
+    connection = known.index.read()
     pace = history.pace(connection)
     seconds = pace.seconds / pace.bytes * to_read / workers if pace and pace.bytes else None
-    return {
-        "watch": watcher.config.name, "sources": sum(each.sources for each in found), "to_make": to_make,
-        "renditions": to_make * len(watcher.site.signatures), "bytes_in": to_read,
-        "bytes_out": history.written(connection, tuple(watcher.site.signatures), to_make, to_read),
-        "seconds": None if seconds is None else round(seconds, 1),
-        "missing": sum(each.vanished for each in found), "problem": problem,
-    }  # fmt: skip
+    return Estimate(
+        watch=watcher.config.name,
+        sources=sum(each.sources for each in found),
+        to_make=to_make,
+        renditions=to_make * len(watcher.site.signatures),
+        bytes_in=to_read,
+        bytes_out=history.written(connection, tuple(watcher.site.signatures), to_make, to_read),
+        seconds=None if seconds is None else round(seconds, 1),
+        missing=sum(each.vanished for each in found),
+        problem=problem,
+    )

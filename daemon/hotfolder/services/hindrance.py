@@ -6,6 +6,7 @@ import time
 
 from hotfolder import times
 from hotfolder.engine import Engine
+from hotfolder.index import listing
 from hotfolder.index.sources import Row
 from hotfolder.model import Lane, State
 from hotfolder.services.offline import Knowing
@@ -47,5 +48,5 @@ def put_off(known: Knowing, row: Row | None) -> str | None:
 
 def next_try(known: Knowing, row: Row) -> str | None:
     """When an image that is put off is tried again; None where it is not."""
-    (at,) = known.index.read().execute("SELECT retry_at FROM source WHERE id = ?", (row.id,)).fetchone() or (0.0,)
+    at = listing.retry_at(known.index.read(), row.id)
     return times.rfc3339(at) if row.state is State.PENDING and at > time.time() else None

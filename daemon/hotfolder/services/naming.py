@@ -13,10 +13,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hotfolder.engine import Engine
 from hotfolder.paths import show
+from hotfolder.services.errors import Invalid, NotFound, Outside
 from hotfolder.services.offline import Knowing
-from hotfolder.services.problems import Problem, invalid
 from hotfolder.store import atomic, layout
 from hotfolder.watcher.watcher import Watcher
 
@@ -36,24 +35,35 @@ class Named:
     name: str
 
 
-def outside(text: str) -> Problem:
+def watcher(known: Knowing, name: str) -> Watcher:
+    """The watch of this name. Raises NotFound."""
+    found = known.watchers.get(name)
+    if found is None:
+        raise NotFound(f"no watch is called {name}")
+    return found
+
+
+def _outside(text: str) -> Outside:
     """`text` is what the caller wrote: of the server it says nothing."""
-    return Problem(403, f"{show(os.fsencode(text))}: lies below no watched root")
+    return Outside(f"{show(os.fsencode(text))}: lies below no watched root")
 
 
-def _locate(engine: Knowing, path: str, text: str) -> tuple[Watcher, bytes]:
-    """The watch that owns an absolute path, and the path below its root: the innermost root owns it. Raises Problem."""
+def _locate(known: Knowing, path: str, text: str) -> tuple[Watcher, bytes]:
+    """The watch that owns an absolute path, and the path below its root: the innermost root owns it.
+
+    Raises Invalid, Outside.
+    """
     try:
         real = os.path.realpath(path)
     except ValueError as error:
-        raise invalid("path", "has a NUL character") from error
+        raise Invalid("path", "has a NUL character") from error
     best: tuple[Watcher, str] | None = None
-    for watcher in list(engine.watchers.values()):
+    for watcher in list(known.watchers.values()):
         root = os.path.realpath(watcher.config.path)
         if is_below(real, root) and (best is None or len(root) > len(best[1])):
             best = (watcher, root)
     if best is None:
-        raise outside(text)
+        raise _outside(text)
     relative = os.path.relpath(real, best[1])
     return best[0], b"" if relative == "." else os.fsencode(relative)
 
@@ -63,51 +73,51 @@ def is_below(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip("/") + "/")
 
 
-def resolve(engine: Knowing, text: str, field: str) -> Named:
-    """One path as a caller gives it. Raises Problem."""
-    watcher, path = _split(engine, text, field)
+def resolve(known: Knowing, text: str, field: str) -> Named:
+    """One path as a caller gives it. Raises Invalid, Outside."""
+    watcher, path = _split(known, text, field)
     full = path if watcher is None else os.path.join(watcher.config.path, path.lstrip("/"))
-    owner, relative = _locate(engine, full, text)
+    owner, relative = _locate(known, full, text)
     return Named(owner, relative, text)
 
 
-def _split(engine: Knowing, text: str, field: str) -> tuple[Watcher | None, str]:
+def _split(known: Knowing, text: str, field: str) -> tuple[Watcher | None, str]:
     """The watch that is named, and the rest; no watch for an absolute path."""
     if text.startswith("/"):
         return None, text
-    watchers = dict(engine.watchers)
+    watchers = dict(known.watchers)
     head, colon, rest = text.partition(":")
     if colon and head in watchers:
         return watchers[head], rest
     if len(watchers) == 1:
         return next(iter(watchers.values())), text
-    raise invalid(field, f"begin with the watch: {', '.join(f'{name}:…' for name in sorted(watchers))}")
+    raise Invalid(field, f"begin with the watch: {', '.join(f'{name}:…' for name in sorted(watchers))}")
 
 
-def matching(engine: Engine, glob: str) -> list[Named]:
+def matching(known: Knowing, glob: str) -> list[Named]:
     """The images that match, in order. `*` and `?` stay within a folder, `**` is any number of folders.
 
-    Raises Problem: 403 outside the roots, 422 for none and for more than HITS_MOST.
+    Raises Outside for what lies below no root, Invalid for none and for more than HITS_MOST.
     """
-    watcher, pattern = _split(engine, glob, "glob")
+    watcher, pattern = _split(known, glob, "glob")
     parts = pattern.strip("/").split("/")
     if ".." in parts:
-        raise outside(glob)
+        raise _outside(glob)
     literal = 0
     while literal < len(parts) - 1 and not _WILD.search(parts[literal]):
         literal += 1
     start, rest = "/".join(parts[:literal]), parts[literal:]
     base = "/" + start if watcher is None else os.path.join(watcher.config.path, start)
-    owner, folder = _locate(engine, base, glob)
+    owner, folder = _locate(known, base, glob)
     head = glob[: len(glob) - len("/".join(rest))]
     found = []
     for path in _walk(owner, folder, rest):
         below = path[len(folder) :].lstrip(b"/") if folder else path
         found.append(Named(owner, path, head + show(below)))
         if len(found) > HITS_MOST:
-            raise invalid("glob", f"more than {HITS_MOST} images match; give a narrower one")
+            raise Invalid("glob", f"more than {HITS_MOST} images match; give a narrower one")
     if not found:
-        raise invalid("glob", "no image matches")
+        raise Invalid("glob", "no image matches")
     return sorted(found, key=lambda each: each.path)
 
 
@@ -131,7 +141,7 @@ def _walk(watcher: Watcher, start: bytes, pattern: list[str]) -> Iterator[bytes]
             for name, is_folder in _entries(root_fd, folder):
                 left -= 1
                 if left < 0:
-                    raise invalid("glob", f"it looks at more than {SCANNED_MOST} entries; give a narrower one")
+                    raise Invalid("glob", f"it looks at more than {SCANNED_MOST} entries; give a narrower one")
                 if not matches(os.fsdecode(name)):
                     continue
                 path = folder + b"/" + name if folder else name
@@ -161,37 +171,37 @@ def _entries(root_fd: int, folder: bytes) -> list[tuple[bytes, bool]]:
         os.close(fd)
 
 
-def output_below(engine: Engine, output: str, named: list[Named]) -> str:
-    """The folder for results, relative to the output of the images' watch. Raises Problem.
+def output_below(known: Knowing, output: str, named: list[Named]) -> str:
+    """The folder for results, relative to the output of the images' watch. Raises Invalid, Outside.
 
     Not among the renditions that watches make by themselves, nor where another watch takes its sources from.
     """
     watchers = {id(each.watcher): each.watcher for each in named}
-    found = {_below(engine, output, watcher) for watcher in watchers.values()}
+    found = {_below(known, output, watcher) for watcher in watchers.values()}
     if len(found) != 1:
-        raise invalid("output", "give a folder below the output of all images' watches, as a relative path")
+        raise Invalid("output", "give a folder below the output of all images' watches, as a relative path")
     relative = found.pop()
     parts = relative.split("/")
     if _AREAS & set(parts):
-        raise invalid("output", f"a folder called {' or '.join(sorted(_AREAS))} is for hotfolder itself")
+        raise Invalid("output", f"a folder called {' or '.join(sorted(_AREAS))} is for hotfolder itself")
     if any(len(os.fsencode(part)) > layout.NAME_MAX for part in parts):
-        raise invalid("output", f"a name has at most {layout.NAME_MAX} bytes")
+        raise Invalid("output", f"a name has at most {layout.NAME_MAX} bytes")
     return "" if relative == "." else relative
 
 
-def _below(engine: Engine, output: str, watcher: Watcher) -> str:
+def _below(known: Knowing, output: str, watcher: Watcher) -> str:
     try:
         real = os.path.realpath(os.path.join(watcher.config.output, output))
         root = os.path.realpath(watcher.config.output)
     except ValueError as error:
-        raise invalid("output", "has a NUL character") from error
+        raise Invalid("output", "has a NUL character") from error
     if not is_below(real, root):
-        others = [os.path.realpath(each.config.output) for each in engine.watchers.values()]
+        others = [os.path.realpath(each.config.output) for each in known.watchers.values()]
         if output.startswith("/") and any(is_below(real, other) for other in others):
-            raise invalid("output", "lies below the output of another watch than the images'")
-        raise Problem(403, "the output lies below no configured output")
-    for other in engine.watchers.values():
+            raise Invalid("output", "lies below the output of another watch than the images'")
+        raise Outside("the output lies below no configured output")
+    for other in known.watchers.values():
         source_root = os.path.realpath(other.config.path)
         if is_below(source_root, root) and is_below(real, source_root):
-            raise invalid("output", f"images are taken from there by the watch {other.config.name}")
+            raise Invalid("output", f"images are taken from there by the watch {other.config.name}")
     return os.path.relpath(real, root)

@@ -1,6 +1,6 @@
 """What commands need where no daemon runs: the configuration, the index and the watches, and nothing that works.
 
-Offers the parts of an engine that questions are about, so that both are asked by the same functions.
+It has the parts of an engine that queries are about, so that the same functions query both.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Protocol
 
 from hotfolder import imaging, wiring
@@ -23,7 +24,7 @@ from hotfolder.watcher.watcher import Watcher
 
 
 class Knowing(Protocol):
-    """Who can be asked: an engine, or what stands for one that does not run."""
+    """What can be queried: an engine, or what stands for one that does not run."""
 
     @property
     def config(self) -> Config: ...
@@ -51,6 +52,7 @@ class Offline:
                 watch, site, rules, index, self._queue, self.metrics, lambda: None, live=False
             )
 
+    @cached_property
     def holds(self) -> Holds:
         """What is paused; a change is noted for the next daemon."""
         found = Holds(self.index, self._queue, self.metrics, lambda: None, obeys=False)
@@ -60,7 +62,7 @@ class Offline:
 
 @contextmanager
 def reading(config: Config) -> Iterator[Offline]:
-    """To ask: beside a running scan, too, and without any trace. Raises StartError, StoppedEarly."""
+    """To query: beside a running scan, too, and without any trace. Raises StartError, StoppedEarly."""
     index = Database(index_file(config))
     try:
         with readonly.answering(index.path):

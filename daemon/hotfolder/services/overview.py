@@ -1,7 +1,7 @@
-"""`/api/library/summary`: the statistics of everything that was analysed, counted by one caller at a time and kept.
+"""The statistics of everything that was analysed, counted by one caller at a time and kept.
 
 A count reads the index in short pages and keeps two numbers an image. It is kept for a time, longer where it took
-longer; who asks while one counts gets the former result.
+longer; who comes while one counts gets the former result.
 """
 
 from __future__ import annotations
@@ -15,10 +15,62 @@ from hotfolder.collection import Summary, of_index
 from hotfolder.engine import Engine
 from hotfolder.index import report
 from hotfolder.services import state
+from hotfolder.services.answers import Answer
+from hotfolder.services.state import Performance
 
 KEPT_SECONDS = 10.0
 KEPT_TIMES = 20
 """A result is kept for so many times as long as it took: counting takes a twentieth of one processor at the most."""
+
+
+class FormatCount(Answer):
+    """Images of one format, and their bytes."""
+
+    images: int
+    bytes: int
+
+
+class CameraCount(Answer):
+    """Images of one kind of camera, and how many of them are likely blurred."""
+
+    images: int
+    blurred: int
+
+
+class Duplicates(Answer):
+    """Copies beyond the first, by content and with their bytes; and groups of images that look alike."""
+
+    exact: int
+    exact_bytes: int
+    near_groups: int
+    near: int
+
+
+class Library(Answer):
+    """Everything that was analysed; `sources` counts what was not, too. Units and ranges are in docs/analysis.md.
+
+    `sharpness` and `exposure`: images in each tenth from 0 to 1; `as_of`: when they were counted.
+    """
+
+    images: int
+    bytes: int
+    rendition_bytes: int
+    saved_bytes: int
+    formats: dict[str, FormatCount]
+    resolutions: dict[str, int]
+    cameras: dict[str, int]
+    lenses: dict[str, int]
+    camera_classes: dict[str, CameraCount]
+    months: dict[str, int]
+    sharpness: list[int]
+    exposure: list[int]
+    averages: dict[str, float]
+    blurred: int
+    blank: int
+    duplicates: Duplicates
+    sources: int
+    as_of: str
+    performance: Performance
 
 
 class Overview:
@@ -30,8 +82,8 @@ class Overview:
         self._result: dict[str, Any] | None = None
         self._good_until = 0.0
 
-    def summary(self) -> dict[str, Any]:
-        """As `analyze --json` has it, with `sources` (analysed or not), `performance` and `as_of`."""
+    def summary(self) -> Library:
+        """As `analyze --json` has it, with how fast images are made."""
         if self._counting.acquire(blocking=self._result is None):
             try:
                 if self._result is None or time.monotonic() >= self._good_until:
@@ -42,7 +94,7 @@ class Overview:
             finally:
                 self._counting.release()
         assert self._result is not None
-        return self._result | {"performance": state.stats(self._engine)["performance"]}
+        return Library(**self._result, performance=state.performance(self._engine))
 
     def _count(self) -> dict[str, Any]:
         connection = self._engine.index.read()

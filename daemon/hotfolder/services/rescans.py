@@ -1,6 +1,6 @@
-"""Work that is asked for over HTTP: rescans with their progress, and retries.
+"""Rescans: a reconcile of everything, of one watch, or of folders and files, and how far it is.
 
-Records of rescans are kept in memory, the newest hundred; what they ask for stands in the index.
+Records of rescans are kept in memory, the newest hundred; what they have found to do stands in the index.
 """
 
 from __future__ import annotations
@@ -10,25 +10,89 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field
 
 from hotfolder import times
 from hotfolder.engine import Engine
 from hotfolder.index import report
-from hotfolder.model import Job, Lane, State
+from hotfolder.model import Job as Look
+from hotfolder.model import Lane, State
 from hotfolder.pipeline.reporter import Counts
-from hotfolder.services import care, naming
-from hotfolder.services.offline import Knowing
+from hotfolder.services import naming
+from hotfolder.services.answers import Answer
+from hotfolder.services.errors import NotFound
+from hotfolder.watcher.reconcile import Findings
 from hotfolder.watcher.request import Request
-from hotfolder.watcher.watcher import Watcher
 
 KEPT = 100
 
 
+class Job(Answer):
+    """How far a job is: images that ended well (`done`) and not (`failed`), of `total`; `progress` from 0 to 1."""
+
+    id: str
+    kind: str
+    state: str
+    total: int
+    done: int
+    failed: int
+    progress: float
+    started_at: str | None
+    finished_at: str | None
+    saved_bytes: int
+
+
+class RescanSummary(Answer):
+    """What a rescan has found and done so far.
+
+    `complete`: every folder was listed to its end; `waiting`: images that are put off; `problems`: roots that could not
+    be walked; `held`: deletions that wait to be confirmed.
+    """
+
+    sources: int
+    made: int
+    renditions: int
+    reused: int
+    failed: int
+    skipped: int
+    removed: int
+    bytes_in: int
+    bytes_out: int
+    complete: bool
+    waiting: int
+    problems: list[str]
+    held: int
+
+
+class Rescan(Job):
+    """A rescan. It has no results of single images."""
+
+    results: Annotated[list[str], Field(max_length=0)]
+    summary: RescanSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is compared with the index: the paths; without any the watch; without that everything.
+
+    `verify`: renditions are looked for, too; `confirm`: what is missing goes, however much it is; `adopt`: renditions
+    of which nothing is known count as made.
+    """
+
+    watch: str | None = None
+    paths: Sequence[str] = ()
+    verify: bool = False
+    confirm: bool = False
+    adopt: bool = False
+
+
 @dataclass(slots=True)
-class Rescan:
-    """One request to reconcile, and how far it is."""
+class _Asked:
+    """One rescan, and the sums of the engine before it."""
 
     id: str
     requests: list[Request]
@@ -45,109 +109,108 @@ class Rescan:
         return max(moments, default=self.began) if self.done else None
 
 
-class Requests:
-    """Takes requests on any thread and answers at once."""
+class Rescans:
+    """Takes rescans on any thread and returns at once."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._rescans: OrderedDict[str, Rescan] = OrderedDict()
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
 
-    def rescan(
-        self, watch: str | None, paths: list[str], *, verify: bool = False, confirm: bool = False, adopt: bool = False
-    ) -> str:  # fmt: skip
-        """Ask for a reconcile of all, of one watch, or of folders and files. Raises KeyError, Problem."""
-        engine = self._engine
-        before = engine.teller.counts
-        if paths:
-            requests = self._of_paths(paths, verify=verify, confirm=confirm, adopt=adopt)
-        else:
-            names = [watch] if watch is not None else list(engine.watchers)
-            requests = [
-                engine.watchers[name].request(Request((b"",), verify, confirm, adopt, expected=False)) for name in names
-            ]
-        job = Rescan(secrets.token_hex(8), requests, before)
+    def begin(self, scope: Scope) -> str:
+        """Have a reconcile made; returns its id. Raises ServiceError."""
+        before = self._engine.teller.counts
+        if scope.watch is not None:
+            naming.watcher(self._engine, scope.watch)
+        requests = self._of_paths(scope) if scope.paths else self._of_watches(scope)
+        job = _Asked(secrets.token_hex(8), requests, before)
         with self._lock:
-            self._rescans[job.id] = job
-            while len(self._rescans) > KEPT:
-                self._rescans.popitem(last=False)
+            self._asked[job.id] = job
+            while len(self._asked) > KEPT:
+                self._asked.popitem(last=False)
         return job.id
 
-    def _of_paths(self, paths: list[str], *, verify: bool, confirm: bool, adopt: bool) -> list[Request]:
-        """Folders are compared, files looked at; both only where their watch would."""
-        by_watch: dict[str, list[bytes]] = {}
-        for n, text in enumerate(paths):
-            watcher, path = self._located(text, n)
-            if os.path.isdir(os.path.join(os.fsencode(watcher.config.path), path)):
-                by_watch.setdefault(watcher.config.name, []).append(path)
-            else:
-                by_watch.setdefault(watcher.config.name, [])
-                if watcher.rules.is_source(path):
-                    now = time.monotonic()
-                    watcher.look_at(Job(watcher.config.name, path, Lane.BACKLOG, now, now, deleted=True, closed=True))
+    def _of_watches(self, scope: Scope) -> list[Request]:
         watchers = self._engine.watchers
+        names = list(watchers) if scope.watch is None else [scope.watch]
         return [
-            watchers[name].request(Request(tuple(below), verify, confirm, adopt)) for name, below in by_watch.items()
+            watchers[name].request(Request((b"",), scope.verify, scope.confirm, scope.adopt, expected=False))
+            for name in names
         ]
 
-    def _located(self, text: str, n: int) -> tuple[Watcher, bytes]:
-        named = naming.resolve(self._engine, text, f"paths.{n}")
-        return named.watcher, named.path
+    def _of_paths(self, scope: Scope) -> list[Request]:
+        """Folders are compared, files looked at; both only where their watch would."""
+        by_watch: dict[str, list[bytes]] = {}
+        for n, text in enumerate(scope.paths):
+            named = naming.resolve(self._engine, text, f"paths.{n}")
+            watcher, path = named.watcher, named.path
+            below = by_watch.setdefault(watcher.config.name, [])
+            if os.path.isdir(os.path.join(os.fsencode(watcher.config.path), path)):
+                below.append(path)
+            elif watcher.rules.is_source(path):
+                now = time.monotonic()
+                watcher.look_at(Look(watcher.config.name, path, Lane.BACKLOG, now, now, deleted=True, closed=True))
+        watchers = self._engine.watchers
+        return [
+            watchers[name].request(Request(tuple(below), scope.verify, scope.confirm, scope.adopt))
+            for name, below in by_watch.items()
+        ]
 
-    def job(self, job_id: str) -> dict[str, Any] | None:
-        """The job as `/api/jobs/{id}` shows it; `summary` is what `scan` prints."""
+    def one(self, id_: str) -> Rescan:
+        """Raises NotFound."""
         with self._lock:
-            job = self._rescans.get(job_id)
+            job = self._asked.get(id_)
         if job is None:
-            return None
+            raise NotFound("no such job")
         return self._describe(job)
 
-    def jobs(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[Rescan]:
+        """The newest first."""
         with self._lock:
-            rescans = list(self._rescans.values())
-        return [self._describe(job) for job in reversed(rescans)]
+            asked = list(self._asked.values())
+        return [self._describe(job) for job in reversed(asked)]
 
-    def _describe(self, job: Rescan) -> dict[str, Any]:
+    def _describe(self, job: _Asked) -> Rescan:
+        ended = job.ended
         counts = self._engine.teller.counts.since(job.before)
         found = [each for request in job.requests for each in list(request.findings)]
-        seen = sum(each.sources for each in found)
         total = sum(each.new + each.changed for each in found)
         worked = counts.made + counts.reused + counts.failed + counts.skipped
-        done = min(worked, total) if not job.done else total
-        return {
-            "id": job.id, "kind": "rescan", "state": "done" if job.done else "running", "total": total, "done": done,
-            "failed": counts.failed, "progress": 1.0 if job.done else done / total if total else 0.0,
-            "started_at": times.rfc3339(job.began), "finished_at": times.rfc3339(job.ended) if job.ended else None,
-            "saved_bytes": 0, "results": [],
-            "summary": {
-                "sources": seen, "made": counts.made, "renditions": counts.renditions,
-                "reused": max(0, seen - total) + counts.reused, "failed": counts.failed, "skipped": counts.skipped,
-                "removed": counts.removed, "bytes_in": counts.bytes_in, "bytes_out": counts.bytes_out,
-                "complete": all(each.complete and not each.stopped for each in found),
-                "waiting": self._waiting() if job.done else 0,
-                "problems": [request.problem for request in job.requests if request.problem],
-                "held": sum(watcher.condition.held for watcher in self._engine.watchers.values()),
-            },
-        }  # fmt: skip
+        done = min(worked, total) if ended is None else total
+        return Rescan(
+            id=job.id,
+            kind="rescan",
+            state="running" if ended is None else "done",
+            total=total,
+            done=done,
+            failed=counts.failed,
+            progress=1.0 if ended is not None else done / total if total else 0.0,
+            started_at=times.rfc3339(job.began),
+            finished_at=None if ended is None else times.rfc3339(ended),
+            saved_bytes=0,
+            results=[],
+            summary=self._summary(job, counts, found, total),
+        )
+
+    def _summary(self, job: _Asked, counts: Counts, found: Sequence[Findings], total: int) -> RescanSummary:
+        seen = sum(each.sources for each in found)
+        return RescanSummary(
+            sources=seen,
+            made=counts.made,
+            renditions=counts.renditions,
+            reused=max(0, seen - total) + counts.reused,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            removed=counts.removed,
+            bytes_in=counts.bytes_in,
+            bytes_out=counts.bytes_out,
+            complete=all(each.complete and not each.stopped for each in found),
+            waiting=self._waiting() if job.done else 0,
+            problems=[request.problem for request in job.requests if request.problem],
+            held=sum(watcher.condition.held for watcher in self._engine.watchers.values()),
+        )
 
     def _waiting(self) -> int:
         """What is put off, since its output or its file cannot be written or read for now."""
         rows = report.states(self._engine.index.read())
         return sum(n for (watch, state), n in rows.items() if state is State.PENDING and watch in self._engine.watchers)
-
-    def retry_failures(self, paths: list[str]) -> int:
-        """Try the quarantine again, all of it or these paths; gives how many."""
-        located = [self._located(path, n) for n, path in enumerate(paths)]
-        wanted = [(watcher.site.id, path) for watcher, path in located]
-        count = self._engine.index.write(lambda c: care.retry_failures(c, wanted if paths else None)).result()
-        self._engine.feeder.kick()
-        return count
-
-    def failures(self) -> list[dict[str, Any]]:
-        return failures(self._engine)
-
-
-def failures(known: Knowing) -> list[dict[str, Any]]:
-    """The quarantine."""
-    roots = {name: watcher.config.path for name, watcher in list(known.watchers.items())}
-    return list(report.failures(known.index.read(), roots))

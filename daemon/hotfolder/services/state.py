@@ -1,11 +1,9 @@
-"""What the server tells of the engine: `/stats`, health, presets, status. Plain values, no web framework."""
+"""How the daemon is: the figures of `/stats`, and all that `hotfolder status` shows."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import time
-from typing import Any
 
 import psutil
 
@@ -13,42 +11,143 @@ from hotfolder import times
 from hotfolder.engine import Engine
 from hotfolder.index import orders, report
 from hotfolder.model import Lane, State
-from hotfolder.pool.threads import LOW
-from hotfolder.telemetry.metrics import asked
+from hotfolder.pipeline.reporter import Counts
+from hotfolder.services import holds
+from hotfolder.services.answers import Answer
+from hotfolder.services.holds import Backlog, Paused
 from hotfolder.version import VERSION
-from hotfolder.watcher import condition
 
 
-def stats(engine: Engine) -> dict[str, Any]:
-    """The groups and keys of `/stats`; pending is all that waits, beyond the bounded queue, too."""
+class ThreadPool(Answer):
+    """Workers, by what they do."""
+
+    active_threads: int
+    idle_threads: int
+    max_workers: int
+
+
+class Jobs(Answer):
+    """Images since the start, and what waits now; `success_rate` from 0 to 1."""
+
+    submitted: int
+    completed: int
+    failed: int
+    pending: int
+    success_rate: float
+
+
+class Performance(Answer):
+    """`average_job_time` in seconds."""
+
+    average_job_time: float
+    jobs_per_second: float
+    uptime_hours: float
+
+
+class Resources(Answer):
+    """In units of 10⁶ bytes."""
+
+    memory_usage_mb: float
+    memory_limit_mb: float
+
+
+class Stats(Answer):
+    """The figures of the pool, of jobs, of speed and of memory."""
+
+    thread_pool: ThreadPool
+    jobs: Jobs
+    performance: Performance
+    resources: Resources
+
+
+class WatchStatus(Answer):
+    """One watch: its condition, what stands in its way, and its sources by what is known of them."""
+
+    name: str
+    path: str
+    output: str
+    state: str
+    sources: int
+    pending: int
+    failed: int
+    skipped: int
+    presets: list[str]
+    held_deletions: int
+    troubles: list[str]
+
+
+class Queue(Answer):
+    """Jobs in each lane of the queue, and how many a lane holds."""
+
+    fresh: int
+    backlog: int
+    capacity: int
+
+
+class PutOff(Answer):
+    """Sources that are tried again later, and when the first of them is."""
+
+    count: int
+    next_try: str | None
+
+
+class Status(Stats):
+    """All that the daemon does; sums are since the start, `drop_to_ready_seconds` is the median of recent drops."""
+
+    version: str
+    pid: int
+    watches: list[WatchStatus]
+    paused: list[Paused]
+    backlog: Backlog
+    queue: Queue
+    put_off: PutOff
+    made: int
+    reused: int
+    renditions: int
+    failed: int
+    bytes_in: int
+    bytes_out: int
+    drop_to_ready_seconds: float | None
+
+
+def stats(engine: Engine) -> Stats:
+    """Pending is all that waits, beyond the bounded queue, too."""
     pool, counts = engine.pool.stats(), engine.teller.counts
+    return Stats(
+        thread_pool=ThreadPool(
+            active_threads=pool.active_threads, idle_threads=pool.idle_threads, max_workers=pool.max_workers
+        ),
+        jobs=_jobs(counts, pending(engine)),
+        performance=performance(engine),
+        resources=Resources(
+            memory_usage_mb=psutil.Process().memory_info().rss / 1e6, memory_limit_mb=engine.memory.limit / 1e6
+        ),
+    )
+
+
+def _jobs(counts: Counts, waiting: int) -> Jobs:
+    ended = counts.made + counts.reused
+    worked = ended + counts.failed
+    return Jobs(
+        submitted=worked + waiting,
+        completed=ended,
+        failed=counts.failed,
+        pending=waiting,
+        success_rate=ended / worked if worked else 1.0,
+    )
+
+
+def performance(engine: Engine) -> Performance:
+    """How fast images were made since the start."""
+    counts = engine.teller.counts
     up = time.monotonic() - engine.started_at
     ended = counts.made + counts.reused
-    average = counts.seconds / (ended + counts.failed) if ended + counts.failed else 0.0
-    waiting = pending(engine)
-    return {
-        "thread_pool": {
-            "active_threads": pool.active_threads,
-            "idle_threads": pool.idle_threads,
-            "max_workers": pool.max_workers,
-        },
-        "jobs": {
-            "submitted": ended + counts.failed + waiting,
-            "completed": ended,
-            "failed": counts.failed,
-            "pending": waiting,
-            "success_rate": ended / (ended + counts.failed) if ended + counts.failed else 1.0,
-        },
-        "performance": {
-            "average_job_time": average,
-            "jobs_per_second": ended / up if up else 0.0,
-            "uptime_hours": up / 3600,
-        },
-        "resources": {
-            "memory_usage_mb": psutil.Process().memory_info().rss / 1e6,
-            "memory_limit_mb": engine.memory.limit / 1e6,
-        },
-    }
+    worked = ended + counts.failed
+    return Performance(
+        average_job_time=counts.seconds / worked if worked else 0.0,
+        jobs_per_second=ended / up if up else 0.0,
+        uptime_hours=up / 3600,
+    )
 
 
 def pending(engine: Engine) -> int:
@@ -60,100 +159,58 @@ def pending(engine: Engine) -> int:
     return backlog + engine.queue.depth(Lane.FRESH) + noted + ordered
 
 
-def status(engine: Engine) -> dict[str, Any]:
+def status(engine: Engine) -> Status:
     """What `hotfolder status` shows."""
+    counts, held, figures = engine.teller.counts, holds.held(engine), stats(engine)
+    return Status(
+        version=VERSION,
+        pid=os.getpid(),
+        watches=_watches(engine),
+        paused=held.paused,
+        backlog=held.backlog,
+        queue=Queue(
+            fresh=engine.queue.depth(Lane.FRESH),
+            backlog=engine.queue.depth(Lane.BACKLOG),
+            capacity=engine.queue.capacity,
+        ),
+        put_off=_put_off(engine),
+        made=counts.made,
+        reused=counts.reused,
+        renditions=counts.renditions,
+        failed=counts.failed,
+        bytes_in=counts.bytes_in,
+        bytes_out=counts.bytes_out,
+        drop_to_ready_seconds=engine.teller.drop_to_ready,
+        thread_pool=figures.thread_pool,
+        jobs=figures.jobs,
+        performance=figures.performance,
+        resources=figures.resources,
+    )
+
+
+def _watches(engine: Engine) -> list[WatchStatus]:
     rows = report.states(engine.index.read())
-    counts = engine.teller.counts
-    watches = []
+    found = []
     for name, watcher in engine.watchers.items():
         here = {state: n for (watch, state), n in rows.items() if watch == name}
-        watches.append(
-            {
-                "name": name,
-                "path": watcher.config.path,
-                "output": watcher.config.output,
-                "state": watcher.condition.state,
-                "sources": sum(here.values()),
-                "pending": here.get(State.PENDING, 0),
-                "failed": here.get(State.FAILED, 0),
-                "skipped": here.get(State.SKIPPED, 0),
-                "presets": watcher.config.presets,
-                "held_deletions": watcher.condition.held,
-                "troubles": sorted(watcher.condition.troubles.values()),
-            }
+        found.append(
+            WatchStatus(
+                name=name,
+                path=watcher.config.path,
+                output=watcher.config.output,
+                state=watcher.condition.state,
+                sources=sum(here.values()),
+                pending=here.get(State.PENDING, 0),
+                failed=here.get(State.FAILED, 0),
+                skipped=here.get(State.SKIPPED, 0),
+                presets=list(watcher.config.presets),
+                held_deletions=watcher.condition.held,
+                troubles=sorted(watcher.condition.troubles.values()),
+            )
         )
-    return {
-        "version": VERSION,
-        "pid": os.getpid(),
-        "watches": watches,
-        **engine.holds.state.as_dict(),
-        "queue": {lane.value: engine.queue.depth(lane) for lane in Lane} | {"capacity": engine.queue.capacity},
-        "put_off": put_off(engine),
-        "made": counts.made,
-        "reused": counts.reused,
-        "renditions": counts.renditions,
-        "failed": counts.failed,
-        "bytes_in": counts.bytes_in,
-        "bytes_out": counts.bytes_out,
-        "drop_to_ready_seconds": engine.teller.drop_to_ready,
-    } | stats(engine)
+    return found
 
 
-def put_off(engine: Engine) -> dict[str, Any]:
-    """How many sources failed and are tried again later, and when the first of them is."""
-    query = "SELECT count(*), min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
-    count, first = engine.index.read().execute(query, (time.time(),)).fetchone()
-    return {"count": count, "next_try": times.rfc3339(first) if first is not None else None}
-
-
-def presets(engine: Engine) -> dict[str, Any]:
-    keys = ("width", "height", "fit", "format", "quality", "suffix")
-    found = engine.config.all_presets()
-    return {name: {key: getattr(preset, key) for key in keys} for name, preset in found.items()}
-
-
-def readiness(engine: Engine) -> dict[str, str]:
-    """What stands in the way of work, by subject; empty when ready. Touches no root: a hung mount would block."""
-    problems = {}
-    for name, watcher in engine.watchers.items():
-        for subject, trouble in watcher.condition.troubles.items():
-            if subject in condition.UNREADY:
-                problems[f"watch {name}: {subject}"] = trouble
-    try:
-        engine.index.read().execute("SELECT 1 FROM meta LIMIT 1")
-    except sqlite3.Error as error:
-        problems["index"] = str(error)
-    return problems
-
-
-def bind_metrics(engine: Engine) -> None:
-    """Let the gauges ask the engine whenever they are scraped."""
-    metrics = engine.metrics
-    metrics.queue_capacity.set(engine.queue.capacity)
-    for lane in Lane:
-        asked(metrics.queue_depth.labels(lane), lambda lane=lane: engine.queue.depth(lane))  # type: ignore[misc]
-        asked(metrics.oldest_pending.labels(lane), lambda lane=lane: engine.queue.oldest(lane) or 0)  # type: ignore[misc]
-    asked(metrics.workers.labels("busy"), lambda: engine.pool.busy)
-    asked(metrics.workers.labels("idle"), lambda: max(LOW, engine.pool.size) - engine.pool.busy)
-    asked(metrics.memory_reserved, lambda: engine.memory.reserved)
-    asked(metrics.memory_limit, lambda: engine.memory.limit)
-
-
-def refresh_metrics(engine: Engine) -> None:
-    """Gauges that come from one query, set before each scrape."""
-    connection = engine.index.read()
-    metrics = engine.metrics
-    rows = report.states(connection)
-    for name, watcher in engine.watchers.items():
-        here = {state: n for (watch, state), n in rows.items() if watch == name}
-        metrics.sources.labels(name).set(sum(here.values()))
-        metrics.sources_pending.labels(name).set(here.get(State.PENDING, 0))
-        free = engine.free_space.of(watcher.config.output)
-        if free is not None:
-            metrics.output_free.labels(name).set(free)
-    found = report.quarantine(connection)
-    for reason in metrics.known_reasons:
-        metrics.quarantined.labels(reason).set(found.get(reason, 0))
-    missing = report.skipped(connection)
-    for extra in metrics.known_extras:
-        metrics.skipped.labels(extra).set(missing.get(extra, 0))
+def _put_off(engine: Engine) -> PutOff:
+    count, first = report.put_off(engine.index.read(), time.time())
+    return PutOff(count=count, next_try=None if first is None else times.rfc3339(first))

@@ -1,129 +1,147 @@
-"""Whether the renditions of given sources are there: asked again and again by `hotfolder wait` and `/api/wait`.
+"""Whether the renditions of given sources are there, looked at again and again by who waits for them.
 
-Whoever waits wants them: what nobody would make by himself (cleared, removed by somebody) is made on this demand.
+Whoever waits wants them: what nobody would make before the next reconcile (cleared, removed by somebody) is made on
+this demand.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
-
-from fastapi import FastAPI
-from pydantic import Field
-from starlette.concurrency import run_in_threadpool
+from typing import Any, Literal
 
 from hotfolder import paths
 from hotfolder.engine import Engine
 from hotfolder.errors import SourceError
 from hotfolder.hooks import facts
-from hotfolder.index import renditions, sources
+from hotfolder.index import listing, renditions, sources
 from hotfolder.index.sources import Row
 from hotfolder.model import Job, Lane, State, Version
 from hotfolder.pipeline import files, output
 from hotfolder.services import hindrance, naming
-from hotfolder.services.paths import PathsBody
-from hotfolder.services.problems import invalid
+from hotfolder.services.answers import AbsentText, Answer, Error, Place
+from hotfolder.services.errors import Invalid
+from hotfolder.services.naming import Named
 from hotfolder.watcher import condition
 from hotfolder.watcher.watcher import Watcher
 
-PAUSE_SECONDS = (0.05, 0.5)
-"""Between two looks, growing from the first to the second."""
-READY, WAITING, FAILED = "ready", "waiting", "failed"
+
+class ReadyRendition(Answer):
+    """A rendition with its absolute path; null where none can be made of this format."""
+
+    preset: str
+    width: int
+    height: int
+    bytes: int
+    path: str | None
+    path_b64: AbsentText = None
+    note: str | None
 
 
-class WaitBody(PathsBody):
-    """Unknown fields are 422."""
+class Awaited(Place):
+    """An image that somebody waits for. `waits_for`: what stands in the way; null: it is its turn soon."""
 
-    seconds: Annotated[float, Field(ge=0, le=30)] = 10.0
-
-
-def add(app: FastAPI, engine: Engine) -> None:
-    @app.post("/api/wait")
-    async def wait(body: WaitBody) -> list[dict[str, Any]]:
-        """Answers when none of the images waits any more, or after `seconds`. Holds no thread meanwhile."""
-        ends = time.monotonic() + body.seconds
-        found: dict[str, dict[str, Any]] = {}
-        pause, longest = PAUSE_SECONDS
-        paths = body.named()
-        if not paths:
-            raise invalid("paths", "is empty; give at least one")
-        open_paths = list(dict.fromkeys(paths))
-        demanded: set[str] = set()
-        while True:
-            looked = await run_in_threadpool(look, engine, open_paths, demanded)
-            found |= zip(open_paths, looked, strict=True)
-            open_paths = [path for path in open_paths if found[path]["state"] == WAITING]
-            left = ends - time.monotonic()
-            if not open_paths or left <= 0:
-                return [found[path] for path in paths]
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, longest)
+    watch: str
+    state: Literal["ready", "waiting", "failed"]
+    error: Error | None
+    waits_for: str | None
+    renditions: list[ReadyRendition]
 
 
-def look(engine: Engine, paths: Sequence[str], demanded: set[str]) -> list[dict[str, Any]]:
-    """Of each path, in order: {path, watch, state, waits_for, error, renditions}. Touches the files. Raises Problem.
+class Waiting:
+    """One question, until none of its images waits. `look` touches files, and runs on any thread, one at a time."""
 
-    Each is demanded once where it would otherwise wait for the next reconcile.
-    """
-    named = [naming.resolve(engine, path, f"paths.{n}") for n, path in enumerate(paths)]
-    found = []
-    for text, each in zip(paths, named, strict=True):
-        looked, wanting = _look(engine, each.watcher, each.path)
-        if wanting and text not in demanded:
-            demanded.add(text)
+    def __init__(self, engine: Engine, wanted: Sequence[str]) -> None:
+        """Raises Invalid where nothing is wanted."""
+        if not wanted:
+            raise Invalid("paths", "is empty; give at least one")
+        self._engine = engine
+        self._wanted = wanted
+        self._open = list(dict.fromkeys(wanted))
+        self._demanded: set[str] = set()
+        self._found: dict[str, Awaited] = {}
+
+    def look(self) -> bool:
+        """Look at those that wait; returns whether any still does. Raises Invalid, Outside."""
+        named = [naming.resolve(self._engine, text, f"paths.{n}") for n, text in enumerate(self._open)]
+        for each in named:
+            self._found[each.name], wanting = _look(self._engine, each.watcher, each.path)
+            if wanting:
+                self._demand(each)
+        self._open = [text for text in self._open if self._found[text].state == "waiting"]
+        return bool(self._open)
+
+    @property
+    def answers(self) -> list[Awaited]:
+        """As of the last look, in the order of the paths."""
+        return [self._found[text] for text in self._wanted]
+
+    def _demand(self, each: Named) -> None:
+        """Once: else it would be made again and again while something takes it away."""
+        if each.name not in self._demanded:
+            self._demanded.add(each.name)
             now = time.monotonic()
             each.watcher.look_at(Job(each.watcher.config.name, each.path, Lane.FRESH, now, now))
-        found.append(looked)
-    return found
 
 
-def _look(engine: Engine, watcher: Watcher, path: bytes) -> tuple[dict[str, Any], bool]:
+def _look(engine: Engine, watcher: Watcher, path: bytes) -> tuple[Awaited, bool]:
     """What is so, and whether nobody is about to change it though something is missing."""
-    found = paths.named(watcher.config.path, path) | {"watch": watcher.config.name}
-    found |= {"error": None, "waits_for": None, "renditions": []}
     if (trouble := hindrance.of_watch(watcher, condition.ROOT)) is not None:
-        return found | {"state": WAITING, "waits_for": trouble}, False
+        return _waiting(watcher, path, trouble), False
     there = _there(watcher, path)
-    if isinstance(there, dict):
-        return found | there, False
+    if isinstance(there, Error):
+        return _failed(watcher, path, there.reason, there.message), False
     known = watcher.knows(path)
     connection = engine.index.read()
     row = sources.find(connection, watcher.site.id, path)
-    found |= {"state": WAITING, "waits_for": hindrance.of(engine, watcher, path, row)}
-    if known:
-        return found, False
-    if row is None or not _is_of(row, there):
-        return found, row is None or row.state is not State.PENDING
-    found["waits_for"] = None
+    if known or row is None or not _is_of(row, there):
+        wanting = not known and (row is None or row.state is not State.PENDING)
+        return _waiting(watcher, path, hindrance.of(engine, watcher, path, row)), wanting
     if row.state is State.FAILED:
-        query = "SELECT reason, message FROM failure WHERE source_id = ?"
-        return found | _failed(*connection.execute(query, (row.id,)).fetchone()), False
+        listed = listing.one(connection, row.id)
+        if listed is None or listed.failure is None:  # it has changed meanwhile
+            return _waiting(watcher, path, None), False
+        return _failed(watcher, path, listed.failure.reason, listed.failure.message), False
     if row.state is State.SKIPPED:
-        return found | _failed("skipped", f"it needs the extra '{row.extra}'"), False
+        return _failed(watcher, path, "skipped", f"it needs the extra '{row.extra}'"), False
     try:
         if not row.complete(watcher.site.want) or _lost(engine, watcher, path, row):
-            return found, True
+            return _waiting(watcher, path, None), True
     except SourceError as error:
-        return found | {"waits_for": error.message}, False
+        return _waiting(watcher, path, error.message), False
     made = facts.described(connection, watcher.site, row.id, path)["renditions"]
-    return found | {"state": READY, "renditions": made}, False
+    return _awaited(watcher, path, state="ready", renditions=[ReadyRendition(**each) for each in made]), False
 
 
-def _there(watcher: Watcher, path: bytes) -> Version | dict[str, Any]:
+def _awaited(watcher: Watcher, path: bytes, **values: Any) -> Awaited:
+    nothing: dict[str, Any] = {"error": None, "waits_for": None, "renditions": []}
+    place = paths.named(watcher.config.path, path)
+    return Awaited(**place, watch=watcher.config.name, **(nothing | values))
+
+
+def _waiting(watcher: Watcher, path: bytes, waits_for: str | None) -> Awaited:
+    return _awaited(watcher, path, state="waiting", waits_for=waits_for)
+
+
+def _failed(watcher: Watcher, path: bytes, reason: str, message: str) -> Awaited:
+    return _awaited(watcher, path, state="failed", error=Error(reason=reason, message=message))
+
+
+def _there(watcher: Watcher, path: bytes) -> Version | Error:
     """The version that lies there, or why there is no image."""
     if rule := watcher.rules.why_not(path):
-        return _failed("ignored", f"ignored: {rule}")
+        return Error(reason="ignored", message=f"ignored: {rule}")
     try:
         there = os.lstat(os.path.join(os.fsencode(watcher.config.path), path))
     except (FileNotFoundError, NotADirectoryError):
-        return _failed("not_found", "there is no such file")
+        return Error(reason="not_found", message="there is no such file")
     except OSError as error:
-        return _failed("io_error", os.strerror(error.errno or 0))
-    return Version.of(there) if stat.S_ISREG(there.st_mode) else _failed("not_an_image", "it is no regular file")
+        return Error(reason="io_error", message=os.strerror(error.errno or 0))
+    if not stat.S_ISREG(there.st_mode):
+        return Error(reason="not_an_image", message="it is no regular file")
+    return Version.of(there)
 
 
 def _lost(engine: Engine, watcher: Watcher, path: bytes, row: Row) -> bool:
@@ -143,7 +161,3 @@ def _lost(engine: Engine, watcher: Watcher, path: bytes, row: Row) -> bool:
 def _is_of(row: Row, version: Version) -> bool:
     """The row speaks of the file as it is; of one that could not even be seen any row does."""
     return row.state is not State.PENDING and (row.version.size == -1 or row.version.same_stat(version))
-
-
-def _failed(reason: str, message: str) -> dict[str, Any]:
-    return {"state": FAILED, "error": {"reason": reason, "message": message}}

@@ -5,103 +5,222 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from hotfolder import paths, times
 from hotfolder.engine import Engine
-from hotfolder.index import renditions, sources
+from hotfolder.index import listing, renditions, sources
+from hotfolder.index.listing import Listed
+from hotfolder.index.readers import Reader
 from hotfolder.index.sources import Row
 from hotfolder.model import State, Version
 from hotfolder.paths import show
 from hotfolder.services import hindrance
+from hotfolder.services.answers import Answer, Place
 from hotfolder.services.offline import Knowing
 from hotfolder.store.layout import rendition_path
 from hotfolder.watcher.watcher import Watcher
 
-_SUSPECT = "SELECT 1 FROM suspect WHERE watch_id = ? AND path = ?"
+NOTHING = "nothing"
+GOES_ON = "nothing; it goes on by itself"
 _STEPS = {
     State.FAILED: "mend or replace the file, or try again: hotfolder failures retry PATH",
     State.SKIPPED: "install the extra; it is tried at the next start",
 }
 
 
-def explain(known: Knowing, watcher: Watcher, path: bytes) -> dict[str, Any]:
-    """`path` is relative to the watch's root. Touches the file, so never asked on the server's own loop."""
+class KnownRendition(Answer):
+    """A rendition; `path` is relative to the output, null where none can be made of this format."""
+
+    preset: str
+    path: str | None
+    width: int
+    height: int
+    bytes: int
+    note: str
+    made_at: str | None
+    present: bool
+
+
+class _Explained(Place):
+    watch: str
+    watch_state: str
+    ignored_by: str | None
+    noted: bool
+    queued: bool
+    suspect: bool
+    renditions: list[KnownRendition]
+    waits_for: str | None
+    file: str
+    verdict: str
+    next: str
+
+
+class UnknownImage(_Explained):
+    """An image, or another file, that the index does not know."""
+
+    state: str
+
+
+class KnownImage(_Explained):
+    """An image that the index knows, with the version that was last looked at."""
+
+    state: str
+    seen_at: str
+    done_at: str | None
+    retry_at: str | None
+    tries: int
+    decoder: str
+    format: str
+    notes: list[str]
+    width: int
+    height: int
+    bytes: int
+    mtime_ns: str
+    hash: str | None
+
+
+class FailedImage(KnownImage):
+    """An image in quarantine, and why."""
+
+    reason: str
+    message: str
+
+
+Explanation = FailedImage | KnownImage | UnknownImage
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One image from all sides: the watch, the index, and the file."""
+
+    watcher: Watcher
+    path: bytes
+    row: Row | None
+    listed: Listed | None
+    file: str
+    version: Version | None
+    ignored_by: str | None
+    noted: bool
+    queued: bool
+    waits_for: str | None
+    renditions: list[KnownRendition]
+
+
+def explain(known: Knowing, watcher: Watcher, path: bytes) -> Explanation:
+    """`path` is relative to the watch's root. Touches the file, so never called on the server's own loop."""
     connection = known.index.read()
-    row = sources.find(connection, watcher.site.id, path)
-    found: dict[str, Any] = paths.named(watcher.config.path, path) | {
+    seen = _look(known, watcher, path)
+    verdict, step = _verdict(seen)
+    common = paths.named(watcher.config.path, path) | {
         "watch": watcher.config.name,
         "watch_state": watcher.condition.state if watcher.live else "stopped",
-        "ignored_by": watcher.rules.why_not(path),
-        "noted": watcher.intake.knows(path),
-        "queued": watcher.queued(path),
-        "suspect": connection.execute(_SUSPECT, (watcher.site.id, path)).fetchone() is not None,
-        "state": "unknown" if row is None else row.state.name.lower(),
-        "renditions": [],
+        "ignored_by": seen.ignored_by,
+        "noted": seen.noted,
+        "queued": seen.queued,
+        "suspect": listing.is_suspect(connection, watcher.site.id, path),
+        "renditions": seen.renditions,
+        "waits_for": seen.waits_for,
+        "file": seen.file,
+        "verdict": verdict,
+        "next": step,
     }
-    if row is not None:
-        query = "SELECT seen_at, done_at, retry_at, decoder, format, width, height, notes FROM source WHERE id = ?"
-        seen, done, retry, decoder, kind, width, height, notes = connection.execute(query, (row.id,)).fetchone()
-        found |= {
-            "seen_at": times.rfc3339(seen), "done_at": times.rfc3339(done) if done else None,
-            "retry_at": times.rfc3339(retry) if retry > time.time() else None, "tries": row.tries,
-            "decoder": decoder, "format": kind,
-            "notes": notes.split(",") if notes else [], "width": width, "height": height, "bytes": row.version.size,
-            "mtime_ns": str(row.version.mtime_ns), "hash": row.version.hash.hex() if row.version.hash else None,
-            "renditions": list(_renditions(watcher, path, connection, row)),
-        }  # fmt: skip
-        if row.state is State.FAILED:
-            failure = "SELECT reason, message FROM failure WHERE source_id = ?"
-            found["reason"], found["message"] = connection.execute(failure, (row.id,)).fetchone()
-    found["waits_for"] = (
-        hindrance.of(known, watcher, path, row) if isinstance(known, Engine) else hindrance.put_off(known, row)
-    )
-    found["file"], found["verdict"], found["next"] = _verdict(watcher, path, row, found)
-    return found
+    if seen.row is None or seen.listed is None:
+        return UnknownImage(**common, state="unknown")
+    common |= _of_row(connection, seen.row, seen.listed)
+    if seen.listed.failure is not None:
+        return FailedImage(**common, reason=seen.listed.failure.reason, message=seen.listed.failure.message)
+    return KnownImage(**common)
 
 
-def _renditions(watcher: Watcher, path: bytes, connection: Any, row: Row) -> Iterator[dict[str, Any]]:
-    folder = paths.parent(path)
-    for made in renditions.of(connection, row.id):
-        place = rendition_path(folder, made.area, made.name)
-        yield {
-            "preset": made.preset, "path": None if made.note == "kept" else show(place), "width": made.width,
-            "height": made.height, "bytes": made.bytes, "note": made.note,
-            "made_at": times.of_file(made.mtime_ns), "present": made.present,
-        }  # fmt: skip
-
-
-def _verdict(watcher: Watcher, path: bytes, row: Row | None, found: dict[str, Any]) -> tuple[str, str, str]:
-    """What lies there, what that means, and what to do."""
+def _look(known: Knowing, watcher: Watcher, path: bytes) -> _Seen:
+    connection = known.index.read()
+    row = sources.find(connection, watcher.site.id, path)
     file, version = _file(watcher, path)
-    if found["ignored_by"]:
-        return file, f"ignored: {found['ignored_by']}", "rename or move it, or change that rule"
-    if file != "there":
-        return file, "there is no file" if file == "missing" else f"it is {file}", "nothing"
-    if watcher.condition.state == "offline":
-        return file, "its watch is offline", "bring the root back; it goes on by itself"
-    if found["noted"] or found["queued"]:
-        waits = found["waits_for"] or "it waits for its turn, or until it is whole"
-        return file, waits, "nothing; it goes on by itself"
+    waits_for = hindrance.of(known, watcher, path, row) if isinstance(known, Engine) else hindrance.put_off(known, row)
+    return _Seen(
+        watcher=watcher,
+        path=path,
+        row=row,
+        listed=None if row is None else listing.one(connection, row.id),
+        file=file,
+        version=version,
+        ignored_by=watcher.rules.why_not(path),
+        noted=watcher.intake.knows(path),
+        queued=watcher.queued(path),
+        waits_for=waits_for,
+        renditions=[] if row is None else _renditions(connection, path, row),
+    )
+
+
+def _of_row(connection: Reader, row: Row, listed: Listed) -> dict[str, Any]:
+    retry_at, notes = listing.retry_at(connection, row.id), listing.notes(connection, row.id)
+    return {
+        "state": row.state.name.lower(),
+        "seen_at": times.rfc3339(listed.seen_at),
+        "done_at": times.rfc3339(listed.done_at) if listed.done_at else None,
+        "retry_at": times.rfc3339(retry_at) if retry_at > time.time() else None,
+        "tries": row.tries,
+        "decoder": listed.decoder,
+        "format": listed.format,
+        "notes": notes,
+        "width": listed.width,
+        "height": listed.height,
+        "bytes": row.version.size,
+        "mtime_ns": str(row.version.mtime_ns),
+        "hash": row.version.hash.hex() if row.version.hash else None,
+    }
+
+
+def _renditions(connection: Reader, path: bytes, row: Row) -> list[KnownRendition]:
+    folder = paths.parent(path)
+    return [
+        KnownRendition(
+            preset=made.preset,
+            path=None if made.note == "kept" else show(rendition_path(folder, made.area, made.name)),
+            width=made.width,
+            height=made.height,
+            bytes=made.bytes,
+            note=made.note,
+            made_at=times.of_file(made.mtime_ns),
+            present=made.present,
+        )
+        for made in renditions.of(connection, row.id)
+    ]
+
+
+def _verdict(seen: _Seen) -> tuple[str, str]:
+    """What that means, and what to do."""
+    if seen.ignored_by:
+        return f"ignored: {seen.ignored_by}", "rename or move it, or change that rule"
+    if seen.file != "there":
+        return "there is no file" if seen.file == "missing" else f"it is {seen.file}", NOTHING
+    if seen.watcher.condition.state == "offline":
+        return "its watch is offline", "bring the root back; it goes on by itself"
+    if seen.noted or seen.queued:
+        return seen.waits_for or "it waits for its turn, or until it is whole", GOES_ON
+    row = seen.row
     if row is None:
-        return file, "not seen yet", "hotfolder scan PATH"
+        return "not seen yet", "hotfolder scan PATH"
     if row.state is State.PENDING:
-        step = "nothing; it goes on by itself" if watcher.live else "hotfolder scan, or start: hotfolder run"
-        return file, found["waits_for"] or "it waits in the backlog", step
+        step = GOES_ON if seen.watcher.live else "hotfolder scan, or start: hotfolder run"
+        return seen.waits_for or "it waits in the backlog", step
     if row.state in _STEPS:
-        reason = found.get("message") or f"needs the extra '{row.extra}'"
-        return file, f"{row.state.name.lower()}: {reason}", _STEPS[row.state]
-    if version is not None and not row.version.same_stat(version):
-        return file, "changed since it was last looked at", "hotfolder scan PATH"
-    if not row.complete(watcher.site.want):
-        lost = any(not each["present"] for each in found["renditions"])
+        failure = None if seen.listed is None else seen.listed.failure
+        reason = f"needs the extra '{row.extra}'" if failure is None else failure.message
+        return f"{row.state.name.lower()}: {reason}", _STEPS[row.state]
+    if seen.version is not None and not row.version.same_stat(seen.version):
+        return "changed since it was last looked at", "hotfolder scan PATH"
+    if not row.complete(seen.watcher.site.want):
+        lost = any(not each.present for each in seen.renditions)
         missing = "some renditions were removed" if lost else "made by a former configuration"
-        return file, f"{missing}; they are made at the next reconcile", "hotfolder wait PATH makes them now"
-    return file, "all renditions are made", "nothing"
+        return f"{missing}; they are made at the next reconcile", "hotfolder wait PATH makes them now"
+    return "all renditions are made", NOTHING
 
 
 def _file(watcher: Watcher, path: bytes) -> tuple[str, Version | None]:
+    """What lies there, in words, and its version where it is a regular file."""
     try:
         found = os.lstat(os.path.join(os.fsencode(watcher.config.path), path))
     except OSError as error:

@@ -203,7 +203,7 @@ class Rules:
                 text = _read(fd, name, rules.path)
                 if text is None:
                     continue
-                origin = os.fsdecode(rules.path + b"/" + name if rules.path else name)
+                origin = paths.show(paths.join(rules.path, name))
                 if not text.strip():
                     return FolderRules(rules.path, f"the empty {origin} leaves its folder out", (), None)
                 base = os.fsdecode(rules.path) + "/" if rules.path else ""

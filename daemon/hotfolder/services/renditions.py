@@ -6,9 +6,10 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, TypeVar
 
 from hotfolder import imaging, paths
 from hotfolder.engine import Engine
@@ -17,20 +18,36 @@ from hotfolder.index import listing, renditions
 from hotfolder.index.listing import Listed
 from hotfolder.index.renditions import Made
 from hotfolder.model import Job, Lane, Result, State
-from hotfolder.server.files import in_thread
-from hotfolder.services.problems import Problem
+from hotfolder.services.errors import Conflict, NotFound, Unavailable
 from hotfolder.store import atomic
 from hotfolder.store.layout import rendition_path
 from hotfolder.watcher.watcher import Watcher
+
+T = TypeVar("T")
 
 MAKING_SECONDS = 60.0
 CHANGED_SECONDS = 0.5
 """Between two looks at a source that is being written."""
 TYPES = {
-    "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif", "gif": "image/gif",
-    "bmp": "image/bmp", "tiff": "image/tiff", "ico": "image/x-icon", "ppm": "image/x-portable-anymap",
-    "tga": "image/x-tga", "heif": "image/heic", "jxl": "image/jxl",
-}  # fmt: skip
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "gif": "image/gif",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "ico": "image/x-icon",
+    "ppm": "image/x-portable-anymap",
+    "tga": "image/x-tga",
+    "heif": "image/heic",
+    "jxl": "image/jxl",
+}
+
+
+class InThread(Protocol):
+    """How an event loop has work done that touches files."""
+
+    def __call__(self, work: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +59,36 @@ class Found:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """What has to be made. `stale`: the preset whose row speaks of a file that is not there."""
+
+    watcher: Watcher
+    listed: Listed
+    stale: str | None
+
+
 class Fetching:
     """Called on event loops; whatever touches a file or the index runs in a thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, in_thread: InThread) -> None:
         self._engine = engine
+        self._in_thread = in_thread
         self._lock = threading.Lock()
         self._going: dict[tuple[int, str], Future[None]] = {}
 
     async def get(self, source_id: int, preset: str) -> Found:
-        """Raises Problem: 404 for what does not exist, 409 for what cannot be made, 503 for what takes too long."""
+        """Raises NotFound for what does not exist, Conflict for what cannot be made, Unavailable for what takes too
+        long or cannot be read."""
         deadline = time.monotonic() + MAKING_SECONDS
         while True:
-            found = await in_thread(lambda: self._open(source_id, preset))
+            found = await self._in_thread(lambda: self._open(source_id, preset))
             if isinstance(found, Found):
                 self._engine.metrics.cache_requests.labels("hit").inc()
                 return found
             left = deadline - time.monotonic()
             if left <= 0:
-                raise Problem(503, "it is still being made; ask again", retry_after=5)
+                raise Unavailable("it is still being made; ask again", retry_after=5)
             await self._made(source_id, preset, left)
 
     async def _made(self, source_id: int, preset: str, timeout: float) -> None:
@@ -84,16 +112,16 @@ class Fetching:
 
     async def _make(self, source_id: int, preset: str, timeout: float) -> None:
         """Let the pipeline look at the source, before others, and wait until it has."""
-        found = await in_thread(lambda: self._open(source_id, preset))
+        found = await self._in_thread(lambda: self._open(source_id, preset))
         if isinstance(found, Found):  # made since it was last looked for
             found.file.close()
             return
-        watcher, listed, stale = found
-        if stale is not None:
-            await in_thread(lambda: self._miss(source_id, stale))
-        end = self._engine.ends.next(watcher.config.name, listed.path)
+        if (stale := found.stale) is not None:
+            await self._in_thread(lambda: self._miss(source_id, stale))
+        name, path = found.watcher.config.name, found.listed.path
+        end = self._engine.ends.next(name, path)
         now = time.monotonic()
-        watcher.look_at(Job(watcher.config.name, listed.path, Lane.FRESH, now, now, rested=True))
+        found.watcher.look_at(Job(name, path, Lane.FRESH, now, now, rested=True))
         ended = asyncio.wrap_future(end)
         done, _ = await asyncio.wait({ended}, timeout=timeout)
         if not done:
@@ -101,9 +129,9 @@ class Fetching:
             return
         match ended.result().result:
             case Result.GONE:
-                raise Problem(404, "its source is not there")
+                raise NotFound("its source is not there")
             case Result.RETRIED:
-                raise Problem(503, f"it cannot be made for now: {ended.result().reason}", retry_after=10)
+                raise Unavailable(f"it cannot be made for now: {ended.result().reason}", retry_after=10)
             case Result.CHANGED:  # it is being written
                 await asyncio.sleep(CHANGED_SECONDS)
 
@@ -112,30 +140,28 @@ class Fetching:
 
     # -- in threads ----------------------------------------------------------------------------------------------------
 
-    def _open(self, source_id: int, preset: str) -> Found | tuple[Watcher, Listed, str | None]:
-        """The open file; or, where it has to be made, of what, and the preset whose row speaks of a file that is not
-        there."""
+    def _open(self, source_id: int, preset: str) -> Found | _Missing:
         connection = self._engine.index.read()
         listed = listing.one(connection, source_id)
         watcher = None if listed is None else self._engine.watcher_of(listed.watch_id)
         if listed is None or watcher is None:
-            raise Problem(404, "no such source")
+            raise NotFound("no such source")
         made = next((each for each in renditions.of(connection, source_id) if each.preset == preset), None)
         wanted = watcher.site.signatures.get(preset)
         if made is None and wanted is None:
-            raise Problem(404, "its watch makes no such rendition")
+            raise NotFound("its watch makes no such rendition")
         if made is not None and made.note == "kept":
-            raise Problem(409, "of this format no copy can be made")
+            raise Conflict("of this format no copy can be made")
         current = made is not None and made.present and (wanted is None or made.signature == wanted)
         if current and listed.state is State.DONE:
             assert made is not None
             if found := _opened(watcher, listed, made):
                 return found
         if listed.failure is not None:
-            raise Problem(409, f"{listed.failure.reason}: {listed.failure.message}")
+            raise Conflict(f"{listed.failure.reason}: {listed.failure.message}")
         if listed.state is State.SKIPPED:
-            raise Problem(409, f"it needs the extra '{listed.extra}', which is not installed")
-        return watcher, listed, preset if current else None
+            raise Conflict(f"it needs the extra '{listed.extra}', which is not installed")
+        return _Missing(watcher, listed, preset if current else None)
 
 
 def _opened(watcher: Watcher, listed: Listed, made: Made) -> Found | None:
@@ -150,7 +176,7 @@ def _opened(watcher: Watcher, listed: Listed, made: Made) -> Found | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise Problem(503, f"the output cannot be read: {os.strerror(error.errno or 0)}", retry_after=10) from error
+        raise Unavailable(f"the output cannot be read: {os.strerror(error.errno or 0)}", retry_after=10) from error
     file = os.fdopen(fd, "rb", buffering=0)
     stat = os.fstat(fd)
     if (stat.st_size, stat.st_mtime_ns) != (made.bytes, made.mtime_ns):

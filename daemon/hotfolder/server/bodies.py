@@ -1,4 +1,5 @@
-"""Paths in requests. Names are bytes: what is no UTF-8 comes in base64, and is text with surrogates from then on."""
+"""What requests have in common: bodies whose unknown fields are 422, and paths. Names are bytes: what is no UTF-8 comes
+in base64, or percent-encoded in a query, and is text with surrogates from then on."""
 
 from __future__ import annotations
 
@@ -10,22 +11,26 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from hotfolder.services.problems import invalid
+from hotfolder.services.errors import Invalid
 
 MOST = 1000
 
 
-class PathsBody(BaseModel):
-    """`paths_b64`: the same in base64, for names that are no UTF-8. Unknown fields are 422."""
+class Body(BaseModel):
+    """Unknown fields are 422."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class PathsBody(Body):
+    """`paths_b64`: the same in base64, for names that are no UTF-8."""
 
     paths: Annotated[list[str], Field(max_length=MOST)] = []
     paths_b64: Annotated[list[str], Field(max_length=MOST)] = []
 
     def named(self) -> list[str]:
-        """All of them, `paths` first. Raises Problem."""
-        return [*self.paths, *(decoded(text, f"paths_b64.{n}") for n, text in enumerate(self.paths_b64))]
+        """All of them, `paths` first. Raises Invalid."""
+        return [*self.paths, *(_decoded(text, f"paths_b64.{n}") for n, text in enumerate(self.paths_b64))]
 
 
 def in_query(query: bytes, name: str) -> str:
@@ -33,12 +38,11 @@ def in_query(query: bytes, name: str) -> str:
     return dict(parse_qsl(query.decode("latin-1"), errors="surrogateescape"))[name]
 
 
-def decoded(text: str, field: str) -> str:
-    """Raises Problem."""
+def _decoded(text: str, field: str) -> str:
     try:
         path = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise invalid(field, "is no base64") from error
+        raise Invalid(field, "is no base64") from error
     if not path:
-        raise invalid(field, "is empty")
+        raise Invalid(field, "is empty")
     return os.fsdecode(path)
