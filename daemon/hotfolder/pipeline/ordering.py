@@ -13,7 +13,7 @@ import xxhash
 
 from hotfolder import imaging, paths
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.index import renditions, sources
+from hotfolder.index import analyses, renditions
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
@@ -89,7 +89,7 @@ class Ordering:
             former = made.get(site.key(preset))
             if former is None or not former.present or former.signature != signature:
                 wanted[preset] = site.plan_spec
-        if site.analyze is not None and not sources.is_analyzed(self._index.read(), row.id, site.analyze.signature):
+        if site.analyze is not None and not analyses.exists(self._index.read(), row.id, site.analyze.signature):
             wanted[ANALYSIS] = site.plan_spec
         if not wanted:
             return None

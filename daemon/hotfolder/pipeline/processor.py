@@ -17,7 +17,7 @@ import xxhash
 from hotfolder import faults, imaging, paths
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.faults import Operation
-from hotfolder.index import renditions, sources
+from hotfolder.index import analyses, backlog, deletions, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
@@ -273,12 +273,12 @@ class Processor:
             elif not former.present:
                 wanted[preset] = former.plan
         if site.analyze is not None:
-            known = row is not None and same and sources.is_analyzed(self._index.read(), row.id, site.analyze.signature)
+            known = row is not None and same and analyses.exists(self._index.read(), row.id, site.analyze.signature)
             wanted |= {} if known else {ANALYSIS: site.plan_spec}
         return wanted
 
     def _back(self, row: Row) -> Finding:
-        return Finding(Outcome(Result.REUSED), lambda c: sources.unmark_gone(c, row.id))
+        return Finding(Outcome(Result.REUSED), lambda c: deletions.unmark_gone(c, row.id))
 
     # -- ends ------------------------------------------------------------------------------------------------------
 
@@ -289,12 +289,12 @@ class Processor:
         verdict = judge.source(site.root, job.path, row)
         if verdict is Verdict.UNKNOWN:
             unseen = replace(gone, reason=Reason.UNREACHABLE)
-            return Finding(unseen, lambda c: changes.unseen(c, row.id))
+            return Finding(unseen, lambda c: deletions.unseen(c, row.id))
         if verdict is Verdict.THERE and not job.unwanted:
             return Finding(Outcome(Result.CHANGED))
-        if not job.deleted and row.gone < sources.CONFIRMED:
+        if not job.deleted and row.gone < deletions.CONFIRMED:
             # Nobody said that it was deleted, nor have two walks missed it: the guard counts it with others.
-            return Finding(gone, lambda c: changes.missed(c, row.id))
+            return Finding(gone, lambda c: deletions.missed(c, row.id))
         if not site.keep_deleted and (error := self._clear(site, job, row)):
             return self._not_removed(error, row)
         return Finding(replace(gone, removed=True), changes.Removed(site, row.id, job.path))
@@ -303,9 +303,9 @@ class Processor:
         """The output stands in the way: that it is to go stays noted, and is tried for ever."""
         tries = 1 + row.tries
         delay = changes.INNOCENT_DELAYS[min(tries, len(changes.INNOCENT_DELAYS)) - 1]
-        retry_at = time.time() + delay + sources.REMOVAL_SECONDS
+        retry_at = time.time() + delay + backlog.REMOVAL_SECONDS
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        return Finding(outcome, lambda c: sources.remove_later(c, row.id, retry_at, tries))
+        return Finding(outcome, lambda c: backlog.remove_later(c, row.id, retry_at, tries))
 
     def _clear(self, site: Site, job: Job, row: Row) -> SourceError | None:
         """Remove all renditions of a row; gives what stood in the way."""

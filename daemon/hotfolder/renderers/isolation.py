@@ -87,7 +87,7 @@ class _Here:
         self.need = max(imaging.peak(self._opened, plan, presets) for plan, presets in asked.parts)
         self.sizes = imaging.sizes(self._opened, asked.parts[0][0])
         opened = self._opened
-        self.facts = Facts(opened.decoder, opened.format, opened.width, opened.height)
+        self.facts = Facts(decoder=opened.decoder, format=opened.format, width=opened.width, height=opened.height)
 
     def render(
         self, staging: Staging, targets: Mapping[str, Target], stage: Stage, only: Collection[str]
@@ -117,7 +117,7 @@ class _InChild:
             self._waits = False
             raise
         self.need = int(answer["need"])
-        self.facts = Facts(*answer["facts"])
+        self.facts = Facts(**answer["facts"])
         self.sizes = {preset: (size[0], size[1]) for preset, size in answer["sizes"].items()}
 
     def render(

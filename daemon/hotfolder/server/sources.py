@@ -12,7 +12,7 @@ from fastapi import Path as InPath
 
 from hotfolder import paths, times
 from hotfolder.engine import Engine
-from hotfolder.index import listing, renditions, report
+from hotfolder.index import analyses, listing, renditions, report
 from hotfolder.index.listing import Filter, Listed, Position
 from hotfolder.index.readers import Reader
 from hotfolder.model import State
@@ -132,7 +132,7 @@ def _detail(engine: Engine, connection: Reader, found: Listed) -> dict[str, Any]
             "last_at": times.rfc3339(failure.last_at),
         },
         "renditions": [_rendition(found, each) for each in renditions.of(connection, found.id)],
-        "analysis": listing.record(connection, found.id),
+        "analysis": analyses.as_json(connection, found.id),
     }  # fmt: skip
 
 

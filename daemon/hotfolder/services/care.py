@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 
-from hotfolder.index import folders, renditions, sources
+from hotfolder.index import backlog, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.model import State
@@ -118,5 +118,5 @@ def retry_failures(connection: sqlite3.Connection, wanted: list[tuple[int, bytes
         ids = [row.id for row in found if row is not None and row.state is State.FAILED]
     for source_id in ids:
         connection.execute("UPDATE source SET made = '', hash = NULL WHERE id = ?", (source_id,))
-        sources.retry(connection, source_id, 0.0, 0)
+        backlog.retry(connection, source_id, 0.0, 0)
     return len(ids)

@@ -9,7 +9,7 @@ import sqlite3
 
 from hotfolder.errors import SourceError
 from hotfolder.hooks import facts
-from hotfolder.index import folders, renditions, sources
+from hotfolder.index import areas, folders, sources
 from hotfolder.index.database import Database
 from hotfolder.pipeline import following, judge, making
 from hotfolder.pipeline.judge import Look, Verdict
@@ -59,7 +59,7 @@ def _move_files(index: Database, site: Site, old: bytes, new: bytes) -> bool:
     bytes the images are found at their new place, and their renditions there, too."""
     try:
         with making.output_root(site) as output_fd:
-            return following.rename_folder(site, output_fd, old, new, renditions.areas(index.read()))
+            return following.rename_folder(site, output_fd, old, new, areas.paths(index.read()))
     except SourceError as error:  # its images follow one by one, as soon as they can
         log.warning("folder_not_moved", watch=site.name, path=new, reason=error.message)
         return False
