@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from hotfolder.index import failures, folders, rows
 from hotfolder.index.numbers import number, stored
@@ -53,9 +53,29 @@ class Facts:
     extra: str = ""
 
 
+class _Stored(NamedTuple):
+    """A row as SQLite stores it. Large numbers are bytes: see numbers.py."""
+
+    id: int
+    folder_id: int
+    name: bytes
+    size: int
+    mtime_ns: int | bytes
+    inode: int | bytes
+    ctime_ns: int | bytes
+    hash: bytes | None
+    state: int
+    made: str
+    tries: int
+    young: int
+    gone: int
+    extra: str
+    volume: str | None
+
+
 Columns = tuple[Any, ...]
-"""A row as SQLite returns it, in the order of NAMES: cheap, for walks."""
-NAMES = tuple("id folder_id name size mtime_ns inode ctime_ns hash state made tries young gone extra volume".split())
+"""The same as a plain tuple, in the order of NAMES: cheap, for walks."""
+NAMES = _Stored._fields
 ID, NAME = NAMES.index("id"), NAMES.index("name")
 SELECTED = ", ".join(NAMES)
 
@@ -91,7 +111,8 @@ _hash_and_volume = itemgetter(NAMES.index("hash"), NAMES.index("volume"))
 def unchanged(columns: Columns, found: os.stat_result, want: str, volume: str) -> bool:
     """Whether a file is as its row has it, and on that volume, and all of `want` was made of it."""
     known = (found.st_size, found.st_mtime_ns, found.st_ino, found.st_ctime_ns, State.DONE, want, 0, volume)
-    return bool(_compared(columns) == known)
+    same: bool = _compared(columns) == known
+    return same
 
 
 def lies_on(columns: Columns) -> str | None:
@@ -102,26 +123,26 @@ def lies_on(columns: Columns) -> str | None:
 
 def row_of(columns: Sequence[Any]) -> Row:
     """The row that the columns NAMES stand for."""
-    value = dict(zip(NAMES, columns, strict=True))
+    known = _Stored(*columns)
     version = Version(
-        size=number(value["size"]),
-        mtime_ns=number(value["mtime_ns"]),
-        inode=number(value["inode"]),
-        ctime_ns=number(value["ctime_ns"]),
-        hash=value["hash"],
-        volume=value["volume"] or "",
+        size=known.size,
+        mtime_ns=number(known.mtime_ns),
+        inode=number(known.inode),
+        ctime_ns=number(known.ctime_ns),
+        hash=known.hash,
+        volume=known.volume or "",
     )
     return Row(
-        id=value["id"],
-        folder_id=value["folder_id"],
-        name=value["name"],
+        id=known.id,
+        folder_id=known.folder_id,
+        name=known.name,
         version=version,
-        state=State(value["state"]),
-        made=value["made"],
-        tries=value["tries"],
-        young=bool(value["young"]),
-        gone=value["gone"],
-        extra=value["extra"],
+        state=State(known.state),
+        made=known.made,
+        tries=known.tries,
+        young=bool(known.young),
+        gone=known.gone,
+        extra=known.extra,
     )
 
 
