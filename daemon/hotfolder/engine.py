@@ -20,27 +20,31 @@ from hotfolder.index.database import Database
 from hotfolder.index.epochs import Epochs
 from hotfolder.loop import Chores, Revival
 from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.orders.making import Making
 from hotfolder.orders.orders import Orders
 from hotfolder.pipeline import recovery
+from hotfolder.pipeline.admission import IN_FLIGHT_MOST, Admission
 from hotfolder.pipeline.claims import Claims
-from hotfolder.pipeline.desk import IN_FLIGHT_MOST, Desk
-from hotfolder.pipeline.making import Maker
-from hotfolder.pipeline.ordering import Ordering
-from hotfolder.pipeline.processor import Processor
-from hotfolder.pipeline.renames import Renames
+from hotfolder.pipeline.ends import Ends
+from hotfolder.pipeline.moves import Moves
+from hotfolder.pipeline.publish import Publisher
 from hotfolder.pipeline.reporter import Teller
+from hotfolder.pipeline.retries import Retries
+from hotfolder.pipeline.steps import Steps
+from hotfolder.pipeline.worker import Worker
 from hotfolder.pool import allocator, priority, sizing
 from hotfolder.pool.dispatcher import Dispatcher
 from hotfolder.pool.memory import Reservation
+from hotfolder.pool.oversight import Oversight
 from hotfolder.pool.scaling import Balance
 from hotfolder.pool.threads import HIGH, ElasticPool
 from hotfolder.presets import OPTIMIZED
-from hotfolder.queue.ends import Ends
 from hotfolder.queue.feeder import Feeder
 from hotfolder.queue.holds import Holds
 from hotfolder.queue.lane import Rank
 from hotfolder.queue.queue import JobQueue
-from hotfolder.renderers.isolation import Isolation
+from hotfolder.queue.waiters import Waiters
+from hotfolder.renderers.renderer import Renderer
 from hotfolder.renderers.suspects import Line, Suspects
 from hotfolder.store.inflight import InFlight, boot_id
 from hotfolder.store.lock import StateLock
@@ -68,7 +72,7 @@ class Engine:
         self.started_at = time.monotonic()
         self.metrics = Metrics(VERSION, imaging.native.library() or "pillow")
         self.events = Bus()
-        self.ends = Ends()
+        self.ends = Waiters()
         self.teller = Teller(self.metrics, self.events)
         self.lock = StateLock(config.state)
         self.index = Database(os.path.join(config.state, "index.db"))
@@ -123,7 +127,7 @@ class Engine:
         self._assemble()
         self.couriers = Couriers(self.index, self.metrics, self._idle)
         self._set_up_watches({watch.name for watch in self.config.watches})
-        self.couriers.set(self.config.hooks, self.processor.sites)
+        self.couriers.set(self.config.hooks, self.worker.sites)
         self.holds.begin(self.config.backlog.window)
         self._recover()
         self.index.write(lambda c: wiring.retry(c, None, self.config)).result()
@@ -131,7 +135,7 @@ class Engine:
             log.warning("index_renewed", next="every image is compared, and made again where nothing is known of it")
         self._offer_suspects()
         self.epochs.start()
-        self.desk.oversight.start()
+        self.oversight.start()
         self.feeder.start()
         self.orders.start()
         self.dispatcher.start()
@@ -144,27 +148,21 @@ class Engine:
     def _assemble(self) -> None:
         """The parts that work, from the bottom up."""
         settings = self.settings
-        self.isolation = Isolation(settings)
         self.suspects = Suspects(self.index)
+        self.renderer = Renderer(settings, self.memory, self.suspects)
+        self.oversight = Oversight(settings, self.pool.replace)
         self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
         claims = Claims()
-        stage = self.metrics.stage
-        maker = Maker(self.index, claims, self.inflight, stage, self.epochs.use, settings)
-        self.desk = Desk(
-            self.index, self.queue, self.inflight, self.isolation, self.suspects, self._tell, self._look_again,
-            self.pool.replace, settings,
-        )  # fmt: skip
-        renames = Renames(self.index, self.queue, claims, self.epochs.use)
+        epoch = self.epochs.use
+        self.admission = Admission(self.index, self.queue, self.inflight, self.oversight, self.renderer, self)
+        publisher = Publisher(self.index, claims, self.inflight, self.metrics.stage, epoch, settings)
+        retries = Retries(patient=self.live)
+        moves = Moves(self.index, self.queue, claims, epoch)
+        steps = Steps(self.index, settings, retries, self.renderer, publisher, moves)
         self.orders = Orders(self.index, self.queue, self._sites, self.teller.order, lambda: self.pool.size)
-        ordering = Ordering(
-            self.index, self.desk, maker, self.isolation, self.suspects, self.memory, stage, self.orders,
-            settings,
-        )  # fmt: skip
-        self.processor = Processor(
-            self.index, self.desk, maker, renames, self.isolation, self.suspects, ordering, self.memory, self.metrics,
-            settings, patient=self.live,
-        )  # fmt: skip
-        self.line = Line(self.processor.run)
+        making = Making(self.index, steps, self.orders)
+        self.worker = Worker(self.admission, steps, Ends(self.index, retries), making.make)
+        self.line = Line(self.worker.run)
         self.feeder = Feeder(self.index, self.queue, self._present)
         self.dispatcher = Dispatcher(self.queue, self.pool, self._work, self._work_failed)
         self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
@@ -202,7 +200,7 @@ class Engine:
             hooks = wiring.subscribers(self.config, watcher.config)
             if watcher.site.hooks != hooks:
                 watcher.site = replace(watcher.site, hooks=hooks)
-        self.processor.sites = {name: watcher.site for name, watcher in self.watchers.items()}
+        self.worker.sites = {name: watcher.site for name, watcher in self.watchers.items()}
 
     def _recover(self) -> None:
         """What a killed process left behind, found by its notes; and after a crash of the machine, by open epochs."""
@@ -268,17 +266,17 @@ class Engine:
             self.line.add(job)
         elif job.lane is Lane.BACKLOG and self.live:  # whoever scans without a daemon waits for it
             with priority.modest():
-                self.processor.run(job)
+                self.worker.run(job)
         else:
-            self.processor.run(job)
+            self.worker.run(job)
 
     def _work_failed(self, job: Job, error: BaseException) -> None:
-        self.desk.abandon(job, None, error)
+        self.admission.abandon(job, None, error)
 
-    def _look_again(self, job: Job) -> None:
+    def look_again(self, job: Job) -> None:
         self.watchers[job.watch].intake.again(job, None)
 
-    def _tell(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: Job, outcome: Outcome) -> None:
         """Each hears of it, whatever becomes of the others. What one raises who goes by it comes up at the end."""
         watcher = self.watchers.get(job.watch)
         where = {"watch": job.watch, "path": job.path}
@@ -310,8 +308,8 @@ class Engine:
             self._note_pace()
 
     def _check_children(self) -> None:
-        self.isolation.children.trim()
-        self.metrics.workers.labels("stuck").set(self.isolation.stuck)
+        self.renderer.children.trim()
+        self.metrics.workers.labels("stuck").set(self.renderer.stuck)
 
     def _note_pace(self) -> None:
         """What was made since the last time, and the seconds that it took, for dry runs."""
@@ -338,7 +336,7 @@ class Engine:
         for gone in {watch.name for watch in former.watches} - wanted.keys():
             self.metrics.forget("watch", gone)
         self._set_up_watches(anew)
-        self.couriers.apply(config.hooks, self.processor.sites, config.shutdown_timeout)
+        self.couriers.apply(config.hooks, self.worker.sites, config.shutdown_timeout)
         self.holds.set_window(config.backlog.window)
         for name in anew:
             self.watchers[name].start()
@@ -384,8 +382,8 @@ class Engine:
         began = time.monotonic()
         ended = self.pool.join(timeout)
         self.couriers.stop(max(0.0, timeout - (time.monotonic() - began)))
-        self.isolation.children.close()
-        self.desk.oversight.stop()
+        self.renderer.children.close()
+        self.oversight.stop()
         self.memory.close()
         self.epochs.stop()
         self._note_pace()

@@ -7,10 +7,6 @@ Bugs are not in here: they stay what Python raised.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from hotfolder.model import Version
 
 
 class Exit(IntEnum):
@@ -132,14 +128,10 @@ class SourceError(HotfolderError):
 
     exit = Exit.FAILED_IMAGES
 
-    def __init__(
-        self, reason: Reason, message: str, *, decoder: str | None = None, version: Version | None = None
-    ) -> None:
+    def __init__(self, reason: Reason, message: str, *, decoder: str | None = None) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.version = version
-        """The version of the source that failed; None where it could not be seen."""
         self.decoder = decoder
         """Name and version of the decoder that gave up, e.g. ``pillow 13.0.0``; None where none was asked."""
 
@@ -153,4 +145,3 @@ class MissingExtra(HotfolderError):
         super().__init__(f"{format_name} needs the extra '{extra}': pip install 'hotfolder[{extra}]'")
         self.extra = extra
         self.format_name = format_name
-        self.version: Version | None = None

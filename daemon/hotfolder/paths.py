@@ -36,7 +36,7 @@ def show(path: bytes) -> str:
 
 
 def named(root: str, path: bytes) -> dict[str, Any]:
-    """{path} for JSON, below `root` if there is one; `path_b64`, too, where it is no UTF-8 or has control characters."""
+    """{path} for JSON, below `root` if there is one; and `path_b64` where it is no UTF-8 or has control characters."""
     full = (root.encode("utf-8", "surrogateescape") + b"/" + path) if root else path
     text = show(full)
     found: dict[str, Any] = {"path": text}

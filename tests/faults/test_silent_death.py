@@ -27,17 +27,17 @@ STEPS = (
     "hotfolder.watches.site:Gate.leave",
     "hotfolder.store.inflight:InFlight.enter",
     "hotfolder.store.inflight:InFlight.leave",
-    "hotfolder.pipeline.oversight:Oversight.begin",
-    "hotfolder.pipeline.oversight:Oversight.end",
+    "hotfolder.pool.oversight:Oversight.begin",
+    "hotfolder.pool.oversight:Oversight.end",
     "hotfolder.pipeline.claims:Claim.release",
     "hotfolder.renderers.suspects:Suspects.clear",
-    "hotfolder.pipeline.processor:Processor.run",
+    "hotfolder.pipeline.worker:Worker.run",
     "hotfolder.pool.threads:ElasticPool.submit",
     "hotfolder.index.database:Database.write",
     "hotfolder.engine:Engine._work",
-    "hotfolder.engine:Engine._tell",
+    "hotfolder.engine:Engine.ended",
     "hotfolder.pipeline.reporter:Teller.tell",
-    "hotfolder.queue.ends:Ends.told",
+    "hotfolder.queue.waiters:Waiters.told",
     "hotfolder.orders.orders:Orders.told",
     "hotfolder.watcher.watcher:Watcher.told",
     "hotfolder.watcher.events:TreeWatcher.on_event",
@@ -188,9 +188,9 @@ def test_an_error_in_a_listener_hangs_up(tmp_path: Path, run: Run) -> None:
 def test_a_bug_that_stays_does_not_fill_the_log(tmp_path: Path, run: Run) -> None:
     place = Place(tmp_path)
     place.hook(
-        "from hotfolder.pipeline import desk\n"
+        "from hotfolder.pipeline import admission\n"
         "def enter(self, site, job):\n    raise RuntimeError('injected')\n"
-        "desk.Desk.enter = enter\n"
+        "admission.Admission.enter = enter\n"
     )
     daemon = run(place)
     place.put("a.jpg", jpeg())

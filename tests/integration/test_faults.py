@@ -173,13 +173,13 @@ class Bench:
         (base / "inbox2/y.jpg").write_bytes(jpeg(seed=1))
         self.told: dict[str, list[Outcome]] = {"inbox": [], "inbox2": []}
         self.engine = Engine(load(str(base / "config.yaml"), {}).config, live=False)
-        tell = self.engine._tell
+        tell = self.engine.ended
 
         def listen(job: Job, outcome: Outcome) -> None:
             self.told[job.watch].append(outcome)
             tell(job, outcome)
 
-        self.engine._tell = listen  # type: ignore[method-assign]
+        self.engine.ended = listen  # type: ignore[method-assign]
         self.engine.start()
 
     def scan(self) -> list[Request]:

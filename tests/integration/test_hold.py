@@ -48,15 +48,15 @@ def test_a_paused_daemon_sees_all_makes_nothing_and_loses_nothing(place: Place, 
 SLOW_BACKLOG = """
 import threading
 from hotfolder.model import Lane
-from hotfolder.pipeline.processor import Processor
-_run = Processor.run
+from hotfolder.pipeline.worker import Worker
+_run = Worker.run
 
 def run(self, job):
     if job.lane is Lane.BACKLOG:
         threading.Event().wait(0.4)
     _run(self, job)
 
-Processor.run = run
+Worker.run = run
 """
 
 

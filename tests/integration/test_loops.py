@@ -16,8 +16,8 @@ from hotfolder.config import load
 from hotfolder.engine import Engine
 from hotfolder.index.database import Database
 from hotfolder.loop import Loop
-from hotfolder.pipeline.desk import IN_FLIGHT_MOST, Desk
-from hotfolder.pipeline.oversight import Oversight
+from hotfolder.pipeline.admission import IN_FLIGHT_MOST, Admission
+from hotfolder.pool.oversight import Oversight
 from hotfolder.pool.threads import ElasticPool
 from hotfolder.renderers.suspects import Suspects
 from hotfolder.server.server import Server
@@ -93,8 +93,8 @@ def test_the_table_has_every_loop(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (InFlight, "enter"), (Oversight, "begin"), (Oversight, "end"), (Desk, "leave"), (Desk, "_committed"),
-        (Desk, "_end"), (Database, "write"), (Suspects, "clear"), (Engine, "_tell"), (Intake, "_hand_on"),
+        (InFlight, "enter"), (Oversight, "begin"), (Oversight, "end"), (Admission, "leave"), (Admission, "_committed"),
+        (Admission, "_end"), (Database, "write"), (Suspects, "clear"), (Engine, "ended"), (Intake, "_hand_on"),
         (ElasticPool, "submit"), (Engine, "_work"),
     ],
 )  # fmt: skip
@@ -126,11 +126,11 @@ def test_nothing_is_held_after_a_bug(
 
         wait_for("its renditions, and rest", alive)
         assert not armed.is_set()
-        assert engine.desk._places._value == IN_FLIGHT_MOST
+        assert engine.admission._places._value == IN_FLIGHT_MOST
         assert len(engine.inflight._free) == slots
         assert site.gate._inside == 0
-        assert engine.desk._entries == {}
-        assert not engine.desk.oversight._tasks
-        assert engine.processor._maker._claims._taken == {}
+        assert engine.admission._works == {}
+        assert not engine.oversight._tasks
+        assert engine.worker._steps._publisher._claims._taken == {}
     finally:
         engine.stop(5.0)

@@ -227,14 +227,14 @@ def test_while_a_job_is_under_way(place: Place, run: Run) -> None:
     """Its result is of the configuration before: it is looked at again."""
     place.hook(
         "import sys, time, pathlib\n"
-        "import hotfolder.pipeline.making as making\n"
-        "former = making.published\n"
+        "import hotfolder.pipeline.publish as publish\n"
+        "former = publish.published\n"
         "def published(*given):\n"
         "    flag = pathlib.Path('slow')\n"
         "    while flag.exists():\n"
         "        pathlib.Path('waits').touch(); time.sleep(0.02)\n"
         "    return former(*given)\n"
-        "making.published = published\n"
+        "publish.published = published\n"
     )
     place.configure("shutdown_timeout: 300ms")
     slow = place.base / "slow"

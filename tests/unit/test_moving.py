@@ -14,7 +14,7 @@ from hotfolder import wiring
 from hotfolder.config import load
 from hotfolder.index import backlog, folders
 from hotfolder.index.database import Database
-from hotfolder.pipeline import following, judge
+from hotfolder.pipeline import files, judge
 from hotfolder.watcher import folder_moves
 from hotfolder.watches.site import Site
 
@@ -66,7 +66,7 @@ def test_who_gets_there_first_keeps_both_where_they_are(tmp_path: Path) -> None:
 def test_what_a_walk_notes_at_the_new_path_meanwhile_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index, site = set_up(tmp_path)
     volume = judge.volume_of_folder(site.root, b"")
-    real = following.rename_folder
+    real = files.rename_folder
 
     def renamed(*arguments: Any) -> bool:
         """The index is free while files are renamed: others write to it, here to the new path itself."""
@@ -78,7 +78,7 @@ def test_what_a_walk_notes_at_the_new_path_meanwhile_gives_way(tmp_path: Path, m
         index.write(wait).result(10)
         return real(*arguments)
 
-    monkeypatch.setattr(following, "rename_folder", renamed)
+    monkeypatch.setattr(files, "rename_folder", renamed)
     kept = folders.find(index.read(), site.id, b"old/deep")
     assert folder_moves.move_folder(index, site, b"old", b"new", volume)
     assert folders.find(index.read(), site.id, b"new/deep") == kept

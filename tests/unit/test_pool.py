@@ -7,7 +7,7 @@ import pytest
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.pool import sizing
-from hotfolder.pool.memory import Closed, Reservation
+from hotfolder.pool.memory import Closed, MoreMemory, Reservation
 from hotfolder.pool.threads import ElasticPool
 from tests.helpers import wait_for
 
@@ -79,7 +79,8 @@ def test_reservation_is_fair_and_bounded() -> None:
         thread = threading.Thread(target=big)
         thread.start()
         wait_for("the big one in line", lambda: bool(memory._line))
-        assert not held.try_grow(70)  # somebody is in line
+        with pytest.raises(MoreMemory):
+            held.grow(70)  # somebody is in line
         small = threading.Thread(target=little)
         small.start()
     thread.join(5)

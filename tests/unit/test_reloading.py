@@ -107,7 +107,7 @@ def _of_analyze(key: str, value: bool) -> Row:
 
 
 TABLE: dict[str, Row] = {
-    "watches.name": (watch(name="other"), lambda s: s.engine.processor.sites["other"].name, "other"),
+    "watches.name": (watch(name="other"), lambda s: s.engine.worker.sites["other"].name, "other"),
     "watches.path": (watch(path="./elsewhere"), lambda s: Path(s.watcher.site.root).name, "elsewhere"),
     "watches.output": (watch(output="./out2"), lambda s: Path(s.watcher.site.output).name, "out2"),
     "watches.create": (watch(create=False), lambda s: s.watcher.config.create, False),
@@ -167,24 +167,24 @@ TABLE: dict[str, Row] = {
     "pool.queue_per_worker": (section("pool", queue_per_worker=2), lambda s: s.engine.queue.capacity, 64),
     "pool.memory_limit": (section("pool", memory_limit="444MB"), lambda s: s.engine.memory.limit, 444_000_000),
     "pool.job_timeout": (
-        section("pool", job_timeout="5s"), lambda s: s.engine.desk.oversight._settings.job_timeout, 5,
+        section("pool", job_timeout="5s"), lambda s: s.engine.oversight._settings.job_timeout, 5,
     ),
     "pool.isolate": (
-        section("pool", isolate="always"), lambda s: s.engine.isolation.applies(JPEG, b"a.jpg", suspect=False), True,
+        section("pool", isolate="always"), lambda s: s.engine.renderer.isolates((0, b"a.jpg"), JPEG, b"a.jpg"), True,
     ),
     "backlog.window": (
         section("backlog", window="01:00-02:00"), lambda s: str(s.engine.holds.state.window), "01:00-02:00",
     ),
     "backlog.workers": (section("backlog", workers=1), lambda s: s.engine.queue._most_of_lane[Lane.BACKLOG], 1),
     "limits.max_pixels": (
-        section("limits", max_pixels=9_000_000), lambda s: s.engine.processor._settings.limits.max_pixels, 9_000_000,
+        section("limits", max_pixels=9_000_000), lambda s: s.engine.worker._steps._settings.limits.max_pixels, 9_000_000,
     ),
     "limits.max_bytes": (
-        section("limits", max_bytes="9MB"), lambda s: s.engine.processor._settings.limits.max_bytes, 9_000_000,
+        section("limits", max_bytes="9MB"), lambda s: s.engine.worker._steps._settings.limits.max_bytes, 9_000_000,
     ),
-    "limits.min_free": (section("limits", min_free="9MB"), lambda s: s.engine.processor._settings.min_free, 9_000_000),
+    "limits.min_free": (section("limits", min_free="9MB"), lambda s: s.engine.worker._steps._settings.min_free, 9_000_000),
     "limits.truncated": (
-        section("limits", truncated="allow"), lambda s: s.engine.processor._settings.limits.lenient, True,
+        section("limits", truncated="allow"), lambda s: s.engine.worker._steps._settings.limits.lenient, True,
     ),
     "hooks.name": (hook(name="other"), lambda s: s.watcher.site.hooks[0].name, "other"),
     "hooks.events": (hook(events=["failed"]), lambda s: s.watcher.site.hooks[0].events, frozenset({"failed"})),

@@ -9,7 +9,7 @@ import pytest
 
 from hotfolder.model import Job, Lane
 from hotfolder.pool import cgroup, scaling, sizing
-from hotfolder.pool.memory import Reservation
+from hotfolder.pool.memory import MoreMemory, Reservation
 from hotfolder.pool.scaling import Balance
 from hotfolder.pool.sizing import Why
 from hotfolder.pool.threads import ElasticPool
@@ -82,7 +82,8 @@ def test_memory_that_the_process_needs_itself_is_never_lent() -> None:
     assert (memory.reserved, memory.largest) == (300, 700)
     with memory.hold(700) as held:
         assert memory.reserved == 1000
-        assert not held.try_grow(701)
+        with pytest.raises(MoreMemory):
+            held.grow(701)
     memory.withhold(650)
     with memory.hold(700):  # short of memory: one at a time, but each gets its turn
         later = threading.Thread(target=take, args=(memory, 10))

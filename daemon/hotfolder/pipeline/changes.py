@@ -22,42 +22,10 @@ from hotfolder.index.sources import Facts, Row
 from hotfolder.model import Outcome, Result, State, Version
 from hotfolder.watches.site import Site, place_key
 
-YOUNG_DELAYS = (2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds between the looks at a damaged young file; together a little more than its 60 seconds."""
-SUSPECT_TRIES = 2
-"""A helper that was killed by SIGKILL may have been somebody's or the system's victim: once more before it counts."""
-PASSING_DELAYS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)
-"""Seconds between tries where waiting can help; after the last one it counts as failed."""
-INNOCENT_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-"""An output that cannot be written is no fault of the image: it is tried for ever, at the latest after the last."""
-
 NOT_STORED_TRIES = 3
 """A result that the index refuses is a fault of ours: tried again at once so often, and not for ever."""
 
 _NO_VERSION = Version(-1, 0, 0, 0)
-
-
-class Retries:
-    """When a failed job is tried again. A daemon has time; a scan tries once more at its end, then decides."""
-
-    def __init__(self, patient: bool) -> None:
-        self._patient = patient
-
-    def delay(self, reason: Reason, tries: int, *, young: bool) -> float | None:
-        """Seconds until try number `tries` + 1, or None where this failure counts."""
-        if reason.young_may_pass and young:
-            delays: tuple[float, ...] = YOUNG_DELAYS if self._patient else (0.0,)
-        elif reason.innocent:
-            return INNOCENT_DELAYS[min(tries, len(INNOCENT_DELAYS)) - 1]
-        elif reason.may_pass:
-            delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
-        else:
-            return None
-        return delays[tries - 1] if tries <= len(delays) else None
-
-    def waits_for_more(self, row: Row | None) -> bool:
-        """Whether a young file has tries left before it is taken as it is."""
-        return row is None or row.tries < (len(YOUNG_DELAYS) if self._patient else 1)
 
 
 def path_of(connection: Reader, row: Row) -> bytes:
@@ -255,11 +223,11 @@ class NotStored:
         row = sources.find(connection, self.site.id, self.path)
         tries = 1 + (row.tries if row is not None else 0)
         text = f"its result could not be stored: {self.problem}"
-        error = SourceError(Reason.INTERNAL, text, version=self.version)
+        error = SourceError(Reason.INTERNAL, text)
         if tries <= NOT_STORED_TRIES:
             Retry(self.site, self.path, 0.0, tries, young=False)(connection)
             return Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        source_id = Failed(self.site, self.path, error, tries)(connection)
+        source_id = Failed(self.site, self.path, self.version, error, tries)(connection)
         return Outcome(Result.FAILED, reason=error.reason, message=error.message, source_id=source_id)
 
 
@@ -269,16 +237,17 @@ class Failed:
 
     site: Site
     path: bytes
+    version: Version | None
     error: SourceError
     tries: int
 
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, _ = _source_id(connection, self.site, self.path)
-        if self.error.version is not None:
+        if self.version is not None:
             renditions.drop_all(connection, source_id)
             analyses.forget(connection, source_id)
         decoder = self.error.decoder or ""
-        version = self.error.version or _NO_VERSION
+        version = self.version or _NO_VERSION
         facts = Facts(decoder=decoder)
         now = time.time()
         sources.settle(connection, source_id, version, State.FAILED, self.site.want, facts, now)

@@ -15,7 +15,7 @@ from hotfolder.index import areas, backlog, folders, orders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
-from hotfolder.pipeline import following
+from hotfolder.pipeline import files
 from hotfolder.store import atomic
 from hotfolder.store.layout import Target, rendition_path
 from hotfolder.watches import wants
@@ -37,7 +37,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
         unknown = []
         for preset, target in _targets(connection, site, path):
             known = made.get(preset)
-            if known is not None and known.name == target.name and following.is_as_made(output_fd, folder, known):
+            if known is not None and known.name == target.name and files.is_as_made(output_fd, folder, known):
                 continue
             if folder_id is not None:
                 place = folders.place(connection, folder_id)
@@ -71,7 +71,7 @@ def compare(index: Database, site: Site, source_id: int) -> int:
     output_fd = atomic.open_root(site.output)
     try:
         made = renditions.of(connection, source_id)
-        lost = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
+        lost = [each.preset for each in made if not files.is_as_made(output_fd, folder, each)]
     finally:
         os.close(output_fd)
     if lost:

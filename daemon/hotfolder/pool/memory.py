@@ -21,6 +21,15 @@ LEFT = 32_000_000
 """Bytes that have to be given back by jobs until it is worth the milliseconds."""
 
 
+class MoreMemory(Exception):
+    """`amount` bytes are needed in all, and not free now. Waiting for them while something is held would let two jobs
+    wait for each other: who holds lets go first, and waits in line for all of it."""
+
+    def __init__(self, amount: int) -> None:
+        super().__init__(amount)
+        self.amount = amount
+
+
 class Closed(Exception):
     """The reservation was closed while somebody waited: the program is ending."""
 
@@ -130,6 +139,7 @@ class Held:
         self._reservation = reservation
         self.amount = amount
 
-    def try_grow(self, amount: int) -> bool:
-        """Hold `amount` in all, if that is free and nobody is in line; never waits: two would wait for each other."""
-        return self._reservation.grow(self, amount)
+    def grow(self, amount: int) -> None:
+        """Hold `amount` in all. Raises MoreMemory where that is not free, or others are in line."""
+        if amount > self.amount and not self._reservation.grow(self, amount):
+            raise MoreMemory(amount)

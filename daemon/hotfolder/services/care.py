@@ -12,8 +12,7 @@ from hotfolder.index import backlog, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.model import State
-from hotfolder.pipeline import following
-from hotfolder.pipeline.making import output_root
+from hotfolder.pipeline import files, output
 from hotfolder.store import atomic
 from hotfolder.store.outputs import Habits
 from hotfolder.watches.site import Site
@@ -26,13 +25,13 @@ def verify(index: Database, site: Site, *, note: bool = True) -> dict[str, int]:
     """Compare every rendition of a watch with its row: {checked, missing}. Missing ones are noted, and made again."""
     found = {"checked": 0, "missing": 0}
     after = 0
-    with output_root(site) as output_fd:
+    with output.opened(site) as output_fd:
         while rows := index.read().execute(_IDS, (site.id, after, PAGE)).fetchall():
             after = rows[-1][0]
             for source_id, folder_id in rows:
                 folder = folders.path_of(index.read(), folder_id)
                 made = [each for each in renditions.of(index.read(), source_id) if each.note != "kept"]
-                missing = [m.preset for m in made if not (m.present and following.is_as_made(output_fd, folder, m))]
+                missing = [m.preset for m in made if not (m.present and files.is_as_made(output_fd, folder, m))]
                 found["checked"] += len(made)
                 found["missing"] += len(missing)
                 if missing and note:
@@ -46,7 +45,7 @@ def clear(index: Database, site: Site, preset: str | None = None) -> dict[str, i
     """Remove renditions of a watch, all or of one preset: {removed, bytes, left}."""
     found = {"removed": 0, "bytes": 0, "left": 0}
     after = 0
-    with output_root(site) as output_fd:
+    with output.opened(site) as output_fd:
         while rows := index.read().execute(_IDS, (site.id, after, PAGE)).fetchall():
             after = rows[-1][0]
             for source_id, folder_id in rows:
@@ -56,7 +55,7 @@ def clear(index: Database, site: Site, preset: str | None = None) -> dict[str, i
                     for each in renditions.of(index.read(), source_id)
                     if each.present and each.note != "kept" and preset in (None, each.preset)
                 ]
-                gone = following.remove(site, output_fd, folder, made)
+                gone = files.remove(site, output_fd, folder, made)
                 _count(found, made, gone)
                 names = [each.preset for each in gone]
                 if names:
@@ -74,30 +73,30 @@ def _count(found: dict[str, int], made: list[Made], gone: tuple[Made, ...]) -> N
 def collect(index: Database, known: set[int]) -> dict[str, int]:
     """Forget watches that are no longer configured, with what was made for them: {removed, bytes, left, watches}."""
     found = {"removed": 0, "bytes": 0, "left": 0, "watches": 0}
-    for watch_id, output in index.read().execute("SELECT id, output FROM watch").fetchall():
+    for watch_id, place in index.read().execute("SELECT id, output FROM watch").fetchall():
         if watch_id in known:
             continue
-        _remove_all(index, watch_id, output, found)
+        _remove_all(index, watch_id, place, found)
         index.write(lambda c, w=watch_id: _forget_watch(c, w)).result()  # type: ignore[misc]
         found["watches"] += 1
     index.write(lambda c: c.execute("DELETE FROM plan WHERE id NOT IN (SELECT plan_id FROM rendition)")).result()
     return found
 
 
-def _remove_all(index: Database, watch_id: int, output: str, found: dict[str, int]) -> None:
+def _remove_all(index: Database, watch_id: int, place: str, found: dict[str, int]) -> None:
     try:
-        output_fd = atomic.open_root(output)
+        output_fd = atomic.open_root(place)
     except OSError:
         return  # the output went with the watch
     after = 0
-    site = Site("", watch_id, "", output, (), None, None, 0o644, 0o755, True, False, Habits())
+    site = Site("", watch_id, "", place, (), None, None, 0o644, 0o755, True, False, Habits())
     try:
         while rows := index.read().execute(_IDS, (watch_id, after, PAGE)).fetchall():
             after = rows[-1][0]
             for source_id, folder_id in rows:
                 made = [each for each in renditions.of(index.read(), source_id) if each.note != "kept"]
                 folder = folders.path_of(index.read(), folder_id)
-                _count(found, made, following.remove(site, output_fd, folder, made))
+                _count(found, made, files.remove(site, output_fd, folder, made))
     finally:
         os.close(output_fd)
 

@@ -23,7 +23,7 @@ from hotfolder.hooks import facts
 from hotfolder.index import renditions, sources
 from hotfolder.index.sources import Row
 from hotfolder.model import Job, Lane, State, Version
-from hotfolder.pipeline import following, making
+from hotfolder.pipeline import files, output
 from hotfolder.services import hindrance, naming
 from hotfolder.services.paths import PathsBody
 from hotfolder.services.problems import invalid
@@ -132,9 +132,9 @@ def _lost(engine: Engine, watcher: Watcher, path: bytes, row: Row) -> bool:
     Raises SourceError where the output is away.
     """
     made = [each for each in renditions.of(engine.index.read(), row.id) if each.present]
-    with making.output_root(watcher.site) as output_fd:
+    with output.opened(watcher.site) as output_fd:
         folder = paths.parent(path)
-        lost = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
+        lost = [each.preset for each in made if not files.is_as_made(output_fd, folder, each)]
     if lost:
         engine.index.write(lambda c: renditions.miss(c, row.id, lost)).result()
     return bool(lost)

@@ -11,7 +11,7 @@ from hotfolder.errors import SourceError
 from hotfolder.hooks import facts
 from hotfolder.index import areas, folders, sources
 from hotfolder.index.database import Database
-from hotfolder.pipeline import following, judge, making
+from hotfolder.pipeline import files, judge, output
 from hotfolder.pipeline.judge import Look, Verdict
 from hotfolder.telemetry import logs
 from hotfolder.watches.site import Site
@@ -58,8 +58,8 @@ def _move_files(index: Database, site: Site, old: bytes, new: bytes) -> bool:
     """On the caller's thread: an output that hangs must not hold the index. A crash after it is no harm: by their
     bytes the images are found at their new place, and their renditions there, too."""
     try:
-        with making.output_root(site) as output_fd:
-            return following.rename_folder(site, output_fd, old, new, areas.paths(index.read()))
+        with output.opened(site) as output_fd:
+            return files.rename_folder(site, output_fd, old, new, areas.paths(index.read()))
     except SourceError as error:  # its images follow one by one, as soon as they can
         log.warning("folder_not_moved", watch=site.name, path=new, reason=error.message)
         return False

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from hotfolder.errors import SourceError, StartError
 from hotfolder.index.database import Database
-from hotfolder.pipeline import making
-from hotfolder.pipeline.oversight import HUNG_SECONDS
+from hotfolder.pipeline import output
+from hotfolder.pool.oversight import HUNG_SECONDS
 from hotfolder.store import atomic, outputs
 from hotfolder.watcher import condition
 from hotfolder.watches.grounds import Grounds, RootAway
@@ -96,7 +96,7 @@ class Presence:
         """Make the output ours where that could not be done at the start. False, and noted, where it still cannot."""
         watcher, site = self._watcher, self._watcher.site
         try:
-            with making.writing(site):
+            with output.writing(site):
                 outputs.prepare(site.output, site.dir_mode, site.habits)
         except (SourceError, StartError) as error:
             watcher.condition.set(condition.OUTPUT, str(error))

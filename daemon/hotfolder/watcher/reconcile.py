@@ -23,7 +23,7 @@ from hotfolder.index.database import Database
 from hotfolder.index.deletions import Mark
 from hotfolder.index.sources import Row
 from hotfolder.model import State, Version
-from hotfolder.pipeline import following, judge, making
+from hotfolder.pipeline import files, judge, output
 from hotfolder.pipeline.judge import Verdict
 from hotfolder.store import atomic
 from hotfolder.telemetry import logs
@@ -316,8 +316,8 @@ class Reconcile:
 
     def _renditions_are_there(self, folder: bytes, row: Row) -> bool:
         made = renditions.of(self._index.read(), row.id)
-        with making.output_root(self._site) as output_fd:
-            missing = [each.preset for each in made if not following.is_as_made(output_fd, folder, each)]
+        with output.opened(self._site) as output_fd:
+            missing = [each.preset for each in made if not files.is_as_made(output_fd, folder, each)]
         if missing and not self._dry:
             self._add(lambda c: renditions.miss(c, row.id, missing))
         return not missing

@@ -18,7 +18,7 @@ from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
 from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
 from hotfolder.paths import show
-from hotfolder.pipeline import changes, following, judge, making
+from hotfolder.pipeline import changes, files, judge, output
 from hotfolder.pipeline.claims import Claims, check_names
 from hotfolder.pipeline.judge import Verdict
 from hotfolder.queue.queue import JobQueue
@@ -26,7 +26,7 @@ from hotfolder.watches import wants
 from hotfolder.watches.site import Site
 
 
-class Renames:
+class Moves:
     """Gives the outcome, already committed, or None: then the source is made like any new one."""
 
     def __init__(self, index: Database, queue: JobQueue, claims: Claims, epoch: Callable[[], int]) -> None:
@@ -70,13 +70,13 @@ class Renames:
         with contextlib.ExitStack() as ends:
             ends.callback(claim.release)
             check_names(self._index, site, folder, targets, former.id)
-            output_fd = ends.enter_context(making.output_root(site))
+            output_fd = ends.enter_context(output.opened(site))
             epoch = self._epoch()
             barred = [each for each in made if each.ordered and self._is_taken(site, job.path, each, former.id)]
             follow = [each for each in made if each not in barred]
-            followed, left = following.rename(site, output_fd, old, job.path, follow)
+            followed, left = files.rename(site, output_fd, old, job.path, follow)
             gone = [each for each in (*left, *barred) if each.present]
-            following.remove(site, output_fd, paths.parent(old), gone)
+            files.remove(site, output_fd, paths.parent(old), gone)
             whole = former.made == site.want
             change = changes.Moved(site, former.id, old, job.path, version, tuple(followed), whole, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.

@@ -12,33 +12,36 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from hotfolder.imaging import Output
 from hotfolder.index import analyses, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
 from hotfolder.model import State
-from hotfolder.pipeline.making import Draw, Drawn, Subject, output_root
+from hotfolder.pipeline import output
+from hotfolder.pipeline.publish import Draw, Drawn
+from hotfolder.pipeline.work import Work
 from hotfolder.store import atomic
 from hotfolder.store.atomic import Staging
 from hotfolder.store.layout import rendition_path
 
 
-class NoTwin(Exception):
+class Changed(Exception):
     """What was to be copied has just changed: the source is decoded like any other."""
 
 
-def find(index: Database, subject: Subject) -> tuple[dict[str, str], Draw] | None:
+def find(index: Database, work: Work) -> tuple[dict[str, str], Draw] | None:
     """What to make (preset → plan) and how, where another source of the watch has the same bytes and is complete."""
-    site = subject.site
-    for row in sources.same_content(index.read(), site.id, subject.version):
-        if row.state is not State.DONE or row.made != site.want or not _named_alike(row.name, subject.name):
+    site = work.site
+    for row in sources.same_content(index.read(), site.id, work.at):
+        if row.state is not State.DONE or row.made != site.want or not _named_alike(row.name, work.name):
             continue
         folder = folders.path_of(index.read(), row.folder_id)
-        if row.name == subject.name and folder == subject.folder:
+        if row.name == work.name and folder == work.folder:
             continue
         made = [each for each in renditions.of(index.read(), row.id) if not each.ordered]
         if all(each.present for each in made) and {each.preset for each in made} == site.signatures.keys():
-            return {each.preset: each.plan for each in made}, _copying(index, subject, row, folder, made)
+            return {each.preset: each.plan for each in made}, _copying(index, work, row, folder, made)
     return None
 
 
@@ -47,17 +50,17 @@ def _named_alike(one: bytes, other: bytes) -> bool:
     return os.path.splitext(one)[1].lower() == os.path.splitext(other)[1].lower()
 
 
-def _copying(index: Database, subject: Subject, row: Row, folder: bytes, made: list[Made]) -> Draw:
-    site = subject.site
+def _copying(index: Database, work: Work, row: Row, folder: bytes, made: list[Made]) -> Draw:
+    site = work.site
 
     def draw(staging: Staging) -> Drawn:
-        targets = site.targets(subject.name)
-        with output_root(site) as output_fd:
+        targets = site.targets(work.name)
+        with output.opened(site) as output_fd:
             for each in made:
                 if each.note != "kept":
                     path = rendition_path(folder, each.area, each.name)
                     _copy(output_fd, path, each, staging.create(targets[each.preset]))
-        outputs = tuple((each.preset, each.width, each.height, each.note) for each in made)
+        outputs = tuple(Output(each.preset, each.width, each.height, each.bytes, each.note) for each in made)
         record = analyses.of(index.read(), row.id, site.analyze.signature) if site.analyze else None
         return Drawn(outputs, sources.facts(index.read(), row.id), record=record)
 
@@ -68,25 +71,25 @@ def _copy(output_fd: int, path: bytes, made: Made, target: BinaryIO) -> None:
     try:
         fd = atomic.open_source(output_fd, path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise NoTwin from error
+        raise Changed from error
     with os.fdopen(fd, "rb") as source:
         stat = os.fstat(fd)
         if (stat.st_size, stat.st_mtime_ns) != (made.bytes, made.mtime_ns):
-            raise NoTwin
+            raise Changed
         shutil.copyfileobj(source, target, 1 << 20)
     if target.tell() != made.bytes:
-        raise NoTwin
+        raise Changed
 
 
-def adopted(subject: Subject, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Made]:
+def adopted(work: Work, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Made]:
     """Renditions that lie where they belong, have the size in pixels that they should have and are not older than
     their source, by preset."""
-    site = subject.site
+    site = work.site
     found = {}
-    with output_root(site) as output_fd:
-        for preset, target in site.targets(subject.name).items():
-            path = rendition_path(subject.folder, target.area, target.name)
-            if file := _adopt(output_fd, path, sizes[preset], subject.version.mtime_ns):
+    with output.opened(site) as output_fd:
+        for preset, target in site.targets(work.name).items():
+            path = rendition_path(work.folder, target.area, target.name)
+            if file := _adopt(output_fd, path, sizes[preset], work.at.mtime_ns):
                 (width, height), (size, mtime_ns) = sizes[preset], file
                 found[preset] = Made(
                     preset=preset,

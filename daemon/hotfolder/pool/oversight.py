@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 
 from hotfolder.loop import Loop
 from hotfolder.model import Job
-from hotfolder.pipeline.claims import Claim
 from hotfolder.pool.owntime import OwnTime
+from hotfolder.telemetry import bugs
 from hotfolder.watches.settings import Settings
 
 HUNG_SECONDS = 20.0
@@ -40,12 +41,12 @@ class Phase(StrEnum):
 class Task:
     """One job in work."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, given_up: Callable[[Task, Phase], None]) -> None:
         self.job = job
+        self.given_up = given_up
+        """Is called on the oversight's thread, once the job has been taken from its own."""
         self.thread = threading.current_thread()
         self.phase = Phase.LOOK
-        self.claim: Claim | None = None
-        """The rendition names that it holds."""
         self._lock = threading.Lock()
         self._at = time.monotonic()
         self._spent: OwnTime | None = None
@@ -85,11 +86,11 @@ class Task:
 
 
 class Oversight:
-    """Looks at all tasks once a second while there are any, and tells `given_up` of those that hang, on its thread."""
+    """Looks at all tasks once a second while there are any. `replace` gets the threads of those that are given up."""
 
-    def __init__(self, settings: Settings, given_up: Callable[[Task, Phase], None]) -> None:
+    def __init__(self, settings: Settings, replace: Callable[[threading.Thread], object]) -> None:
         self._settings = settings
-        self._given_up = given_up
+        self._replace = replace
         self._changed = threading.Condition()
         self._tasks: set[Task] = set()
         self.loop = Loop("oversight", self._round, self._changed)
@@ -100,8 +101,8 @@ class Oversight:
     def stop(self) -> None:
         self.loop.stop()
 
-    def begin(self, job: Job) -> Task:
-        task = Task(job)
+    def begin(self, job: Job, given_up: Callable[[Task, Phase], None]) -> Task:
+        task = Task(job, given_up)
         with self._changed:
             if not self._tasks:
                 self._changed.notify_all()
@@ -122,5 +123,6 @@ class Oversight:
         for task in tasks:
             if task.hangs(self._settings.job_timeout) and (phase := task.give_up()) is not None:
                 self.end(task)
-                self._given_up(task, phase)
+                bugs.did("oversight", partial(self._replace, task.thread))
+                task.given_up(task, phase)
         return True

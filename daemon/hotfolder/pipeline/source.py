@@ -9,13 +9,11 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
 
 import xxhash
 
-from hotfolder.errors import Reason, SourceError
 from hotfolder.model import Job, Version
 from hotfolder.store import atomic
 
@@ -54,26 +52,19 @@ def is_whole(job: Job, version: Version, found: Writers) -> bool:
     return job.look is not None and job.look.same_moment(version)
 
 
-@contextmanager
-def opened(root_fd: int, path: bytes) -> Iterator[int]:
+def open_regular(root_fd: int, path: bytes) -> int:
     """The source's descriptor. Raises FileNotFoundError where no regular file stands there (a link, a folder, a
-    socket), SourceError where it may not be read, OSError for what the file system says else."""
+    socket), OSError for what the file system says else."""
     try:
         fd = atomic.open_source(root_fd, path)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK):
             raise FileNotFoundError(errno.ENOENT, "no regular file") from error
-        if error.errno in (errno.EACCES, errno.EPERM):
-            version = Version.of(atomic.lstat_beneath(root_fd, path))
-            message = "the daemon's user may not read it: check owner and mode"
-            raise SourceError(Reason.NO_PERMISSION, message, version=version) from error
         raise
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileNotFoundError(errno.ENOENT, "no regular file")
-        yield fd
-    finally:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
+        raise FileNotFoundError(errno.ENOENT, "no regular file")
+    return fd
 
 
 def version_of(fd: int, volume: str = "") -> Version:

@@ -10,7 +10,7 @@ from hotfolder.model import Job, Outcome
 Key = tuple[str, bytes]
 
 
-class Ends:
+class Waiters:
     """By watch and path of the job."""
 
     def __init__(self) -> None:

@@ -6,11 +6,13 @@ A rendition counts as ours while it has the size and mtime that the index rememb
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from hotfolder import paths
+from hotfolder.errors import SourceError
 from hotfolder.index.renditions import Made
+from hotfolder.pipeline import output
 from hotfolder.store import atomic
 from hotfolder.store.layout import rendition_path
 from hotfolder.telemetry import logs
@@ -37,6 +39,18 @@ def remove(site: Site, output_fd: int, folder: bytes, made: Iterable[Made]) -> t
     for area in areas:
         atomic.prune_folders(output_fd, rendition_path(folder, area, b""))
     return tuple(gone)
+
+
+def clear(site: Site, folder: bytes, made: Collection[Made]) -> SourceError | None:
+    """Remove these renditions of a source in `folder`, on its output. Returns what stood in the way."""
+    if not made:
+        return None
+    try:
+        with output.opened(site) as output_fd:
+            remove(site, output_fd, folder, made)
+    except SourceError as error:
+        return error
+    return None
 
 
 def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Made]) -> tuple[list[Made], list[Made]]:

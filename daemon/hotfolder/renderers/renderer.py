@@ -1,0 +1,56 @@
+"""Where a picture is decoded: in the worker's own thread, or in a helper process; and how much memory it may take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from hotfolder import imaging
+from hotfolder.index.suspects import Key
+from hotfolder.pool.memory import Held, Reservation
+from hotfolder.renderers.child import PictureInChild
+from hotfolder.renderers.children import Children
+from hotfolder.renderers.picture import Picture, Request
+from hotfolder.renderers.suspects import Suspects
+from hotfolder.renderers.thread import PictureInThread
+from hotfolder.watches.settings import Settings
+
+RISKY = frozenset({"raw", "heif", "avif", "jxl"})
+"""Formats whose decoders hang or crash in the field."""
+STUCK_MOST = 8
+"""So many threads may hang for ever; after that everything is decoded in helpers, which can be ended."""
+
+
+class Renderer:
+    """One instance serves all workers. `stuck` counts threads that were given up."""
+
+    def __init__(self, settings: Settings, memory: Reservation, suspects: Suspects) -> None:
+        self._settings = settings
+        self._memory = memory
+        self.suspects = suspects
+        self.children = Children(settings)
+        self.stuck = 0
+
+    def reserve(self, amount: int) -> AbstractContextManager[Held]:
+        """Wait for `amount` bytes of memory. Raises SourceError(TOO_MUCH_MEMORY), Closed."""
+        return self._memory.hold(amount)
+
+    def isolates(self, key: Key, data: bytes, name: bytes) -> bool:
+        """Whether a helper decodes this. Raises SourceError for what is no image at all."""
+        mode = self._settings.isolate
+        if mode != "auto":
+            return mode == "always"
+        return key in self.suspects or self.stuck >= STUCK_MOST or imaging.sniff(data, name) in RISKY
+
+    @contextmanager
+    def opened(self, request: Request, *, isolated: bool) -> Iterator[Picture]:
+        """Read the header. Raises SourceError, MissingExtra; Died where that killed the helper."""
+        if not isolated:
+            yield PictureInThread(request)
+            return
+        with self.children.borrow() as child:
+            picture = PictureInChild(child, request)
+            try:
+                yield picture
+            finally:
+                picture.forget()
