@@ -11,7 +11,6 @@ Everything that an image can cause is a `SourceError` with a `reason`; what the 
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +22,7 @@ from types import TracebackType
 
 from hotfolder import imaging
 from hotfolder.errors import HotfolderError, MissingExtra, Reason, SourceError
-from hotfolder.index import folders, renditions, schema
-from hotfolder.model import State
+from hotfolder.index import catalog, folders, readonly, renditions, watches
 from hotfolder.pool import sizing
 from hotfolder.pool.threads import ElasticPool
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
@@ -239,11 +237,7 @@ class Index:
 
     def __init__(self, file: Path) -> None:
         file.stat()
-        self._connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version != len(schema.MIGRATIONS):
-            self.close()
-            raise HotfolderError(f"{file} has version {version}, this hotfolder reads {len(schema.MIGRATIONS)}")
+        self._connection = readonly.connect_for_long(str(file.resolve()))
 
     def __enter__(self) -> Index:
         return self
@@ -259,42 +253,32 @@ class Index:
     def sources(self, watch: str | None = None) -> Iterator[Known]:
         """All that is known, of one watch or of all, in pages: memory does not grow with it."""
         after = 0
-        while rows := self._connection.execute(_SOURCES, (after, watch)).fetchall():
-            after = rows[-1][0]
-            for row in rows:
-                yield self._known(*row)
+        while page := catalog.page(self._connection, after, watch):
+            after = page[-1].id
+            for row in page:
+                yield self._known(row)
 
     def find(self, path: AnyPath) -> Known | None:
         """One source by its absolute path; None where the index does not know it."""
         wanted = os.fsencode(os.path.abspath(path))
-        for watch_id, root in self._connection.execute("SELECT id, root FROM watch").fetchall():
-            inside = os.fsencode(root).rstrip(b"/") + b"/"
+        for each in watches.known(self._connection):
+            inside = os.fsencode(each.root).rstrip(b"/") + b"/"
             if not wanted.startswith(inside):
                 continue
             folder, _, name = wanted[len(inside) :].rpartition(b"/")
-            folder_id = folders.find(self._connection, watch_id, folder)
-            row = self._connection.execute(_ONE, (folder_id, name)).fetchone()
+            row = catalog.find(self._connection, each.id, folder, name)
             if row is not None:
-                return self._known(*row)
+                return self._known(row)
         return None
 
-    def _known(
-        self, id_: int, watch: str, root: str, output: str, folder_id: int, name: bytes, state: int, kind: str,
-        width: int, height: int,
-    ) -> Known:  # fmt: skip
-        folder = folders.path_of(self._connection, folder_id)
+    def _known(self, row: catalog.Source) -> Known:
+        folder = folders.path_of(self._connection, row.folder_id)
         files = []
-        for made in sorted(renditions.of(self._connection, id_), key=lambda each: each.preset):
+        for made in renditions.of(self._connection, row.id):
             if made.present:
                 below = os.fsdecode(layout.rendition_path(folder, made.area, made.name))
-                path = None if made.note == "kept" else Path(output) / below
+                path = None if made.note == "kept" else Path(row.output) / below
                 files.append(File(made.preset, path, made.width, made.height, made.bytes, made.note))
-        source = Path(root) / os.fsdecode(folder) / os.fsdecode(name)
-        return Known(watch, source, State(state).name.lower(), kind, width, height, tuple(files))
-
-
-_COLUMNS = "s.id, w.name, w.root, w.output, s.folder_id, s.name, s.state, s.format, s.width, s.height"
-_SOURCES = f"""
-    SELECT {_COLUMNS} FROM source s JOIN watch w ON w.id = s.watch_id
-    WHERE s.id > ?1 AND (?2 IS NULL OR w.name = ?2) ORDER BY s.id LIMIT 500"""
-_ONE = f"SELECT {_COLUMNS} FROM source s JOIN watch w ON w.id = s.watch_id WHERE s.folder_id = ? AND s.name = ?"
+        source = Path(row.root) / os.fsdecode(folder) / os.fsdecode(row.name)
+        state = row.state.name.lower()
+        return Known(row.watch, source, state, row.format, row.width, row.height, tuple(files))

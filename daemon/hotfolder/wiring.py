@@ -7,17 +7,16 @@ import errno
 import os
 import sqlite3
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from hotfolder import faults, imaging, mounts, probe
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
-from hotfolder.index import sources, watches
+from hotfolder.index import backlog, failures, meta, watches
 from hotfolder.index.database import Database
 from hotfolder.index.outbox import Subscriber
-from hotfolder.model import State
 from hotfolder.presets import Preset
 from hotfolder.store import outputs
 from hotfolder.store.outputs import Habits
@@ -77,13 +76,13 @@ def wanted(config: Config, watch: Watch) -> Wanted:
 
 def site_of(config: Config, watch: Watch, index: Database) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
-    return _site(config, watch, index.write(lambda c: watches.settle(c, watch.name, watch.path, watch.output)).result())
+    watch_id = index.write(lambda c: watches.settle(c, watch.name, watch.path, watch.output)).result()
+    return _site(config, watch, watch_id)
 
 
 def known_site(config: Config, watch: Watch, index: Database) -> Site:
-    """The watch as the index knows it, for questions; one that it does not know has the id 0, and no sources."""
-    row = index.read().execute("SELECT id FROM watch WHERE name = ?", (watch.name,)).fetchone()
-    return _site(config, watch, row[0] if row else 0)
+    """The watch as the index knows it, for queries; one that it does not know has the id 0, and no sources."""
+    return _site(config, watch, watches.id_of(index.read(), watch.name) or 0)
 
 
 def _site(config: Config, watch: Watch, id_: int) -> Site:
@@ -143,47 +142,32 @@ def retry(connection: sqlite3.Connection, former: Config | None, config: Config)
     retry_decoders(connection)
     reasons = set() if former is not None and former.pool == config.pool else {Reason.TOO_MUCH_MEMORY}
     bounds = (config.limits.max_pixels, config.limits.max_bytes, config.pool.job_timeout)
-    if _noted(connection, "bounds", repr(bounds)):
+    if meta.replace(connection, "bounds", repr(bounds)):
         reasons |= {Reason.TOO_MANY_PIXELS, Reason.TOO_MANY_BYTES, Reason.TIMEOUT}
-    _retry_reasons(connection, reasons)
+    _retry_all(connection, failures.with_reasons(connection, reasons))
     if config.limits.truncated == "allow":
         retry_truncated(connection)
     if former is not None and former.limits.min_free != config.limits.min_free:
-        for (watch_id,) in connection.execute("SELECT id FROM watch").fetchall():
-            sources.release(connection, watch_id)
+        for each in watches.known(connection):
+            backlog.release(connection, each.id)
 
 
-def _noted(connection: sqlite3.Connection, key: str, value: str) -> bool:
-    """Whether this is another value than the one noted before; notes it."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
-    return row is not None and row[0] != value
-
-
-def _retry_reasons(connection: sqlite3.Connection, reasons: Collection[Reason]) -> None:
-    """What was refused for one of these is tried again: the bound that it met is another now."""
-    marks = ", ".join("?" * len(reasons))
-    for (source_id,) in connection.execute(
-        f"SELECT source_id FROM failure WHERE reason IN ({marks})", tuple(reasons)
-    ).fetchall():
-        sources.retry(connection, source_id, 0.0, 0)
+def _retry_all(connection: sqlite3.Connection, source_ids: Iterable[int]) -> None:
+    for source_id in source_ids:
+        backlog.retry(connection, source_id, 0.0, 0)
 
 
 def retry_decoders(connection: sqlite3.Connection) -> None:
     """What another version of a decoder refused, or lacked its extra, is tried again; nothing else is."""
     for decoder in imaging.decoders():
         name = decoder.rpartition(" ")[0]
-        query = "SELECT source_id FROM failure WHERE decoder LIKE ? AND decoder NOT IN (?, ?)"
-        for (source_id,) in connection.execute(query, (f"{name} %", decoder, decoder + imaging.LENIENT)).fetchall():
-            sources.retry(connection, source_id, 0.0, 0)
+        current = (decoder, decoder + imaging.LENIENT)
+        _retry_all(connection, failures.of_former_decoders(connection, name, current))
     for extra in imaging.installed_extras():
-        query = "UPDATE source SET state = ? WHERE state = ? AND extra = ?"
-        connection.execute(query, (State.PENDING, State.SKIPPED, extra))
+        backlog.retry_skipped(connection, extra)
 
 
 def retry_truncated(connection: sqlite3.Connection) -> None:
     """`limits.truncated` allows now what was refused: it is tried once more, and shown as far as it goes."""
-    query = "SELECT source_id FROM failure WHERE reason IN (?, ?) AND decoder NOT LIKE ?"
-    wanted = (Reason.TRUNCATED, Reason.DAMAGED, f"%{imaging.LENIENT}")
-    for (source_id,) in connection.execute(query, wanted).fetchall():
-        sources.retry(connection, source_id, 0.0, 0)
+    reasons = (Reason.TRUNCATED, Reason.DAMAGED)
+    _retry_all(connection, failures.of_strict_decoders(connection, reasons, imaging.LENIENT))

@@ -19,7 +19,19 @@ from hotfolder.watches.grounds import _raise_shortage
 
 
 def row(tries: int, put_off: int) -> Row:
-    return Row(1, 1, b"1.jpg", Version(1, 1, 1, 1), State.PENDING, "", tries, True, 0, "", put_off)
+    return Row(
+        id=1,
+        folder_id=1,
+        name=b"1.jpg",
+        version=Version(1, 1, 1, 1),
+        state=State.PENDING,
+        made="",
+        tries=tries,
+        young=True,
+        gone=0,
+        extra="",
+        put_off=put_off,
+    )
 
 
 def test_failures_of_others_use_up_no_tries() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotfolder.errors import StartError
-from hotfolder.index import folders, numbers, renditions, report, sources
+from hotfolder.index import backlog, folders, numbers, plans, renditions, report, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Facts
@@ -78,10 +78,10 @@ def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: D
 
 
 def test_plans_that_nothing_was_made_by_are_forgotten(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renditions, "PLANS", 10)
+    monkeypatch.setattr(plans, "PLANS", 10)
     source_id = put(index, b"a.jpg")
     for number in range(95):
-        index.write(lambda c, number=number: renditions.plan(c, f'{{"width": {number}}}')).result()  # type: ignore[misc]
+        index.write(lambda c, number=number: plans.ensure(c, f'{{"width": {number}}}')).result()  # type: ignore[misc]
     (count,) = index.read().execute("SELECT count(*) FROM plan").fetchone()
     assert count <= 11
     assert [each.plan for each in renditions.of(index.read(), source_id)] == ["{}"]
@@ -90,7 +90,7 @@ def test_plans_that_nothing_was_made_by_are_forgotten(index: Database, monkeypat
 def test_counts_follow_states(index: Database) -> None:
     one = put(index, b"x.jpg")
     put(index, b"y.jpg", State.FAILED)
-    index.write(lambda c: sources.retry(c, one, 0.0, 0)).result()
+    index.write(lambda c: backlog.retry(c, one, 0.0, 0)).result()
     assert {s: n for (_, s), n in report.states(index.read()).items() if n} == {State.PENDING: 1, State.FAILED: 1}
     index.write(lambda c: sources.remove(c, one)).result()
     assert {s: n for (_, s), n in report.states(index.read()).items() if n} == {State.FAILED: 1}
@@ -109,7 +109,7 @@ def test_waiting_rows_come_in_pages_and_in_order(index: Database) -> None:
     index.write(lambda c: c.execute("UPDATE source SET state = 0, retry_at = 7 - id % 3")).result()
     seen: list[tuple[float, int]] = []
     after = (-1.0, 0)
-    while page := sources.waiting(index.read(), 1, 100.0, after, 2):
+    while page := backlog.due(index.read(), 1, 100.0, after, 2):
         seen += [(row.retry_at, row.id) for row in page]
         after = seen[-1]
     assert seen == sorted(seen)

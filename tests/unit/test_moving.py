@@ -12,7 +12,7 @@ import pytest
 
 from hotfolder import wiring
 from hotfolder.config import load
-from hotfolder.index import folders, sources
+from hotfolder.index import backlog, folders
 from hotfolder.index.database import Database
 from hotfolder.pipeline import files, judge
 from hotfolder.watcher import folder_moves
@@ -73,7 +73,7 @@ def test_what_a_walk_notes_at_the_new_path_meanwhile_gives_way(tmp_path: Path, m
 
         def wait(connection: sqlite3.Connection) -> None:
             for folder in (b"new", b"new/deep", b"new/later"):
-                sources.wait(connection, site.id, folders.ensure(connection, site.id, folder, folds=False), b"a.jpg", 1)
+                backlog.wait(connection, site.id, folders.ensure(connection, site.id, folder, folds=False), b"a.jpg", 1)
 
         index.write(wait).result(10)
         return real(*arguments)

@@ -8,6 +8,8 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
@@ -52,6 +54,46 @@ def test_imports_run_downwards() -> None:
 def test_no_module_has_grown_beyond_reading() -> None:
     lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in ROOT.rglob("*.py")}
     assert {name: n for name, n in lengths.items() if n > 420} == {}
+
+
+SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|WITH|BEGIN|REPLACE)\s")
+
+
+def sql_in(source: str) -> list[str]:
+    """What in a module is SQL, or runs it, each with its line."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.match(node.value):
+            found.append(f"{node.lineno}: {node.value.strip()[:40]}")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in ("execute", "executemany", "executescript"):
+                found.append(f"{node.lineno}: .{node.func.attr}(")
+            elif ast.unparse(node.func) == "sqlite3.connect":
+                found.append(f"{node.lineno}: sqlite3.connect(")
+    return found
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        'query = "SELECT 1 FROM source"',
+        'query = f"""\n    UPDATE {table} SET gone = 0"""',
+        "connection.execute(query)",
+        "index.write(lambda c: c.executemany(query, rows))",
+        "sqlite3.connect(path)",
+    ],
+)
+def test_sql_would_be_found(planted: str) -> None:
+    assert sql_in(planted)
+
+
+def test_sql_stands_in_the_index_alone() -> None:
+    found = {}
+    for file in ROOT.rglob("*.py"):
+        name = file.relative_to(ROOT)
+        if name.parts[0] != "index" and (sql := sql_in(file.read_text())):
+            found[str(name)] = sql
+    assert found == {}
 
 
 def test_watchdog_is_what_we_know() -> None:

@@ -11,7 +11,7 @@ from hotfolder import imaging
 from hotfolder.collection import Entry
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, SourceError
-from hotfolder.index import sources
+from hotfolder.index import analyses, sources, watches
 from hotfolder.index.database import Database
 from hotfolder.model import State, Version
 from hotfolder.presets import AnalyzeSpec
@@ -28,7 +28,7 @@ class Reader:
         self._index = Database(index_file(config)) if config else None
         self._ids: dict[str, int] = {}
         if self._index is not None:
-            self._ids = dict(self._index.read().execute("SELECT name, id FROM watch").fetchall())
+            self._ids = {each.name: each.id for each in watches.known(self._index.read())}
 
     def __enter__(self) -> Reader:
         return self
@@ -64,5 +64,5 @@ class Reader:
         row = sources.find(connection, self._ids[watch.name], os.fsencode(os.path.relpath(path, watch.path)))
         if row is None or row.state is not State.DONE or not row.version.same_moment(version):
             return None
-        record = sources.analysis(connection, row.id, spec.signature)
+        record = analyses.of(connection, row.id, spec.signature)
         return None if record is None else Entry(os.fsencode(path), version.size, record, row.version.hash, watch.name)

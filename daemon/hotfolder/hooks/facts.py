@@ -10,8 +10,7 @@ import time
 from typing import Any
 
 from hotfolder import paths
-from hotfolder.index import outbox, renditions, sources
-from hotfolder.index.numbers import number
+from hotfolder.index import failures, outbox, renditions, sources
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
 from hotfolder.model import State
@@ -71,16 +70,20 @@ def batch_page(connection: sqlite3.Connection, site: Site, hook: str, batch: str
 
 def described(connection: Reader, site: Site, source_id: int, path: bytes) -> dict[str, Any]:
     """A source and its renditions, with absolute paths."""
-    query = "SELECT size, mtime_ns, hash, format, width, height FROM source WHERE id = ?"
-    size, mtime_ns, digest, kind, width, height = connection.execute(query, (source_id,)).fetchone()
+    version, known = sources.version(connection, source_id), sources.facts(connection, source_id)
     folder = paths.parent(path)
     return _place(site, path) | {
         "source": {
-            "id": source_id, "bytes": size, "mtime_ns": str(number(mtime_ns)), "hash": digest.hex() if digest else None,
-            "format": kind, "width": width, "height": height,
+            "id": source_id,
+            "bytes": version.size,
+            "mtime_ns": str(version.mtime_ns),
+            "hash": version.hash.hex() if version.hash else None,
+            "format": known.format,
+            "width": known.width,
+            "height": known.height,
         },
         "renditions": [_rendition(site, folder, each) for each in renditions.of(connection, source_id)],
-    }  # fmt: skip
+    }
 
 
 def _item(connection: sqlite3.Connection, site: Site, path: bytes, event: str) -> dict[str, Any]:
@@ -89,9 +92,8 @@ def _item(connection: sqlite3.Connection, site: Site, path: bytes, event: str) -
     if row is None:
         return {"event": outbox.REMOVED} | _place(site, path)
     if row.state is State.FAILED:
-        query = "SELECT reason, message FROM failure WHERE source_id = ?"
-        reason, message = connection.execute(query, (row.id,)).fetchone()
-        return {"event": outbox.FAILED} | _place(site, path) | {"error": {"reason": reason, "message": message}}
+        why = failures.of(connection, row.id)
+        return {"event": outbox.FAILED} | _place(site, path) | {"error": {"reason": why.reason, "message": why.message}}
     return {"event": event} | described(connection, site, row.id, path)
 
 

@@ -91,7 +91,7 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
         parts = [(Plan.from_json(plan), tuple(presets)) for plan, presets in question["parts"]]
         opened = open_image(read_all(files[0], question["size"]), limits, name)
         need = max(peak(opened, plan, presets) for plan, presets in parts)
-        facts = (opened.decoder, opened.format, opened.width, opened.height)
+        facts = {name: getattr(opened, name) for name in ("decoder", "format", "width", "height")}
         send(connection, {"need": need, "sizes": sizes(opened, parts[0][0]), "facts": facts})
         going, targets = receive(connection, FILES_MAX)
         files += targets

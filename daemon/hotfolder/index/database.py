@@ -1,6 +1,6 @@
 """The index file: opening, checking, and one thread that writes in groups. Reading: readers.py.
 
-It knows no table; what stands in them is for sources.py, folders.py and report.py. A change that cannot be committed
+It knows no table: each of them has a module. A change that cannot be committed
 (disk full) fails the futures of its group and nothing else: the next group tries again.
 """
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
 
 GROUP_SECONDS = 0.1
-"""A change is committed at the latest this long after it was asked for (the contract's bound)."""
+"""A change is committed at the latest this long after it was requested (the contract's bound)."""
 GROUP_CHANGES = 2000
 CHECKPOINT_PAGES = 2000
 ROOM_TO_OPEN = 64 * 1024
@@ -116,7 +116,7 @@ class Database:
         return future
 
     def _write_group(self) -> bool:
-        """One round of the writer's thread. Whatever happens, all who asked get an answer."""
+        """One round of the writer's thread. Whatever happens, every future is done afterwards."""
         connection = self._connection
         assert connection is not None
         first = self._changes.get()
@@ -180,7 +180,7 @@ class Database:
             done[future] = change(connection)
         except sqlite3.OperationalError:
             raise  # full or unwritable: the whole group fails and its callers try again
-        except BaseException as error:  # noqa: BLE001 - handed to the one who asked, who logs it
+        except BaseException as error:  # noqa: BLE001 - handed to the caller, who logs it
             connection.execute("ROLLBACK TO change")
             del done[future]
             bugs.did("index", functools.partial(future.set_exception, error))
@@ -207,7 +207,7 @@ class Database:
         return 0.0 if since is None else time.monotonic() - since
 
     def flush(self) -> None:
-        """Return when everything asked for so far has been committed."""
+        """Return when everything requested so far has been committed."""
         self.write(lambda connection: None).result()
 
     def close(self) -> None:

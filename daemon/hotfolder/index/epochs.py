@@ -1,7 +1,7 @@
 """Which renditions have surely reached the disk: rows carry an epoch, and one syncfs(2) closes it for all of them.
 
 Renditions are not fsynced one by one. After another boot those of epochs that were still open are compared with their
-rows; what is short or empty is made again. A crash of the process alone costs nothing: the kernel has the pages.
+rows; what is short or empty is made again. A crash of the process alone loses nothing: the kernel has the pages.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from hotfolder.index import meta, renditions
 from hotfolder.index.database import Database
 from hotfolder.loop import Loop
 from hotfolder.telemetry import logs
@@ -29,11 +30,11 @@ class Epochs:
     def __init__(self, index: Database, boot: str, outputs: Callable[[], Iterable[str]]) -> None:
         self._index = index
         self._outputs = outputs
-        meta = dict(index.read().execute("SELECT key, value FROM meta").fetchall())
-        self.closed = int(meta.get("epoch_closed", 0))
-        self.current = max(self.closed, int(meta.get("epoch", 0))) + 1
-        self.rebooted = meta.get("boot", boot) != boot
-        """Rows of epochs above `closed` may speak of files that never reached the disk."""
+        reader = index.read()
+        self.closed = int(meta.get(reader, "epoch_closed") or 0)
+        self.current = max(self.closed, int(meta.get(reader, "epoch") or 0)) + 1
+        self.rebooted = meta.get(reader, "boot") not in (None, boot)
+        """Rows of epochs above `closed` may be about files that never reached the disk."""
         self._boot = boot
         self._used = False
         self._changed = threading.Condition()
@@ -49,18 +50,15 @@ class Epochs:
 
     def open_rows(self) -> list[tuple[int, int]]:
         """Sources with renditions of open epochs: their ids and their watches'."""
-        query = """
-            SELECT DISTINCT s.id, s.watch_id FROM rendition r JOIN source s ON s.id = r.source_id
-            WHERE r.epoch > ? AND r.present"""
-        return self._index.read().execute(query, (self.closed,)).fetchall()
+        return renditions.since(self._index.read(), self.closed)
 
     def start(self) -> None:
         """What was open has been compared: the new boot counts."""
-        self._index.write(lambda c: _put(c, boot=self._boot, epoch=self.current)).result()
+        self._index.write(lambda c: meta.put(c, {"boot": self._boot, "epoch": self.current})).result()
         self.loop.start()
 
     def stop(self) -> None:
-        """Close the last one, too; a hung disk holds nobody up for long."""
+        """Close the last one, too; a hung disk blocks nobody for long."""
         self.loop.stop()
 
     def _round(self) -> bool:
@@ -85,18 +83,13 @@ class Epochs:
             self._index.flush()
             for output in self._outputs():
                 sync(output)
-            self._index.write(lambda c: _put(c, epoch_closed=ending, epoch=ending + 1)).result()
+            self._index.write(lambda c: meta.put(c, {"epoch_closed": ending, "epoch": ending + 1})).result()
         except (OSError, sqlite3.Error) as error:
             log.warning("not_synced", error=error, next="with the next epoch")
             self._open_again()
             return
         self.closed = ending
         log.debug("synced", epoch=ending, seconds=time.monotonic() - began)
-
-
-def _put(connection: sqlite3.Connection, **values: str | int) -> None:
-    query = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-    connection.executemany(query, [(key, str(value)) for key, value in values.items()])
 
 
 def sync(path: str) -> None:

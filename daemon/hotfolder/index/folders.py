@@ -1,7 +1,4 @@
-"""Folder rows: from paths to ids and back, and the move of a whole folder as one row.
-
-All functions take a connection: those that change something must run inside `Database.write`.
-"""
+"""Table `folder`: from paths to ids and back, and the move of a whole folder as one row."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from dataclasses import dataclass
 from hotfolder import paths
 from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
+from hotfolder.index.rows import Columns
 from hotfolder.store.layout import fold
 
 _MOVING = "moving:"
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"
-_CHILDREN = "SELECT id, name FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
 _INSERT = "INSERT INTO folder (watch_id, parent_id, name, place) VALUES (?, ?, ?, ?)"
 _PARENT = "SELECT parent_id, name FROM folder WHERE id = ?"
 _PLACE = "SELECT CASE place WHEN 0 THEN id ELSE place END FROM folder WHERE id = ?"
@@ -38,6 +35,10 @@ class Folder:
 
     id: int
     name: bytes
+
+
+_COLUMNS = Columns(Folder)
+_CHILDREN = f"SELECT {_COLUMNS.sql} FROM folder WHERE watch_id = ? AND parent_id = ? AND id <> parent_id"
 
 
 def find(connection: Reader, watch_id: int, path: bytes) -> int | None:
@@ -96,8 +97,7 @@ def place_at(connection: Reader, watch_id: int, path: bytes, *, folds: bool) -> 
 
 
 def children(connection: Reader, watch_id: int, folder_id: int) -> list[Folder]:
-    rows = connection.execute(_CHILDREN, (watch_id, folder_id)).fetchall()
-    return [Folder(*row) for row in rows]
+    return _COLUMNS.rows(connection.execute(_CHILDREN, (watch_id, folder_id)).fetchall())
 
 
 def path_of(connection: Reader, folder_id: int) -> bytes:
@@ -129,7 +129,7 @@ def subtree(connection: Reader, folder_id: int) -> list[int]:
 
 
 def move(connection: sqlite3.Connection, watch_id: int, old: bytes, new: bytes) -> bool:
-    """Hang the folder at `old` to `new`: one row, whatever lies below. False where that cannot be said so simply."""
+    """Hang the folder at `old` to `new`: one row, whatever lies below. False where that is not enough."""
     folder_id = find(connection, watch_id, old)
     if folder_id is None or find(connection, watch_id, new) is not None:
         return False

@@ -1,4 +1,4 @@
-"""What work has cost so far on this index, so that a dry run can say what more would cost. Figures, never promises."""
+"""What work has cost so far on this index, so that a dry run can report what more would cost: an estimate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from hotfolder.index import meta
 from hotfolder.index.readers import Reader
 from hotfolder.presets import OPTIMIZED
 
@@ -28,17 +29,20 @@ class Pace:
 
 
 def note(connection: sqlite3.Connection, seconds: float, source_bytes: float) -> None:
-    """Add work that was done; runs inside `Database.write`."""
+    """Add work that was done."""
     former = pace(connection) or Pace(0.0, 0.0)
     share = 0.5 if former.seconds > _FORGET_SECONDS else 1.0
-    text = json.dumps([former.seconds * share + seconds, former.bytes * share + source_bytes])
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, text))
+    sums = [former.seconds * share + seconds, former.bytes * share + source_bytes]
+    meta.put(connection, {_KEY: json.dumps(sums)})
 
 
 def pace(connection: Reader) -> Pace | None:
     """What was noted; None where nothing was made yet."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
-    return None if row is None else Pace(*json.loads(row[0]))
+    text = meta.get(connection, _KEY)
+    if text is None:
+        return None
+    seconds, source_bytes = json.loads(text)
+    return Pace(seconds=seconds, bytes=source_bytes)
 
 
 def written(connection: Reader, presets: Collection[str], images: int, source_bytes: int) -> int | None:

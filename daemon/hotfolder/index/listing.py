@@ -1,4 +1,4 @@
-"""Sources in pages, the newest first, and all that the index has of one: for the API and the page.
+"""Sources in pages, the newest first, with their failures: for the API and the page. Only reads.
 
 A page costs the same wherever it lies and however many sources there are: it goes on from a position (done_at, id).
 A search for a text looks at names until the page is full.
@@ -6,13 +6,13 @@ A search for a text looks at names until the page is full.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hotfolder.index import folders
+from hotfolder.index import failures, folders
+from hotfolder.index.failures import Failure
 from hotfolder.index.numbers import number
 from hotfolder.index.readers import Reader
 from hotfolder.model import State, Version
@@ -23,21 +23,14 @@ START: Position = (float("inf"), 0)
 
 # Literals, not parameters: partial indexes are found by them.
 _OF_STATE = {state: f"s.state = {int(state)}" for state in State}
-_LIST = """
-    SELECT s.id, s.watch_id, s.folder_id, s.name, s.state, s.format, s.width, s.height, s.size, s.mtime_ns, s.hash,
-           s.seen_at, s.done_at, s.decoder, s.extra, f.reason, f.message, f.decoder, f.tries, f.first_at, f.last_at
-    FROM source s {hint} LEFT JOIN failure f ON f.source_id = s.id WHERE {where} ORDER BY s.done_at DESC, s.id DESC"""
-_ANALYSIS = "SELECT record FROM analysis WHERE source_id = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    reason: str
-    message: str
-    decoder: str
-    tries: int
-    first_at: float
-    last_at: float
+_NAMES = tuple(
+    "id watch_id folder_id name state format width height size mtime_ns hash seen_at done_at decoder extra".split()
+)
+_SELECTED = ", ".join(f"s.{name}" for name in _NAMES)
+_LIST = f"""
+    SELECT {_SELECTED}, {failures.COLUMNS.sql}
+    FROM source s {{hint}} LEFT JOIN failure f ON f.source_id = s.id
+    WHERE {{where}} ORDER BY s.done_at DESC, s.id DESC"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +85,17 @@ def one(connection: Reader, source_id: int) -> Listed | None:
     return next(_listed(connection, rows), None)
 
 
-def record(connection: Reader, source_id: int) -> dict[str, Any] | None:
-    """The analysis of a source, where there is one."""
-    row = connection.execute(_ANALYSIS, (source_id,)).fetchone()
-    return None if row is None else json.loads(row[0])
-
-
 def _listed(connection: Reader, rows: list[tuple[Any, ...]]) -> Iterator[Listed]:
     paths: dict[int, bytes] = {}
     for row in rows:
-        id_, watch_id, folder_id, name, state, kind, width, height, size, mtime, digest, seen, done, *more = row
+        value, failed = dict(zip(_NAMES, row, strict=False)), row[len(_NAMES) :]
+        folder_id, name, state = value.pop("folder_id"), value.pop("name"), State(value.pop("state"))
         if folder_id not in paths:
             paths[folder_id] = folders.path_of(connection, folder_id)
+        version = Version(value.pop("size"), number(value.pop("mtime_ns")), 0, 0, value.pop("hash"))
+        failure = failures.COLUMNS.row(failed) if failed[0] is not None and state is State.FAILED else None
         path = paths[folder_id] + b"/" + name if paths[folder_id] else name
-        version = Version(size, number(mtime), 0, 0, digest)
-        decoder, extra, *failure = more
-        failed = Failure(*failure) if failure[0] is not None and state == State.FAILED else None
-        yield Listed(
-            id_, watch_id, path, State(state), kind, width, height, version, seen, done, decoder, extra, failed
-        )  # fmt: skip
+        yield Listed(path=path, state=state, version=version, failure=failure, **value)
 
 
 def _like(text: str) -> tuple[list[str], list[Any]]:

@@ -11,7 +11,7 @@ _BYTES = 16
 
 
 def stored(number: int) -> int | bytes:
-    """The form in which a column holds the number. It has to have at most 128 bits, as all that a kernel says has."""
+    """The form in which a column holds the number. It has to have at most 128 bits, as every number of a kernel has."""
     return number if _LEAST <= number <= _MOST else number.to_bytes(_BYTES, "big", signed=True)
 
 

@@ -1,7 +1,6 @@
-"""Orders of callers and the images in them: rows that feed the queue, and what came of each.
+"""Tables `orders` and `order_item`: the orders of callers, the images in them, and what came of each.
 
-All functions take a connection: those that change something must run inside `Database.write`. Finished orders beyond
-the newest KEPT are forgotten with their images, so that the tables stay bounded.
+Finished orders beyond the newest KEPT are forgotten with their images, so that the tables stay bounded.
 """
 
 from __future__ import annotations
@@ -14,26 +13,20 @@ from typing import Any, Literal
 
 from hotfolder.errors import Reason
 from hotfolder.index.readers import Reader
+from hotfolder.index.rows import Columns
 
 OPEN_MOST = 100
 KEPT = 100
 
 Kind = Literal["generate", "generate-preset", "optimize", "analyze"]
 
-_COLUMNS = "id, key, kind, state, spec, total, done, failed, saved_bytes, created_at, started_at, finished_at"
 _INSERT = "INSERT INTO orders (key, kind, state, spec, total, created_at) VALUES (?, ?, 'queued', ?, ?, ?)"
 _INSERT_ITEM = "INSERT INTO order_item (order_id, n, watch_id, path, name, state) VALUES (?, ?, ?, ?, ?, 'waiting')"
-_OPEN = f"SELECT {_COLUMNS} FROM orders WHERE finished_at IS NULL ORDER BY id"
-_WAITING = """
-    SELECT n, watch_id, path FROM order_item WHERE order_id = ? AND state = 'waiting' AND n > ? ORDER BY n LIMIT ?"""
 _SPECS_OF = """
     SELECT DISTINCT o.spec FROM order_item i JOIN orders o ON o.id = i.order_id
     WHERE i.watch_id = ? AND i.path = ? AND i.state = 'waiting'"""
 _END_ITEM = "UPDATE order_item SET state = ?, result = ? WHERE order_id = ? AND n = ? AND state = 'waiting'"
 _CANCEL_ITEMS = "UPDATE order_item SET state = 'cancelled' WHERE order_id = ? AND state = 'waiting'"
-_COUNT = f"""
-    UPDATE orders SET done = done + ?, failed = failed + ?, saved_bytes = saved_bytes + ? WHERE id = ?
-    RETURNING {_COLUMNS}"""
 _RESULTS = "SELECT n, name, state, result FROM order_item WHERE order_id = ? AND n > ? ORDER BY n LIMIT ?"
 _PRUNE = """
     DELETE FROM orders WHERE id IN (
@@ -76,6 +69,21 @@ class Item:
     path: bytes
 
 
+_ORDER = Columns(Order)
+_ITEM = Columns(Item)
+_OPEN = f"SELECT {_ORDER.sql} FROM orders WHERE finished_at IS NULL ORDER BY id"
+_BY_KEY = f"SELECT {_ORDER.sql} FROM orders WHERE key = ?"
+_NEWEST = f"SELECT {_ORDER.sql} FROM orders ORDER BY id DESC LIMIT ?"
+_WAITING = f"""
+    SELECT {_ITEM.sql} FROM order_item WHERE order_id = ? AND state = 'waiting' AND n > ? ORDER BY n LIMIT ?"""
+_COUNT = f"""
+    UPDATE orders SET done = done + ?, failed = failed + ?, saved_bytes = saved_bytes + ? WHERE id = ?
+    RETURNING {_ORDER.sql}"""
+_FINISH = f"""
+    UPDATE orders SET state = 'done', started_at = coalesce(started_at, ?), finished_at = ? WHERE id = ?
+    RETURNING {_ORDER.sql}"""
+
+
 @dataclass(frozen=True, slots=True)
 class New:
     """An image as it is ordered: where it lies, what the caller calls it, and why it is none of ours."""
@@ -103,13 +111,12 @@ def add(connection: sqlite3.Connection, key: str, kind: Kind, spec: str, items: 
 
 def open_orders(connection: Reader) -> list[Order]:
     """The oldest first."""
-    return [Order(*row) for row in connection.execute(_OPEN).fetchall()]
+    return _ORDER.rows(connection.execute(_OPEN).fetchall())
 
 
 def waiting(connection: Reader, order_id: int, after: int, limit: int) -> list[Item]:
     """Images of an order that are not ended, behind number `after`."""
-    rows = connection.execute(_WAITING, (order_id, after, limit)).fetchall()
-    return [Item(order_id, *row) for row in rows]
+    return _ITEM.rows(connection.execute(_WAITING, (order_id, after, limit)).fetchall())
 
 
 def specs_of(connection: Reader, watch_id: int, path: bytes) -> list[str]:
@@ -124,22 +131,19 @@ def start(connection: sqlite3.Connection, order_id: int, now: float) -> None:
 
 def end_item(
     connection: sqlite3.Connection, item: Item, result: dict[str, Any], saved: int, now: float
-) -> Order | None:  # fmt: skip
-    """What came of an image: {renditions, error …}. Gives the order as it stands now; None where it was cancelled.
+) -> Order | None:
+    """What came of an image: {renditions, error …}. Returns the order as it stands now; None where it was cancelled.
 
-    That an order has begun is for `start` to say: what is refused at once is no work.
+    Only `start` notes that an order has begun: what is refused at once is no work.
     """
     failed = result["error"] is not None
     state = "failed" if failed else "done"
     if not connection.execute(_END_ITEM, (state, json.dumps(result), item.order_id, item.n)).rowcount:
         return None
-    order = Order(*connection.execute(_COUNT, (not failed, failed, saved, item.order_id)).fetchone())
+    order = _ORDER.row(connection.execute(_COUNT, (not failed, failed, saved, item.order_id)).fetchone())
     if order.done + order.failed < order.total:
         return order
-    query = f"""
-        UPDATE orders SET state = 'done', started_at = coalesce(started_at, ?), finished_at = ? WHERE id = ?
-        RETURNING {_COLUMNS}"""
-    order = Order(*connection.execute(query, (now, now, order.id)).fetchone())
+    order = _ORDER.row(connection.execute(_FINISH, (now, now, order.id)).fetchone())
     connection.execute(_PRUNE, (KEPT,))
     return order
 
@@ -156,18 +160,17 @@ def cancel(connection: sqlite3.Connection, key: str, now: float) -> Order | None
 
 
 def find(connection: Reader, key: str) -> Order | None:
-    row = connection.execute(f"SELECT {_COLUMNS} FROM orders WHERE key = ?", (key,)).fetchone()
-    return None if row is None else Order(*row)
+    row = connection.execute(_BY_KEY, (key,)).fetchone()
+    return None if row is None else _ORDER.row(row)
 
 
 def newest(connection: Reader, limit: int) -> list[Order]:
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM orders ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-    return [Order(*row) for row in rows]
+    return _ORDER.rows(connection.execute(_NEWEST, (limit,)).fetchall())
 
 
 def results(
     connection: Reader, order_id: int, after: int, limit: int
-) -> Iterable[tuple[int, str, str, dict[str, Any]]]:  # fmt: skip
+) -> Iterable[tuple[int, str, str, dict[str, Any]]]:
     """Number, name, state and result of images, in their order, from behind `after`."""
     rows = connection.execute(_RESULTS, (order_id, after, limit)).fetchall()
     return [(n, name, state, json.loads(result) if result else {}) for n, name, state, result in rows]

@@ -1,7 +1,7 @@
-"""The outbox of hooks: what has happened and is still to be told, and what a hook collects for its next `batch_done`.
+"""Tables `outbox` and `batch`: events that hooks have to be notified of, and what is collected for a `batch_done`.
 
-Rows are written in the transaction of the result that they tell of, so neither stands without the other. Functions
-that change something must run inside `Database.write`. Nothing is sent here.
+Rows are written in the transaction of the result that they are about, so neither stands without the other. Nothing is
+sent here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 from hotfolder import times
 from hotfolder.index.readers import Reader
+from hotfolder.index.rows import Columns
 
 READY, FAILED, REMOVED, BATCH_DONE, RESYNC = "ready", "failed", "removed", "batch_done", "resync"
 
@@ -27,13 +28,6 @@ MOST_DEAD = 1_000
 LONGEST_PAUSE = 3600.0
 """Seconds; no delivery is put off for longer. A moment further away was noted by a clock that has been set back."""
 
-_COLUMNS = "id, delivery, hook, event, watch, path, body, tries, created_at, next_at, problem"
-_NEXT = f"""
-    SELECT {_COLUMNS} FROM outbox o
-    WHERE hook = ? AND state = 'waiting' AND (next_at <= ? OR next_at > ?) AND NOT EXISTS (
-        SELECT 1 FROM outbox e
-        WHERE e.hook = o.hook AND e.watch = o.watch AND e.path = o.path AND e.id < o.id AND e.state = 'waiting')
-    ORDER BY id LIMIT 1"""
 _PUT = """
     INSERT INTO outbox (delivery, hook, event, watch, path, body, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"""
 _OLDEST = """
@@ -45,7 +39,7 @@ _COLLECT = """
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A hook as those see it who write for it: its name and the events that it wants."""
+    """A hook for those who write to the outbox: its name and the events that it wants."""
 
     name: str
     events: frozenset[str]
@@ -68,11 +62,20 @@ class Delivery:
     problem: str
 
 
+_COLUMNS = Columns(Delivery)
+_NEXT = f"""
+    SELECT {_COLUMNS.sql} FROM outbox o
+    WHERE hook = ? AND state = 'waiting' AND (next_at <= ? OR next_at > ?) AND NOT EXISTS (
+        SELECT 1 FROM outbox e
+        WHERE e.hook = o.hook AND e.watch = o.watch AND e.path = o.path AND e.id < o.id AND e.state = 'waiting')
+    ORDER BY id LIMIT 1"""
+
+
 # -- writing what has happened -----------------------------------------------------------------------------------------
 
 
 def put(connection: sqlite3.Connection, hook: str, event: str, watch: str, path: bytes, facts: dict[str, Any]) -> None:
-    """Have `facts` told to a hook. Deliveries of one path keep their order."""
+    """Have a hook notified of `facts`. Deliveries of one path keep their order."""
     now = time.time()
     delivery = secrets.token_hex(8)
     body = {"id": delivery, "event": event, "hook": hook, "at": times.rfc3339(now), "watch": watch} | facts
@@ -90,7 +93,7 @@ def collect(connection: sqlite3.Connection, hook: str, watch: str, path: bytes, 
 def resync(
     connection: sqlite3.Connection, hook: str, watches: Iterable[str], since: float, merged: int, why: str
 ) -> None:
-    """Tell a hook that single events are missing since then. One that still waits is merged into the new one."""
+    """Notify a hook that single events are missing since then. One that still waits is merged into the new one."""
     names = set(watches)
     query = "SELECT id, body FROM outbox WHERE hook = ? AND state = 'waiting' AND event = ?"
     for id_, text in connection.execute(query, (hook, RESYNC)).fetchall():
@@ -107,6 +110,12 @@ def resync(
         "message": why,
     }
     put(connection, hook, RESYNC, "", b"", facts)
+
+
+def rename_watch(connection: sqlite3.Connection, former: str, name: str) -> None:
+    """What was meant of a watch is of its new name."""
+    for table in ("outbox", "batch"):
+        connection.execute(f"UPDATE {table} SET watch = ? WHERE watch = ?", (name, former))
 
 
 def _bound(connection: sqlite3.Connection, hook: str) -> None:
@@ -128,7 +137,7 @@ def _bound(connection: sqlite3.Connection, hook: str) -> None:
 def next_due(connection: Reader, hook: str, now: float) -> Delivery | None:
     """The oldest delivery that may be tried now, none before an earlier one of its path."""
     row = connection.execute(_NEXT, (hook, now, now + LONGEST_PAUSE)).fetchone()
-    return None if row is None else Delivery(*row)
+    return None if row is None else _COLUMNS.row(row)
 
 
 def next_moment(connection: Reader, hook: str) -> float | None:
@@ -156,7 +165,7 @@ def bury(connection: sqlite3.Connection, delivery: Delivery, problem: str) -> No
 
 
 def revive(connection: sqlite3.Connection, hook: str | None) -> int:
-    """Have the dead deliveries of a hook, or of all, tried again; gives how many."""
+    """Have the dead deliveries of a hook, or of all, tried again; returns how many."""
     query = (
         "UPDATE outbox SET state = 'waiting', tries = 0, next_at = 0 WHERE state = 'dead' AND hook = ifnull(?, hook)"
     )
@@ -164,7 +173,7 @@ def revive(connection: sqlite3.Connection, hook: str | None) -> int:
 
 
 def forget_others(connection: sqlite3.Connection, hooks: Iterable[str]) -> int:
-    """Forget what was meant for hooks that are no longer configured; gives how many deliveries."""
+    """Forget what was meant for hooks that are no longer configured; returns how many deliveries."""
     known = json.dumps(sorted(hooks))
     among = "hook NOT IN (SELECT value FROM json_each(?))"
     connection.execute(f"DELETE FROM batch WHERE {among}", (known,))
@@ -194,7 +203,7 @@ def take_page(connection: sqlite3.Connection, hook: str, watch: str, limit: int)
     return rows
 
 
-# -- asking ------------------------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
 def counts(connection: Reader) -> dict[tuple[str, str], tuple[int, float]]:
@@ -205,5 +214,5 @@ def counts(connection: Reader) -> dict[tuple[str, str], tuple[int, float]]:
 
 def dead(connection: Reader, limit: int) -> list[Delivery]:
     """The newest dead deliveries."""
-    query = f"SELECT {_COLUMNS} FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT ?"
-    return [Delivery(*row) for row in connection.execute(query, (limit,)).fetchall()]
+    query = f"SELECT {_COLUMNS.sql} FROM outbox WHERE state = 'dead' ORDER BY id DESC LIMIT ?"
+    return _COLUMNS.rows(connection.execute(query, (limit,)).fetchall())

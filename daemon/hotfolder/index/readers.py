@@ -1,4 +1,4 @@
-"""Connections that only read the index: few, lent for one statement, whichever threads ask.
+"""Connections that only read the index: few, lent for one statement to any thread.
 
 Threads come and go with requests and reloads. A connection for each of them, three descriptors, stayed behind.
 """
@@ -16,14 +16,14 @@ MOST = 8
 
 
 class Rows(Protocol):
-    """What a query gives; a cursor is one, too."""
+    """What a query returns; a cursor is one, too."""
 
     def fetchone(self) -> Any: ...
     def fetchall(self) -> list[Any]: ...
 
 
 class Reader(Protocol):
-    """What can be asked; a connection is one, too: a function that only reads works on both."""
+    """What can be queried; a connection is one, too: a function that only reads works on both."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> Rows: ...
 
@@ -53,7 +53,7 @@ class Readers:
 
     def __init__(
         self, path: str, connect: Callable[[str], sqlite3.Connection] | None = None, *, most: int = MOST
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._path = path
         self._connect = connect or _connect
         self._idle: list[sqlite3.Connection] = []

@@ -1,4 +1,4 @@
-"""The index for who only asks: nothing in the state folder changes, whoever works there, and whoever may write there.
+"""The index for those who only read: nothing in the state folder changes, whoever works or may write there.
 
 SQLite's own read-only mode is not enough: with a write-ahead log it makes the log and its map where they are missing.
 """
@@ -39,6 +39,11 @@ def connect(path: str) -> sqlite3.Connection:
         raise StartError(f"{path}: the index cannot be read: {error}") from error
 
 
+def connect_for_long(path: str) -> sqlite3.Connection:
+    """A connection that cannot write, for one who keeps it: daemons may come and go meanwhile. Raises StartError."""
+    return _opened(path, "mode=ro")
+
+
 def _opened(path: str, mode: str) -> sqlite3.Connection:
     uri = f"{Path(path).absolute().as_uri()}?{mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
@@ -64,7 +69,7 @@ def _empty() -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def answering(path: str) -> Iterator[None]:
-    """Around questions: what SQLite says of a file that is no whole index becomes a sentence. Raises StoppedEarly."""
+    """Around queries: what SQLite reports of a file that is no whole index becomes a sentence. Raises StoppedEarly."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,7 +1,4 @@
-"""Rendition rows: what was made of a source, by which plan, and where it lies below the output.
-
-All functions take a connection: those that change something must run inside `Database.write`.
-"""
+"""Table `rendition`: what was made of a source, by which plan, and where it lies below the output."""
 
 from __future__ import annotations
 
@@ -9,33 +6,17 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hotfolder.index import areas, plans
 from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
-
-PLANS = 500
-"""New plans between two looks at which of them are still of use."""
-_RENDITIONS = """
-    SELECT r.preset, r.signature, p.spec, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note,
-           r.ordered
-    FROM rendition r JOIN plan p ON p.id = r.plan_id JOIN area a ON a.id = r.area WHERE r.source_id = ?"""
-# No REPLACE: it would drop the row of another source that owns the path, where this has to fail.
-_PUT_RENDITION = """
-    INSERT INTO rendition VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
-    ON CONFLICT (source_id, preset) DO UPDATE SET signature = excluded.signature, plan_id = excluded.plan_id,
-        area = excluded.area, place = excluded.place, name = excluded.name, name_key = excluded.name_key,
-        width = excluded.width, height = excluded.height, bytes = excluded.bytes, mtime_ns = excluded.mtime_ns,
-        present = 1, epoch = excluded.epoch, note = excluded.note, ordered = excluded.ordered"""
-_TAKEN = """
-    SELECT source_id FROM rendition
-    WHERE place = ? AND area = (SELECT id FROM area WHERE path = ?) AND name_key = ? AND note <> 'kept'
-    AND source_id <> ?"""
+from hotfolder.index.rows import Columns
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
     """One rendition as the index knows it; `area` is the folder below the output in which its tree lies.
 
-    `ordered`: made because a caller asked for it, not because the watch wants it.
+    `ordered`: made because a caller ordered it, not because the watch wants it.
     """
 
     preset: str
@@ -52,12 +33,41 @@ class Made:
     ordered: bool = False
 
 
+_COLUMNS = Columns(
+    Made,
+    table="r",
+    origins={"plan": "p.spec", "area": "a.path"},
+    converters={"mtime_ns": number, "present": bool, "ordered": bool},
+)
+_OF = f"""
+    SELECT {_COLUMNS.sql}
+    FROM rendition r JOIN plan p ON p.id = r.plan_id JOIN area a ON a.id = r.area
+    WHERE r.source_id = ? ORDER BY r.preset"""
+# No REPLACE: it would drop the row of another source that owns the path, where this has to fail.
+_PUT = """
+    INSERT INTO rendition (source_id, preset, signature, plan_id, area, place, name, name_key, width, height, bytes,
+        mtime_ns, present, epoch, note, ordered)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)
+    ON CONFLICT (source_id, preset) DO UPDATE SET signature = excluded.signature, plan_id = excluded.plan_id,
+        area = excluded.area, place = excluded.place, name = excluded.name, name_key = excluded.name_key,
+        width = excluded.width, height = excluded.height, bytes = excluded.bytes, mtime_ns = excluded.mtime_ns,
+        present = 1, epoch = excluded.epoch, note = excluded.note, ordered = excluded.ordered"""
+_TAKEN = """
+    SELECT source_id FROM rendition
+    WHERE place = ? AND area = (SELECT id FROM area WHERE path = ?) AND name_key = ? AND note <> 'kept'
+    AND source_id <> ?"""
+_SINCE = """
+    SELECT DISTINCT s.id, s.watch_id FROM rendition r JOIN source s ON s.id = r.source_id
+    WHERE r.epoch > ? AND r.present"""
+_MISS_ALL = "UPDATE rendition SET present = 0 WHERE source_id IN (SELECT id FROM source WHERE watch_id = ?)"
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
 def of(connection: Reader, source_id: int) -> list[Made]:
-    rows = connection.execute(_RENDITIONS, (source_id,)).fetchall()
-    return [
-        Made(preset, signature, plan, area, name, wide, high, size, number(mtime), bool(present), note, bool(ordered))
-        for preset, signature, plan, area, name, wide, high, size, mtime, present, note, ordered in rows
-    ]
+    """The renditions of a source, in the order of their presets."""
+    return _COLUMNS.rows(connection.execute(_OF, (source_id,)).fetchall())
 
 
 def owner(connection: Reader, place: int, area: bytes, key: bytes, but: int) -> int | None:
@@ -66,16 +76,28 @@ def owner(connection: Reader, place: int, area: bytes, key: bytes, but: int) -> 
     return None if row is None else int(row[0])
 
 
+def since(connection: Reader, epoch: int) -> list[tuple[int, int]]:
+    """Sources with renditions of later epochs: their ids and their watches'."""
+    return connection.execute(_SINCE, (epoch,)).fetchall()
+
+
+# -- changing ----------------------------------------------------------------------------------------------------------
+
+
 def put(connection: sqlite3.Connection, source_id: int, place: int, key: bytes, made: Made, epoch: int) -> None:
     """Raises sqlite3.IntegrityError where the path belongs to another source."""
-    plan_id = plan(connection, made.plan)
-    where = (area_id(connection, made.area), place, made.name, key)
+    plan_id = plans.ensure(connection, made.plan)
+    where = (areas.ensure(connection, made.area), place, made.name, key)
     values = (*where, made.width, made.height, made.bytes, stored(made.mtime_ns), epoch, made.note, int(made.ordered))
-    connection.execute(_PUT_RENDITION, (source_id, made.preset, made.signature, plan_id, *values))
+    connection.execute(_PUT, (source_id, made.preset, made.signature, plan_id, *values))
 
 
 def drop(connection: sqlite3.Connection, source_id: int, preset: str) -> None:
     connection.execute("DELETE FROM rendition WHERE source_id = ? AND preset = ?", (source_id, preset))
+
+
+def drop_all(connection: sqlite3.Connection, source_id: int) -> None:
+    connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
 
 
 def miss(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]) -> None:
@@ -96,28 +118,7 @@ def found(connection: sqlite3.Connection, source_id: int, presets: Iterable[str]
     connection.executemany(query, [(source_id, preset) for preset in presets])
 
 
-def plan(connection: sqlite3.Connection, spec: str) -> int:
-    row = connection.execute("SELECT id FROM plan WHERE spec = ?", (spec,)).fetchone()
-    if row is None:
-        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM plan").fetchone()
-        if (last + 1) % PLANS == 0:  # callers may order sizes that nobody asks for twice
-            connection.execute("DELETE FROM plan WHERE id NOT IN (SELECT plan_id FROM rendition)")
-        row = (connection.execute("INSERT INTO plan (spec) VALUES (?)", (spec,)).lastrowid,)
-    return int(row[0] or 0)
-
-
-def area_id(connection: sqlite3.Connection, path: bytes) -> int:
-    row = connection.execute("SELECT id FROM area WHERE path = ?", (path,)).fetchone()
-    if row is None:
-        row = (connection.execute("INSERT INTO area (path) VALUES (?)", (path,)).lastrowid,)
-    return int(row[0])
-
-
-def areas(connection: Reader) -> list[bytes]:
-    """All folders below outputs in which renditions lie, or may soon."""
-    return [row[0] for row in connection.execute("SELECT path FROM area ORDER BY id").fetchall()]
-
-
-def forget_plans(connection: sqlite3.Connection) -> None:
-    """Forget plans by which no rendition was made that is still known."""
-    connection.execute("DELETE FROM plan WHERE id NOT IN (SELECT plan_id FROM rendition)")
+def miss_all(connection: sqlite3.Connection, watch_id: int) -> None:
+    """Each rendition of the watch has to be looked for; no source is complete before."""
+    connection.execute(_MISS_ALL, (watch_id,))
+    connection.execute("UPDATE source SET made = '' WHERE watch_id = ?", (watch_id,))

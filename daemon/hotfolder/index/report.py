@@ -1,7 +1,4 @@
-"""What the index says when it is asked as a whole: counts, the quarantine, the cache, the export.
-
-Only reads, on the caller's connection; each query is short or comes in pages.
-"""
+"""The index as a whole: counts, the quarantine, the cache, the export. Only reads; each query is short or in pages."""
 
 from __future__ import annotations
 
@@ -11,28 +8,76 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotfolder import paths, times
-from hotfolder.index import folders
+from hotfolder.index import folders, renditions
 from hotfolder.index.numbers import number
 from hotfolder.index.orders import Order
 from hotfolder.index.readers import Reader
+from hotfolder.index.renditions import Made
+from hotfolder.index.rows import Columns
 from hotfolder.model import State
 from hotfolder.presets import OPTIMIZED
 from hotfolder.store import layout
 
 PAGE = 500
 
-_FAILURES = """
-    SELECT s.id, w.name, s.folder_id, s.name, f.reason, f.message, f.decoder, f.tries, f.first_at, f.last_at
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """One row of the quarantine."""
+
+    id: int
+    watch: str
+    folder_id: int
+    name: bytes
+    reason: str
+    message: str
+    decoder: str
+    tries: int
+    first_at: float
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Exported:
+    """One row of the export; `record`: its analysis (JSON)."""
+
+    id: int
+    watch: str
+    folder_id: int
+    name: bytes
+    size: int
+    mtime_ns: int
+    inode: int
+    ctime_ns: int
+    hash: bytes | None
+    state: State
+    format: str
+    width: int
+    height: int
+    decoder: str
+    notes: str
+    record: str | None
+
+
+_FAILED = Columns(
+    _Failed,
+    table="f",
+    origins={"id": "s.id", "watch": "w.name", "folder_id": "s.folder_id", "name": "s.name"},
+)
+_EXPORTED = Columns(
+    _Exported,
+    table="s",
+    origins={"watch": "w.name", "record": "a.record"},
+    converters={"mtime_ns": number, "inode": number, "ctime_ns": number, "state": State},
+)
+_FAILURES = f"""
+    SELECT {_FAILED.sql}
     FROM failure f JOIN source s ON s.id = f.source_id JOIN watch w ON w.id = s.watch_id
     WHERE s.state = 2 AND s.id > ? ORDER BY s.id LIMIT ?"""
-_SOURCES = """
-    SELECT s.id, w.name, s.folder_id, s.name, s.size, s.mtime_ns, s.inode, s.ctime_ns, s.hash, s.state, s.format,
-           s.width, s.height, s.decoder, s.notes, a.record
+_SOURCES = f"""
+    SELECT {_EXPORTED.sql}
     FROM source s JOIN watch w ON w.id = s.watch_id LEFT JOIN analysis a ON a.source_id = s.id
     WHERE s.id > ? ORDER BY s.id LIMIT ?"""
-_RENDITIONS = """
-    SELECT r.preset, r.signature, a.path, r.name, r.width, r.height, r.bytes, r.mtime_ns, r.present, r.note
-    FROM rendition r JOIN area a ON a.id = r.area WHERE r.source_id = ? ORDER BY r.preset"""
 _BY_PRESET = """
     SELECT preset, count(*), total(bytes) FROM rendition WHERE present = 1 AND note <> 'kept' GROUP BY preset"""
 _SAVED = """
@@ -54,6 +99,12 @@ def states(connection: Reader) -> dict[tuple[str, State], int]:
     """How many sources are in each state, by watch."""
     query = "SELECT w.name, t.state, t.n FROM tally t JOIN watch w ON w.id = t.watch_id"
     return {(name, State(state)): n for name, state, n in connection.execute(query).fetchall()}
+
+
+def total(connection: Reader, watch_id: int) -> int:
+    """How many sources of a watch are known."""
+    query = "SELECT total(n) FROM tally WHERE watch_id = ?"
+    return int(connection.execute(query, (watch_id,)).fetchone()[0])
 
 
 def quarantine(connection: Reader) -> dict[str, int]:
@@ -81,60 +132,66 @@ def cache_stats(connection: Reader) -> CacheStats:
 def failures(connection: Reader, roots: dict[str, str]) -> Iterator[dict[str, Any]]:
     """The quarantine, each as {path, watch, reason, message, tries, first_at, last_at}; `roots` by watch name."""
     after = 0
-    while rows := connection.execute(_FAILURES, (after, PAGE)).fetchall():
-        after = rows[-1][0]
-        for _, watch, folder_id, name, reason, message, decoder, tries, first_at, last_at in rows:
-            path = _path(connection, folder_id, name)
-            yield paths.named(roots.get(watch, ""), path) | {
-                "watch": watch, "reason": reason, "message": message, "decoder": decoder or None, "tries": tries,
-                "first_at": times.rfc3339(first_at), "last_at": times.rfc3339(last_at),
-            }  # fmt: skip
+    while rows := _FAILED.rows(connection.execute(_FAILURES, (after, PAGE)).fetchall()):
+        after = rows[-1].id
+        for each in rows:
+            path = _path(folders.path_of(connection, each.folder_id), each.name)
+            yield paths.named(roots.get(each.watch, ""), path) | {
+                "watch": each.watch,
+                "reason": each.reason,
+                "message": each.message,
+                "decoder": each.decoder or None,
+                "tries": each.tries,
+                "first_at": times.rfc3339(each.first_at),
+                "last_at": times.rfc3339(each.last_at),
+            }
 
 
 def export(connection: Reader) -> Iterator[dict[str, Any]]:
     """Every source with its version, renditions and analysis: the JSON index."""
     after = 0
-    while rows := connection.execute(_SOURCES, (after, PAGE)).fetchall():
-        after = rows[-1][0]
-        for row in rows:
-            yield _source(connection, row)
+    while rows := _EXPORTED.rows(connection.execute(_SOURCES, (after, PAGE)).fetchall()):
+        after = rows[-1].id
+        for each in rows:
+            yield _source(connection, each)
 
 
-def _source(connection: Reader, row: tuple[Any, ...]) -> dict[str, Any]:
-    id_, watch, folder_id, name, size, mtime, inode, ctime, digest, state, kind, width, height, decoder, *more = row
-    notes, record = more
-    mtime, inode, ctime = number(mtime), number(inode), number(ctime)
-    folder = folders.path_of(connection, folder_id)
-    path = folder + b"/" + name if folder else name
-    renditions = []
-    for preset, signature, area, file, wide, high, length, made, present, note in connection.execute(
-        _RENDITIONS, (id_,)
-    ).fetchall():
-        where = layout.rendition_path(folder, area, file)
-        renditions.append(
-            paths.named("", where)
-            | {
-                "preset": preset,
-                "key": layout.key(path, size, mtime, signature),
-                "width": wide,
-                "height": high,
-                "bytes": length,
-                "mtime_ns": str(number(made)),
-                "present": bool(present),
-                "note": note or None,
-            }
-        )
+def _source(connection: Reader, known: _Exported) -> dict[str, Any]:
+    folder = folders.path_of(connection, known.folder_id)
+    path = _path(folder, known.name)
+    made = renditions.of(connection, known.id)
     return paths.named("", path) | {
-        "watch": watch, "state": State(state).name.lower(), "size": size, "mtime_ns": str(mtime), "inode": inode,
-        "ctime_ns": str(ctime), "hash": digest.hex() if digest else None, "format": kind or None, "width": width,
-        "height": height, "decoder": decoder or None, "notes": notes.split(",") if notes else [],
-        "renditions": renditions,
-        "analysis": json.loads(record) if record else None,
-    }  # fmt: skip
+        "watch": known.watch,
+        "state": known.state.name.lower(),
+        "size": known.size,
+        "mtime_ns": str(known.mtime_ns),
+        "inode": known.inode,
+        "ctime_ns": str(known.ctime_ns),
+        "hash": known.hash.hex() if known.hash else None,
+        "format": known.format or None,
+        "width": known.width,
+        "height": known.height,
+        "decoder": known.decoder or None,
+        "notes": known.notes.split(",") if known.notes else [],
+        "renditions": [_rendition(each, folder, path, known) for each in made],
+        "analysis": json.loads(known.record) if known.record else None,
+    }
 
 
-def _path(connection: Reader, folder_id: int, name: bytes) -> bytes:
-    folder = folders.path_of(connection, folder_id)
+def _rendition(made: Made, folder: bytes, path: bytes, source: _Exported) -> dict[str, Any]:
+    return paths.named("", layout.rendition_path(folder, made.area, made.name)) | {
+        "preset": made.preset,
+        "key": layout.key(path, source.size, source.mtime_ns, made.signature),
+        "width": made.width,
+        "height": made.height,
+        "bytes": made.bytes,
+        "mtime_ns": str(made.mtime_ns),
+        "present": made.present,
+        "note": made.note or None,
+    }
+
+
+def _path(folder: bytes, name: bytes) -> bytes:
     return folder + b"/" + name if folder else name
 
 
@@ -145,20 +202,20 @@ def order(found: Order, time_left: float | None) -> dict[str, Any]:
     if found.finished_at is not None and found.started_at is not None and found.finished_at > found.started_at:
         rate = ended / (found.finished_at - found.started_at)
     return {
-        "id": found.key, "kind": found.kind, "state": found.state, "total": found.total, "done": found.done,
-        "failed": found.failed, "progress": ended / found.total if found.total else 1.0,
+        "id": found.key,
+        "kind": found.kind,
+        "state": found.state,
+        "total": found.total,
+        "done": found.done,
+        "failed": found.failed,
+        "progress": ended / found.total if found.total else 1.0,
         "created_at": times.rfc3339(found.created_at),
         "started_at": times.rfc3339(found.started_at) if found.started_at else None,
         "finished_at": times.rfc3339(found.finished_at) if found.finished_at else None,
-        "saved_bytes": found.saved_bytes, "rate": rate, "time_left": time_left,
-    }  # fmt: skip
-
-
-def put_off(connection: Reader, now: float) -> tuple[int, float | None]:
-    """How many sources are tried again after `now`, and when the first of them is; seconds since 1970."""
-    query = "SELECT count(*), min(retry_at) FROM source WHERE state = 0 AND retry_at > ?"
-    count, first = connection.execute(query, (now,)).fetchone()
-    return count, first
+        "saved_bytes": found.saved_bytes,
+        "rate": rate,
+        "time_left": time_left,
+    }
 
 
 def check(connection: Reader) -> None:

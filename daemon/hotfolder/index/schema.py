@@ -1,6 +1,6 @@
 """The tables of the index, and how an older file is brought up to them. Each version is one script, run once.
 
-A renamed folder is one row: sources hang on folders by id, and renditions lie where their source's folder says.
+A renamed folder is one row: sources hang on folders by id, and renditions lie where their source's folder is.
 Names are BLOBs, compared byte by byte, which is the order in which reconcile lists a folder.
 """
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hotfolder import paths
 from hotfolder.errors import Reason, SourceError
-from hotfolder.index import listing, orders, renditions, sources
+from hotfolder.index import analyses, failures, orders, renditions, sources
 from hotfolder.index.orders import Item, Order
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
@@ -62,7 +62,7 @@ def judge(connection: sqlite3.Connection, site: Site | None, out: Out, outcome: 
         out.error = _failure(connection, row)
         return end(connection, site, out, None, None)
     made = {each.preset: each for each in renditions.of(connection, row.id)}
-    record = listing.record(connection, row.id) if out.spec.analyze else None
+    record = analyses.as_json(connection, row.id) if out.spec.analyze else None
     if _is_complete(site, out.spec, made, record):
         return end(connection, site, out, row, made, record)
     reason = outcome.reason if outcome.result is Result.RETRIED else None
@@ -83,9 +83,8 @@ def _is_complete(site: Site, spec: Spec, made: dict[str, Made], record: dict[str
 def _failure(connection: sqlite3.Connection, row: Row) -> SourceError:
     if row.state is State.SKIPPED:
         return SourceError(Reason.UNSUPPORTED, f"it needs the extra '{row.extra}', which is not installed")
-    query = "SELECT reason, message FROM failure WHERE source_id = ?"
-    reason, message = connection.execute(query, (row.id,)).fetchone()
-    return SourceError(Reason(reason), message)
+    why = failures.of(connection, row.id)
+    return SourceError(Reason(why.reason), why.message)
 
 
 def end(

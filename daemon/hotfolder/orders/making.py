@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.index import renditions, sources
+from hotfolder.index import analyses, renditions
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
@@ -84,7 +84,7 @@ class Making:
             former = made.get(site.key(preset))
             if former is None or not former.present or former.signature != signature:
                 wanted[preset] = site.plan_spec
-        if site.analyze is not None and not sources.is_analyzed(self._index.read(), row.id, site.analyze.signature):
+        if site.analyze is not None and not analyses.exists(self._index.read(), row.id, site.analyze.signature):
             wanted[ANALYSIS] = site.plan_spec
         return wanted
 

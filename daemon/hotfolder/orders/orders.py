@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.index import orders, renditions
+from hotfolder.index import areas, orders
 from hotfolder.index.database import Database
 from hotfolder.index.orders import Item, Kind, New, Order
 from hotfolder.loop import Loop
@@ -102,7 +102,7 @@ class Orders:
         def change(connection: sqlite3.Connection) -> int:
             # The area stands before the first file: after a crash it is looked into.
             for name in ("thumbnails", "optimized") if spec.output else ():
-                renditions.area_id(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
+                areas.ensure(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
             return orders.add(connection, key, kind, spec.to_json(), items, time.time())
 
         self._index.write(change).result()

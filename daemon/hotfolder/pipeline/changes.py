@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hotfolder import paths
 from hotfolder.errors import Reason, SourceError
 from hotfolder.hooks import facts as announcing
 from hotfolder.imaging import Record
-from hotfolder.index import folders, renditions, sources
+from hotfolder.index import analyses, backlog, deletions, failures, folders, renditions, sources
 from hotfolder.index.database import Change
+from hotfolder.index.deletions import Mark
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
-from hotfolder.index.sources import Facts, Mark, Row
+from hotfolder.index.sources import Facts, Row
 from hotfolder.model import Outcome, Result, State, Version
 from hotfolder.watches.site import Site, place_key
 
@@ -45,39 +46,22 @@ def stored(connection: sqlite3.Connection, site: Site, change: Change) -> object
     found = change(connection)
     if site.retired.is_set() and isinstance(found, int):
         renditions.miss(connection, found, [each.preset for each in renditions.of(connection, found)])
-        sources.retry(connection, found, 0.0, 0)
+        backlog.retry(connection, found, 0.0, 0)
     return found
-
-
-def missed(connection: sqlite3.Connection, source_id: int) -> None:
-    """Not found, and nobody said that it was deleted: no longer waiting, to be looked at by the next reconcile."""
-    connection.execute(
-        "UPDATE source SET state = ?, made = '', gone = max(gone, 1) WHERE id = ?", (State.DONE, source_id)
-    )
-
-
-def unseen(connection: sqlite3.Connection, source_id: int) -> None:
-    """It cannot be seen now, and that says nothing: no longer waiting, and no mark against it; walks look again."""
-    query = (
-        "UPDATE source SET gone = 0, made = CASE state WHEN 0 THEN '' ELSE made END, state = max(state, 1) WHERE id = ?"
-    )
-    connection.execute(query, (source_id,))
 
 
 def turned_done(connection: sqlite3.Connection, source_id: int, version: Version, want: str) -> None:
     """Everything wanted was there already; what decoding told of these bytes stays."""
-    kept = connection.execute(
-        "SELECT decoder, format, width, height, notes FROM source WHERE id = ?", (source_id,)
-    ).fetchone()
-    sources.settle(connection, source_id, version, State.DONE, want, Facts(*kept), time.time())
+    kept = replace(sources.facts(connection, source_id), extra="")
+    sources.settle(connection, source_id, version, State.DONE, want, kept, time.time())
 
 
 def _keep_analysis(connection: sqlite3.Connection, site: Site, source_id: int, record: Record | None) -> None:
     """The new record; where there is none the former one stays, if the watch is still to be analysed."""
     if site.analyze is None:
-        sources.drop_analysis(connection, source_id)
+        analyses.forget(connection, source_id)
     elif record is not None:
-        sources.put_analysis(connection, source_id, site.analyze.signature, record)
+        analyses.put(connection, source_id, site.analyze.signature, record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +80,7 @@ class Done:
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         place = folders.place(connection, folder_id)
-        known = connection.execute("SELECT hash FROM source WHERE id = ?", (source_id,)).fetchone()[0]
+        known = sources.version(connection, source_id).hash
         _keep_analysis(connection, self.site, source_id, self.record)
         for preset in self.stale:
             renditions.drop(connection, source_id, preset)
@@ -121,7 +105,7 @@ class Ordered(Done):
         for made in self.made:
             renditions.put(connection, row.id, place, place_key(self.site, made.name), made, self.epoch)
         if self.site.analyze is not None and self.record is not None:
-            sources.put_analysis(connection, row.id, self.site.analyze.signature, self.record)
+            analyses.put(connection, row.id, self.site.analyze.signature, self.record)
         return row.id
 
 
@@ -161,7 +145,7 @@ class Moved:
         folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
         place = folders.place(connection, folder_id)
         sources.move(connection, self.source_id, folder_id, name)
-        connection.execute("DELETE FROM rendition WHERE source_id = ?", (self.source_id,))
+        renditions.drop_all(connection, self.source_id)
         for made in self.followed:
             renditions.put(connection, self.source_id, place, place_key(self.site, made.name), made, self.epoch)
         whole = self.complete and {made.preset for made in self.followed} >= self.site.signatures.keys()
@@ -169,7 +153,7 @@ class Moved:
         if whole:
             announcing.ready(connection, self.site, self.source_id, self.path, self.old)
         else:
-            sources.retry(connection, self.source_id, 0.0, 0)
+            backlog.retry(connection, self.source_id, 0.0, 0)
         return self.source_id
 
 
@@ -197,8 +181,8 @@ class Skipped:
 
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, _ = _source_id(connection, self.site, self.path)
-        connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
-        sources.drop_analysis(connection, source_id)
+        renditions.drop_all(connection, source_id)
+        analyses.forget(connection, source_id)
         facts = Facts(extra=self.extra)
         version = self.version or _NO_VERSION
         sources.settle(connection, source_id, version, State.SKIPPED, self.site.want, facts, time.time())
@@ -220,10 +204,10 @@ class Retry:
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, folder_id = _source_id(connection, self.site, self.path)
         name = paths.name(self.path)
-        sources.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
+        backlog.wait(connection, self.site.id, folder_id, name, time.time(), young=self.young)
         if self.deleted:
-            sources.mark_gone(connection, [source_id], Mark.CERTAIN)
-        sources.retry(connection, source_id, self.retry_at, self.tries, self.put_off)
+            deletions.mark_gone(connection, [source_id], Mark.CERTAIN)
+        backlog.retry(connection, source_id, self.retry_at, self.tries, self.put_off)
         return source_id
 
 
@@ -261,13 +245,13 @@ class Failed:
     def __call__(self, connection: sqlite3.Connection) -> int:
         source_id, _ = _source_id(connection, self.site, self.path)
         if self.version is not None:
-            connection.execute("DELETE FROM rendition WHERE source_id = ?", (source_id,))
-            sources.drop_analysis(connection, source_id)
+            renditions.drop_all(connection, source_id)
+            analyses.forget(connection, source_id)
         decoder = self.error.decoder or ""
         version = self.version or _NO_VERSION
         facts = Facts(decoder=decoder)
         now = time.time()
         sources.settle(connection, source_id, version, State.FAILED, self.site.want, facts, now)
-        sources.fail(connection, source_id, self.error.reason, self.error.message, decoder, self.tries, now)
+        failures.put(connection, source_id, self.error.reason, self.error.message, decoder, self.tries, now)
         announcing.failed(connection, self.site, self.path, self.error.reason, self.error.message)
         return source_id

@@ -13,10 +13,10 @@ from typing import BinaryIO
 from PIL import Image
 
 from hotfolder.imaging import Output
-from hotfolder.index import folders, renditions, sources
+from hotfolder.index import analyses, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
-from hotfolder.index.sources import Facts, Row
+from hotfolder.index.sources import Row
 from hotfolder.model import State
 from hotfolder.pipeline import output
 from hotfolder.pipeline.publish import Draw, Drawn
@@ -61,15 +61,10 @@ def _copying(index: Database, work: Work, row: Row, folder: bytes, made: list[Ma
                     path = rendition_path(folder, each.area, each.name)
                     _copy(output_fd, path, each, staging.create(targets[each.preset]))
         outputs = tuple(Output(each.preset, each.width, each.height, each.bytes, each.note) for each in made)
-        record = sources.analysis(index.read(), row.id, site.analyze.signature) if site.analyze else None
-        return Drawn(outputs, _facts(index, row), record=record)
+        record = analyses.of(index.read(), row.id, site.analyze.signature) if site.analyze else None
+        return Drawn(outputs, sources.facts(index.read(), row.id), record=record)
 
     return draw
-
-
-def _facts(index: Database, row: Row) -> Facts:
-    query = "SELECT decoder, format, width, height, notes FROM source WHERE id = ?"
-    return Facts(*index.read().execute(query, (row.id,)).fetchone())
 
 
 def _copy(output_fd: int, path: bytes, made: Made, target: BinaryIO) -> None:
@@ -95,8 +90,20 @@ def adopted(work: Work, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Made]
         for preset, target in site.targets(work.name).items():
             path = rendition_path(work.folder, target.area, target.name)
             if file := _adopt(output_fd, path, sizes[preset], work.at.mtime_ns):
-                made = (target.area, target.name, *sizes[preset], *file, True, "")
-                found[preset] = Made(preset, site.signatures[preset], site.plan_spec, *made)
+                (width, height), (size, mtime_ns) = sizes[preset], file
+                found[preset] = Made(
+                    preset=preset,
+                    signature=site.signatures[preset],
+                    plan=site.plan_spec,
+                    area=target.area,
+                    name=target.name,
+                    width=width,
+                    height=height,
+                    bytes=size,
+                    mtime_ns=mtime_ns,
+                    present=True,
+                    note="",
+                )
     return found
 
 

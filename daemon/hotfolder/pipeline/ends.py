@@ -8,7 +8,7 @@ from dataclasses import replace
 from hotfolder import faults
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.faults import Operation
-from hotfolder.index import renditions, sources
+from hotfolder.index import backlog, deletions, renditions
 from hotfolder.index.database import Database
 from hotfolder.model import Outcome, Result
 from hotfolder.pipeline import changes, files, judge
@@ -46,12 +46,12 @@ class Ends:
         verdict = judge.source(work.site.root, job.path, row)
         if verdict is Verdict.UNKNOWN:
             unseen = replace(gone, reason=Reason.UNREACHABLE)
-            return Finding(unseen, lambda c: changes.unseen(c, row.id))
+            return Finding(unseen, lambda c: deletions.unseen(c, row.id))
         if verdict is Verdict.THERE and not job.unwanted:
             return Finding(Outcome(Result.CHANGED))
-        if not job.deleted and row.gone < sources.CONFIRMED:
+        if not job.deleted and row.gone < deletions.CONFIRMED:
             # Nobody said that it was deleted, nor have two walks missed it: the guard counts it with others.
-            return Finding(gone, lambda c: changes.missed(c, row.id))
+            return Finding(gone, lambda c: deletions.missed(c, row.id))
         if not work.site.keep_deleted and (error := self._clear(work)):
             return self._not_removed(work, error)
         return Finding(replace(gone, removed=True), changes.Removed(work.site, row.id, job.path))
@@ -60,9 +60,9 @@ class Ends:
         """The output stands in the way: that it is to go stays noted, and is tried for ever."""
         assert work.row is not None
         source_id, put_off = work.row.id, 1 + work.row.put_off
-        retry_at = time.time() + innocent_delay(put_off) + sources.REMOVAL_SECONDS
+        retry_at = time.time() + innocent_delay(put_off) + backlog.REMOVAL_SECONDS
         outcome = Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        return Finding(outcome, lambda c: sources.remove_later(c, source_id, retry_at, put_off))
+        return Finding(outcome, lambda c: backlog.remove_later(c, source_id, retry_at, put_off))
 
     def _clear(self, work: Work) -> SourceError | None:
         """Remove all renditions of the row. Returns what stood in the way."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hotfolder import mounts
-from hotfolder.index.sources import ANY, Row, lies_on
+from hotfolder.index.sources import ANY, Row
 from hotfolder.store import atomic
 
 _NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
@@ -77,7 +77,7 @@ def _short(text: str) -> str:
 def source(root: str, path: bytes, row: Row) -> Verdict:
     """Whether the source of this row is gone."""
     look = look_at(root, path)
-    if look.verdict is Verdict.GONE and not belongs(lies_on(row.version.hash, row.version.volume), look.volume):
+    if look.verdict is Verdict.GONE and not belongs(row.lies_on, look.volume):
         return Verdict.UNKNOWN
     return look.verdict
 

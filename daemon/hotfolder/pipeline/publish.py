@@ -78,7 +78,11 @@ class Publisher:
                 raise GivenUp
             self.harmless(work)
             facts = sources.Facts(
-                rendered.decoder, rendered.format, rendered.width, rendered.height, ",".join(rendered.notes)
+                decoder=rendered.decoder,
+                format=rendered.format,
+                width=rendered.width,
+                height=rendered.height,
+                notes=",".join(rendered.notes),
             )
             return Drawn(tuple(rendered.outputs), facts, rendered.notes, rendered.record)
 
@@ -179,17 +183,17 @@ def published(
         size, mtime = written.get(drew.preset, (0, 0))
         made.append(
             Made(
-                site.key(drew.preset),
-                site.signatures[drew.preset],
-                wanted[drew.preset],
-                target.area,
-                target.name,
-                drew.width,
-                drew.height,
-                size,
-                mtime,
-                True,
-                drew.note,
+                preset=site.key(drew.preset),
+                signature=site.signatures[drew.preset],
+                plan=wanted[drew.preset],
+                area=target.area,
+                name=target.name,
+                width=drew.width,
+                height=drew.height,
+                bytes=size,
+                mtime_ns=mtime,
+                present=True,
+                note=drew.note,
                 ordered=site.ordered,
             )
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hotfolder import paths
-from hotfolder.index import folders, orders, renditions, sources
+from hotfolder.index import areas, backlog, folders, orders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
@@ -91,8 +91,8 @@ def recover(index: Database, site: Site, path: bytes) -> int:
     folder_id = folders.find(connection, site.id, folder)
     output_fd = atomic.open_root(site.output)
     try:
-        areas = renditions.areas(connection)
-        count = atomic.remove_leftovers(output_fd, folder, areas)
+        trees = areas.paths(connection)
+        count = atomic.remove_leftovers(output_fd, folder, trees)
         unknown = []
         for preset, target in _targets(connection, site, path):
             known = made.get(preset)
@@ -105,7 +105,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
                     continue
             count += _remove(output_fd, rendition_path(folder, target.area, target.name))
             unknown.append(preset)
-        for area in areas:
+        for area in trees:
             atomic.prune_folders(output_fd, rendition_path(folder, area, b""))
     finally:
         os.close(output_fd)
@@ -126,11 +126,9 @@ def _targets(connection: Reader, site: Site, path: bytes) -> Iterator[tuple[str,
 def compare(index: Database, site: Site, source_id: int) -> int:
     """After a crash of the machine: renditions that are short, empty or gone are made again; gives how many."""
     connection = index.read()
-    query = "SELECT folder_id FROM source WHERE id = ?"
-    row = connection.execute(query, (source_id,)).fetchone()
-    if row is None:
+    if (folder_id := sources.folder_of(connection, source_id)) is None:
         return 0  # it went while its output did not answer
-    folder = folders.path_of(connection, row[0])
+    folder = folders.path_of(connection, folder_id)
     output_fd = atomic.open_root(site.output)
     try:
         made = renditions.of(connection, source_id)
@@ -144,7 +142,7 @@ def compare(index: Database, site: Site, source_id: int) -> int:
 
 def _make_again(connection: sqlite3.Connection, source_id: int, presets: list[str]) -> None:
     renditions.miss(connection, source_id, presets)
-    sources.retry(connection, source_id, 0.0, 0)
+    backlog.retry(connection, source_id, 0.0, 0)
 
 
 def _known(made: dict[str, Made], presets: list[str]) -> list[str]:

@@ -17,7 +17,7 @@ import xxhash
 from hotfolder import faults, imaging
 from hotfolder.errors import Reason, SourceError
 from hotfolder.faults import Operation
-from hotfolder.index import renditions, sources
+from hotfolder.index import analyses, deletions, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.model import Outcome, Result, State, Version
@@ -126,7 +126,7 @@ class Steps:
         if row is None or work.job.closed or not row.version.same_moment(work.at) or not work.is_settled:
             return None
         if row.gone:
-            return Finding(Outcome(Result.REUSED), lambda c: sources.unmark_gone(c, row.id))
+            return Finding(Outcome(Result.REUSED), lambda c: deletions.unmark_gone(c, row.id))
         return UNCHANGED
 
     def within_limits(self, work: Work) -> None:
@@ -268,7 +268,7 @@ class Steps:
                 wanted[preset] = former.plan
         if site.analyze is not None:
             signature = site.analyze.signature
-            known = row is not None and same and sources.is_analyzed(self._index.read(), row.id, signature)
+            known = row is not None and same and analyses.exists(self._index.read(), row.id, signature)
             wanted |= {} if known else {ANALYSIS: site.plan_spec}
         return wanted
 

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 
-from hotfolder.index import folders, sources
+from hotfolder.index import backlog, deletions, folders
+from hotfolder.index.backlog import Waiting
 from hotfolder.index.database import Database
-from hotfolder.index.sources import Waiting
 from hotfolder.loop import Loop
-from hotfolder.model import Job, Lane, State
+from hotfolder.model import Job, Lane
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
 
@@ -67,7 +67,7 @@ class Feeder:
     def _pause(self) -> float | None:
         """Seconds until a row that is put off becomes due; None where none is."""
         try:
-            moments = [sources.next_retry(self._index.read(), each, time.time()) for each in self._watches()]
+            moments = [backlog.next_retry(self._index.read(), each, time.time()) for each in self._watches()]
         except sqlite3.Error:
             return POLL_SECONDS
         first = min((moment for moment in moments if moment is not None), default=None)
@@ -87,7 +87,7 @@ class Feeder:
                 if room <= 0:
                     continue
                 young = lane is Lane.FRESH
-                page = sources.waiting(
+                page = backlog.due(
                     self._index.read(), watch_id, time.time(), after[watch_id], room, young=young
                 )  # fmt: skip
                 if not page:
@@ -125,9 +125,8 @@ class Feeder:
         if self._queue.holds(watch, path):
             return True
         # It may have been done since its page was read.
-        state = connection.execute("SELECT state FROM source WHERE id = ?", (row.id,)).fetchone()
-        if state is None or state[0] != State.PENDING:
+        if not backlog.waits(connection, row.id):
             return True
         now = time.monotonic()
-        deleted = row.gone >= sources.CONFIRMED
+        deleted = row.gone >= deletions.CONFIRMED
         return self._queue.offer(Job(watch, path, lane, now, now, rested=not row.young, deleted=deleted))

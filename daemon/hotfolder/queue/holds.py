@@ -5,21 +5,18 @@ Watching goes on all the time, and a held job waits where any other does; only t
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from hotfolder.config import Window
+from hotfolder.index import meta
 from hotfolder.index.database import Database
 from hotfolder.model import Lane
 from hotfolder.queue.queue import Held, JobQueue
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
-
-_KEY = "paused"
 
 log = logs.get("working")
 
@@ -71,8 +68,7 @@ class Holds:
             self._set(self._noted(), window)
 
     def _noted(self) -> Held:
-        row = self._index.read().execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
-        return frozenset((Lane(lane), watch) for lane, watch in json.loads(row[0])) if row else frozenset()
+        return frozenset((Lane(lane), watch) for lane, watch in meta.paused(self._index.read()))
 
     def pause(self, lanes: frozenset[Lane], watch: str | None) -> State:
         """Give nothing more of these lanes to workers, of one watch or of all; what is in work ends."""
@@ -94,12 +90,7 @@ class Holds:
         return state
 
     def _keep(self, paused: Held) -> State:
-        text = json.dumps([[str(lane), watch] for lane, watch in paused])
-
-        def note(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, text))
-
-        self._index.write(note).result()
+        self._index.write(lambda c: meta.put_paused(c, paused)).result()
         return self._set(paused, self._state.window)
 
     def check(self) -> None:

@@ -38,7 +38,7 @@ class PictureInChild:
             self._waits = False
             raise
         self.need = int(answer["need"])
-        self.facts = Facts(*answer["facts"])
+        self.facts = Facts(**answer["facts"])
         self.sizes = {preset: (size[0], size[1]) for preset, size in answer["sizes"].items()}
 
     def render(

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from hotfolder import imaging
+from hotfolder.index.suspects import Key
 from hotfolder.pool.memory import Held, Reservation
 from hotfolder.renderers.child import PictureInChild
 from hotfolder.renderers.children import Children
 from hotfolder.renderers.picture import Picture, Request
-from hotfolder.renderers.suspects import Key, Suspects
+from hotfolder.renderers.suspects import Suspects
 from hotfolder.renderers.thread import PictureInThread
 from hotfolder.watches.settings import Settings
 

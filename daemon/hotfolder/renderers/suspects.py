@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from hotfolder.index import suspects
 from hotfolder.index.database import Database
+from hotfolder.index.suspects import Key
 from hotfolder.loop import Loop
 from hotfolder.model import Job
-
-Key = tuple[int, bytes]
 
 
 class Suspects:
@@ -23,8 +23,7 @@ class Suspects:
     def __init__(self, index: Database) -> None:
         self._index = index
         self._lock = threading.Lock()
-        rows = index.read().execute("SELECT watch_id, path FROM suspect").fetchall()
-        self._known: set[Key] = {(watch_id, path) for watch_id, path in rows}
+        self._known = suspects.keys(index.read())
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known  # asked for every job; a set's membership is atomic
@@ -35,11 +34,10 @@ class Suspects:
 
     def add(self, keys: Iterable[Key]) -> None:
         """Committed when this returns. Raises sqlite3.Error."""
-        rows = [(*key, time.time()) for key in keys]
-        query = "INSERT OR IGNORE INTO suspect (watch_id, path, noted_at) VALUES (?, ?, ?)"
-        self._index.write(lambda c: c.executemany(query, rows)).result()
+        added = set(keys)
+        self._index.write(lambda c: suspects.add(c, added, time.time())).result()
         with self._lock:
-            self._known |= {(watch_id, path) for watch_id, path, _ in rows}
+            self._known |= added
 
     def clear(self, key: Key) -> None:
         """It has been decided."""
@@ -47,8 +45,7 @@ class Suspects:
             if key not in self._known:
                 return
             self._known.discard(key)
-        query = "DELETE FROM suspect WHERE watch_id = ? AND path = ?"
-        self._index.write(lambda c: c.execute(query, key))
+        self._index.write(lambda c: suspects.remove(c, key))
 
 
 class Line:

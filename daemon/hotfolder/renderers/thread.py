@@ -21,7 +21,7 @@ class PictureInThread:
         self.need = max(imaging.peak(self._opened, plan, presets) for plan, presets in request.parts)
         self.sizes = imaging.sizes(self._opened, request.parts[0][0])
         opened = self._opened
-        self.facts = Facts(opened.decoder, opened.format, opened.width, opened.height)
+        self.facts = Facts(decoder=opened.decoder, format=opened.format, width=opened.width, height=opened.height)
 
     def render(
         self, staging: Staging, targets: Mapping[str, Target], stage: Stage, only: Collection[str]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from hotfolder.index import folders, listing, renditions, report, watches
+from hotfolder.index import folders, listing, plans, renditions, report, watches
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.watches import Known
@@ -168,7 +168,7 @@ def _collect(index: Database, configured: set[int]) -> Collected:
         if watch.id not in configured:
             parts.append(_remove_all(index, watch))
             index.write(lambda c, id_=watch.id: watches.forget(c, id_)).result()  # type: ignore[misc]
-    index.write(renditions.forget_plans).result()
+    index.write(plans.prune).result()
     return Collected(**dict(_sum(*parts)), watches=len(parts))
 
 

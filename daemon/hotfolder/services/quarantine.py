@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from hotfolder.engine import Engine
-from hotfolder.index import report, sources
+from hotfolder.index import backlog, report
 from hotfolder.services import naming
 from hotfolder.services.answers import Place
 from hotfolder.services.offline import Knowing
@@ -35,6 +35,6 @@ def retry(engine: Engine, paths: Sequence[str]) -> int:
     """Let all of the quarantine wait for work again, or these paths; returns how many. Raises ServiceError."""
     named = [naming.resolve(engine, path, f"paths.{n}") for n, path in enumerate(paths)]
     wanted = [(each.watcher.site.id, each.path) for each in named] if paths else None
-    count = engine.index.write(lambda c: sources.retry_failed(c, wanted)).result()
+    count = engine.index.write(lambda c: backlog.retry_failed(c, wanted)).result()
     engine.feeder.kick()
     return count

@@ -10,7 +10,7 @@ from typing import Any
 from hotfolder import paths, times
 from hotfolder.engine import Engine
 from hotfolder.imaging.record import Record
-from hotfolder.index import listing, renditions, report
+from hotfolder.index import analyses, listing, renditions, report
 from hotfolder.index.listing import Filter, Listed, Position
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
@@ -111,7 +111,7 @@ def one(engine: Engine, source_id: int) -> SourceDetail:
     found = listing.one(connection, source_id)
     if found is None or engine.watcher_of(found.watch_id) is None:
         raise NotFound("no such source")
-    version, record = found.version, listing.record(connection, found.id)
+    version, record = found.version, analyses.as_json(connection, found.id)
     return SourceDetail(
         **_summary(engine, found),
         version=SourceVersion(

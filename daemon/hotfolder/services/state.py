@@ -9,7 +9,7 @@ import psutil
 
 from hotfolder import times
 from hotfolder.engine import Engine
-from hotfolder.index import orders, report
+from hotfolder.index import backlog, orders, report
 from hotfolder.model import Lane, State
 from hotfolder.pipeline.reporter import Counts
 from hotfolder.services import holds
@@ -212,5 +212,5 @@ def _watches(engine: Engine) -> list[WatchStatus]:
 
 
 def _put_off(engine: Engine) -> PutOff:
-    count, first = report.put_off(engine.index.read(), time.time())
+    count, first = backlog.put_off(engine.index.read(), time.time())
     return PutOff(count=count, next_try=None if first is None else times.rfc3339(first))

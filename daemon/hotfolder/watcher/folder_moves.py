@@ -10,7 +10,7 @@ import sqlite3
 
 from hotfolder.errors import SourceError
 from hotfolder.hooks import facts
-from hotfolder.index import folders, renditions, sources
+from hotfolder.index import areas, folders, sources
 from hotfolder.index.database import Database
 from hotfolder.pipeline import files, judge, output
 from hotfolder.pipeline.judge import Look, Verdict
@@ -66,7 +66,7 @@ def undo(index: Database, site: Site) -> None:
         return
     old, new = noted
     with output.opened(site) as output_fd:
-        back = files.rename_folder(site, output_fd, new, old, renditions.areas(index.read()))
+        back = files.rename_folder(site, output_fd, new, old, areas.paths(index.read()))
     index.write(lambda c: _settle(c, site, old, new, moved=False)).result()
     log.info("folder_move_undone", watch=site.name, path=old, was=new, complete=back)
 
@@ -75,7 +75,7 @@ def _move_files(index: Database, site: Site, old: bytes, new: bytes) -> bool:
     """On the caller's thread: an output that hangs must not hold the index."""
     try:
         with output.opened(site) as output_fd:
-            return files.rename_folder(site, output_fd, old, new, renditions.areas(index.read()))
+            return files.rename_folder(site, output_fd, old, new, areas.paths(index.read()))
     except SourceError as error:  # its images follow one by one, as soon as they can
         log.warning("folder_not_moved", watch=site.name, path=new, reason=error.message)
         return False

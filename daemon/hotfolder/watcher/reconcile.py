@@ -19,9 +19,10 @@ from functools import partial
 from hotfolder import faults, paths
 from hotfolder.errors import Owner
 from hotfolder.faults import Operation as Touching
-from hotfolder.index import folders, renditions, sources
+from hotfolder.index import backlog, deletions, folders, renditions, sources, watches
 from hotfolder.index.database import Database
-from hotfolder.index.sources import Mark, Row
+from hotfolder.index.deletions import Mark
+from hotfolder.index.sources import Row
 from hotfolder.model import State, Version
 from hotfolder.pipeline import files, judge, output
 from hotfolder.pipeline.judge import Verdict
@@ -138,12 +139,9 @@ class Reconcile:
                 self._add(partial(sources.rehome, source_ids=ids, volume=volume))
         self._flush(wait=True)
         if not folder and self.findings.complete and not self.findings.stopped and not self._dry:
-            self._index.write(self._reconciled).result()
+            self._index.write(lambda c: watches.reconciled(c, self._site.id, time.time())).result()
         self.findings.seconds = time.monotonic() - began
         return self.findings
-
-    def _reconciled(self, connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE watch SET reconciled_at = ? WHERE id = ?", (time.time(), self._site.id))
 
     # -- walking ------------------------------------------------------------------------------------------------------
 
@@ -195,7 +193,7 @@ class Reconcile:
         self.findings.vanished += len(gone)
         # Many folders may have gone with one parent: that is no second opinion.
         mark = Mark.HINTED if self._mark_as is Mark.ONCE_MORE else self._mark_as
-        self._add(lambda c: sources.mark_gone(c, gone, mark))
+        self._add(lambda c: deletions.mark_gone(c, gone, mark))
 
     def _unreadable(self, folder: bytes, error: OSError) -> None:
         self.findings.complete = False
@@ -300,11 +298,11 @@ class Reconcile:
         elif row.state is State.PENDING:
             findings.changed += 1
             if row.gone:
-                self._add(lambda c: sources.unmark_gone(c, row.id))
+                self._add(lambda c: deletions.unmark_gone(c, row.id))
             return
         elif not racy and row.version.same_moment(found) and self._is_current(folder, row):
             if row.gone:
-                self._add(lambda c: sources.unmark_gone(c, row.id))
+                self._add(lambda c: deletions.unmark_gone(c, row.id))
             return
         else:
             findings.changed += 1
@@ -333,7 +331,7 @@ class Reconcile:
 
     def _wait(self, connection: sqlite3.Connection, folder: bytes, name: bytes, young: bool) -> None:
         folder_id = folders.ensure(connection, self._site.id, folder, folds=self._site.folds)
-        sources.wait(connection, self._site.id, folder_id, name, time.time(), young=young)
+        backlog.wait(connection, self._site.id, folder_id, name, time.time(), young=young)
 
     def _met_elsewhere(self, row: Row, found: Version) -> None:
         """It was on another volume, by its row: a disk that was copied or mounted in another way, or a new root."""
@@ -348,7 +346,7 @@ class Reconcile:
     ) -> None:  # fmt: skip
         """What is in the index and was not found here or below; what the rules leave out goes wherever it lies."""
         connection = self._index.read()
-        absent = [(row[0], sources.lies_on(row[sources.HASH], row[sources.VOLUME])) for row in missing]
+        absent = [(row[sources.ID], sources.lies_on(row)) for row in missing]
         gone: list[int] = []
         for child in folders.children(connection, self._site.id, folder_id):
             if child.name in entered:
@@ -369,7 +367,7 @@ class Reconcile:
                 self._moved_on.missed(lies_on, volume, source_id)
         if gone:
             self.findings.vanished += len(gone)
-            self._add(lambda c: sources.mark_gone(c, gone, self._mark_as))
+            self._add(lambda c: deletions.mark_gone(c, gone, self._mark_as))
 
     def _is_given_up(self, lies_on: str, volume: str) -> bool:
         """Whether the user said that what is away is gone: of a folder by its name, of the root once it is another."""

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from hotfolder.index.sources import Mark
+from hotfolder.index.deletions import Mark
 from hotfolder.watcher.reconcile import Findings
 
 

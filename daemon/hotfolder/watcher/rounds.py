@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hotfolder.errors import Owner, SourceError
-from hotfolder.index import watches
+from hotfolder.index import backlog, watches
 from hotfolder.index.database import Database
-from hotfolder.index.sources import Mark
+from hotfolder.index.deletions import Mark
 from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane
 from hotfolder.queue.queue import JobQueue
@@ -379,9 +379,7 @@ class Rounds:
         return not self._queue.depth(Lane.BACKLOG, self._name) and not self._rows_wait()
 
     def _rows_wait(self) -> bool:
-        query = "SELECT 1 FROM source WHERE state = 0 AND retry_at <= ? AND watch_id = ? LIMIT 1"
-        which = (time.time() + IDLE_SECONDS, self._watcher.site.id)
-        return self._index.read().execute(query, which).fetchone() is not None
+        return backlog.any_due(self._index.read(), self._watcher.site.id, time.time() + IDLE_SECONDS)
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):

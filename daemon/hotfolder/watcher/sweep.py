@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hotfolder.index import folders, sources, watches
+from hotfolder.index import deletions, folders, report, watches
 from hotfolder.index.database import Database
-from hotfolder.index.readers import Reader
 from hotfolder.index.sources import Row
 from hotfolder.model import Job, Lane
 from hotfolder.telemetry import logs
@@ -46,18 +45,18 @@ def sweep(
     index: Database, site: Site, rules: Rules, guard: Guard, offer: Callable[[Job], bool], *, confirm: bool = False
 ) -> Swept:  # fmt: skip
     """Offer a removal for each source that is marked gone. `offer` waits for room, and is False where work ends."""
-    missing, total = _count(index.read(), site.id)
+    missing, total = deletions.uncertain(index.read(), site.id), report.total(index.read(), site.id)
     if missing and watches.has_moved(index.read(), site.id):
         log.warning(
             "deletions_held", watch=site.name, count=missing, of=total,
             next=f"{site.root} is another root than before; `hotfolder scan --confirm-deletes`, if it is the right one",
         )  # fmt: skip
         return Swept(held=missing)
-    times = sources.CONFIRMED if guard.holds(missing, total) and not confirm else 1
+    times = deletions.CONFIRMED if guard.holds(missing, total) and not confirm else 1
     removed = 0
     after = 0
     held = missing if times > 1 else 0
-    while page := sources.gone(index.read(), site.id, after, PAGE, times):
+    while page := deletions.gone(index.read(), site.id, after, PAGE, times):
         after = page[-1].id
         for row in page:
             if not _hand_on(index, site, rules, row, offer):
@@ -69,14 +68,6 @@ def sweep(
             next="they go when a second reconcile agrees, or by `hotfolder scan --confirm-deletes`",
         )  # fmt: skip
     return Swept(removed, held)
-
-
-def _count(connection: Reader, watch_id: int) -> tuple[int, int]:
-    """What is missing and not yet certain to be gone, which is what the guard is for; and all there is."""
-    query = "SELECT count(*) FROM source WHERE watch_id = ? AND gone > 0 AND gone < ?"
-    missing = connection.execute(query, (watch_id, sources.CONFIRMED)).fetchone()
-    total = connection.execute("SELECT total(n) FROM tally WHERE watch_id = ?", (watch_id,)).fetchone()
-    return int(missing[0]), int(total[0])
 
 
 def _hand_on(index: Database, site: Site, rules: Rules, row: Row, offer: Callable[[Job], bool]) -> bool:

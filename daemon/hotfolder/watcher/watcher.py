@@ -17,9 +17,9 @@ from hotfolder import faults, paths, probe
 from hotfolder.config import Watch
 from hotfolder.errors import Owner, Reason
 from hotfolder.faults import Operation
-from hotfolder.index import folders, sources
+from hotfolder.index import backlog, deletions, folders, sources
 from hotfolder.index.database import Database
-from hotfolder.index.sources import Mark
+from hotfolder.index.deletions import Mark
 from hotfolder.loop import Pause
 from hotfolder.model import Job, Outcome, Result
 from hotfolder.paths import show
@@ -106,8 +106,8 @@ class Watcher:
             gone = []
 
         def keep(connection: sqlite3.Connection) -> None:
-            sources.delete_at(connection, self.site.id, files, time.time())
-            sources.delete(connection, gone, time.time())
+            deletions.delete_at(connection, self.site.id, files, time.time())
+            deletions.delete(connection, gone, time.time())
 
         try:
             self._index.write(keep).result()
@@ -214,13 +214,13 @@ class Watcher:
     def _output_works(self) -> None:
         self._output_failed = None
         self.condition.set(condition.OUTPUT, None)
-        self._index.write(lambda c: sources.release(c, self.site.id)).add_done_callback(
+        self._index.write(lambda c: backlog.release(c, self.site.id)).add_done_callback(
             bugs.callback("callback", lambda done: self._kick())
         )
 
     def _forget_output(self) -> None:
         """Nobody has complained for long: where nothing is put off, what met the trouble is gone itself."""
-        if sources.next_retry(self._index.read(), self.site.id, 0.0) is None:
+        if backlog.next_retry(self._index.read(), self.site.id, 0.0) is None:
             self._output_works()
 
     def check(self, index_problem: str | None, workers: int) -> None:
@@ -309,10 +309,10 @@ class Watcher:
 
         def wait(connection: sqlite3.Connection) -> None:
             if job.deleted:
-                sources.delete_at(connection, self.site.id, [job.path], time.time())
+                deletions.delete_at(connection, self.site.id, [job.path], time.time())
                 return
             folder_id = folders.ensure(connection, self.site.id, folder, folds=self.site.folds)
-            sources.wait(connection, self.site.id, folder_id, name, time.time(), young=True)
+            backlog.wait(connection, self.site.id, folder_id, name, time.time(), young=True)
 
         def waits(done: Future[None]) -> None:
             if done.exception() is not None:
@@ -343,7 +343,7 @@ class Watcher:
         """An event said so: what the judge finds missing below it is gone for certain, and no guard holds it."""
         gone = self._gone_below(folder)
         if gone:
-            self._index.write(lambda c: sources.delete(c, gone, time.time())).result()
+            self._index.write(lambda c: deletions.delete(c, gone, time.time())).result()
             self._kick()
 
     def _gone_below(self, folder: bytes) -> list[int]:

@@ -5,12 +5,14 @@ What lies below it, and whether the root folder is the one that it was, is for p
 
 from __future__ import annotations
 
+import os
+
 from hotfolder import faults, mounts
 from hotfolder.errors import Owner
 from hotfolder.faults import Operation
-from hotfolder.index import folders, watches
+from hotfolder.index import folders, sources, watches
 from hotfolder.index.database import Database
-from hotfolder.index.numbers import number
+from hotfolder.index.sources import Row
 from hotfolder.store import atomic
 from hotfolder.watches.site import Site
 
@@ -34,9 +36,7 @@ class Grounds:
         or with `accept`. Raises RootAway where none of the known sources is.
         """
         identity = mounts.volume(root_fd)
-        query = "SELECT mount FROM watch WHERE id = ?"
-        row = self._index.read().execute(query, (self._site.id,)).fetchone()
-        known = row[0] if row else None  # a dry run may be of a watch that the index does not know yet
+        known = watches.mount(self._index.read(), self._site.id)
         if known == identity:
             return True
         if known is not None and known.startswith(watches.MOVED):
@@ -49,22 +49,12 @@ class Grounds:
             message += "; if that is right: `hotfolder scan --confirm-deletes`"
             raise RootAway(f"{self._site.root}: {message}")
         if remember:
-            update = "UPDATE watch SET mount = ? WHERE id = ?"
-            self._index.write(lambda c: c.execute(update, (identity, self._site.id))).result()
+            self._index.write(lambda c: watches.put_mount(c, self._site.id, identity)).result()
         return known is None
 
     def _recognises(self, root_fd: int) -> bool:
-        query = "SELECT folder_id, name FROM source WHERE watch_id = ? ORDER BY id LIMIT ?"
-        rows = self._index.read().execute(query, (self._site.id, LOOKED_FOR)).fetchall()
-        for folder_id, name in rows:
-            folder = folders.path_of(self._index.read(), folder_id)
-            try:
-                atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
-            except OSError as error:
-                _raise_shortage(error)
-                continue
-            return True
-        return not rows
+        rows = sources.oldest(self._index.read(), self._site.id, LOOKED_FOR)
+        return not rows or any(_found(self._index, root_fd, row) is not None for row in rows)
 
 
 def lies_there(index: Database, watch_id: int, root_fd: int, newest: int | None = None) -> bool:
@@ -72,21 +62,22 @@ def lies_there(index: Database, watch_id: int, root_fd: int, newest: int | None 
 
     A name alone proves nothing: every camera has an IMG_0001.JPG.
     """
-    query = """
-        SELECT folder_id, name, size, mtime_ns FROM source
-        WHERE watch_id = ? AND id <= ? AND size >= 0 AND gone = 0 ORDER BY id LIMIT ?"""
-    most = 2**63 - 1 if newest is None else newest
-    rows = index.read().execute(query, (watch_id, most, LOOKED_FOR)).fetchall()
+    rows = sources.oldest_made(index.read(), watch_id, LOOKED_FOR, 2**63 - 1 if newest is None else newest)
     there = 0
-    for folder_id, name, size, mtime_ns in rows:
-        folder = folders.path_of(index.read(), folder_id)
-        try:
-            found = atomic.lstat_beneath(root_fd, folder + b"/" + name if folder else name)
-        except OSError as error:
-            _raise_shortage(error)
-            continue
-        there += (found.st_size, found.st_mtime_ns) == (size, number(mtime_ns))
+    for row in rows:
+        found = _found(index, root_fd, row)
+        there += found is not None and (found.st_size, found.st_mtime_ns) == (row.version.size, row.version.mtime_ns)
     return there > 0 and 2 * there >= len(rows)
+
+
+def _found(index: Database, root_fd: int, row: Row) -> os.stat_result | None:
+    """What lies at the path of a known source; None where nothing can be seen there."""
+    folder = folders.path_of(index.read(), row.folder_id)
+    try:
+        return atomic.lstat_beneath(root_fd, folder + b"/" + row.name if folder else row.name)
+    except OSError as error:
+        _raise_shortage(error)
+        return None
 
 
 def _raise_shortage(error: OSError) -> None:
