@@ -13,42 +13,6 @@ import pytest
 import hotfolder
 
 ROOT = Path(hotfolder.__file__).parent
-LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "processes", "probe"), ("presets", "model"), ("faults",),
-    ("logs", "metrics", "events", "mounts", "systemd"), ("bugs",), ("loop",), ("config",),
-    ("imaging",), ("keeping",), ("working", "library"),
-    ("telling", "watching", "hooks"), ("wiring", "health", "recognition"), ("engine", "offline", "bench", "doctor"),
-    ("serving",), ("daemon",), ("face",), ("cli",),
-)  # fmt: skip
-LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-ALONE = {"imaging": {"imaging", "presets", "errors", "processes"}}
-
-
-def imports() -> list[tuple[str, str, str]]:
-    found = []
-    for file in ROOT.rglob("*.py"):
-        part = file.relative_to(ROOT).parts[0].removesuffix(".py")
-        if part == "__init__":
-            continue
-        for node in ast.walk(ast.parse(file.read_text())):
-            names = []
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "hotfolder":
-                tail = node.module.split(".")[1:]
-                names = [tail[0]] if tail else [alias.name for alias in node.names]
-            elif isinstance(node, ast.Import):
-                names = [a.name.split(".")[1] for a in node.names if a.name.startswith("hotfolder.")]
-            found += [(str(file.relative_to(ROOT)), part, name) for name in names if not name.startswith("__")]
-    return found
-
-
-def test_imports_run_downwards() -> None:
-    found = imports()
-    assert len(found) > 100
-    for file, part, imported in found:
-        if part == imported or (part, imported) in (("errors", "model"), ("model", "imaging")):  # for types alone
-            continue
-        assert LEVEL[imported] <= LEVEL[part], f"{file} imports {imported}, which lies above it"
-        assert part not in ALONE or imported in ALONE[part], f"{file} imports {imported}"
 
 
 def test_no_module_has_grown_beyond_reading() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from hotfolder import faults
 from hotfolder.errors import Owner, SourceError, StartError
@@ -17,10 +16,8 @@ from hotfolder.pipeline import output
 from hotfolder.pool.oversight import HUNG_SECONDS
 from hotfolder.store import atomic, outputs
 from hotfolder.watcher import condition, folder_moves
+from hotfolder.watcher.watched import Watched
 from hotfolder.watches.grounds import Grounds, RootAway
-
-if TYPE_CHECKING:
-    from hotfolder.watcher.watcher import Watcher
 
 ROOT_SECONDS = 2.0
 """How often a watched root's path is asked whether it still leads to the folder that is watched."""
@@ -55,7 +52,7 @@ class Touch:
 class Presence:
     """Of one watch. `touch` is told of whatever may hang with the root, `output_touch` of what may with the output."""
 
-    def __init__(self, watcher: Watcher, index: Database, touch: Touch, output_touch: Touch) -> None:
+    def __init__(self, watcher: Watched, index: Database, touch: Touch, output_touch: Touch) -> None:
         self._watcher = watcher
         self._index = index
         self._touch = touch

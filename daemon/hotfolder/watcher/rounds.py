@@ -9,7 +9,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from hotfolder.errors import Owner, SourceError
 from hotfolder.index import backlog, watches
@@ -26,10 +25,8 @@ from hotfolder.watcher.reconcile import Findings, Reconcile
 from hotfolder.watcher.request import Request
 from hotfolder.watcher.schedule import Schedule
 from hotfolder.watcher.sweep import Guard, sweep
+from hotfolder.watcher.watched import Watched
 from hotfolder.watches.grounds import RootAway
-
-if TYPE_CHECKING:
-    from hotfolder.watcher.watcher import Watcher
 
 AWAY_SECONDS = 2.0
 """How often a root that is away is looked for."""
@@ -46,7 +43,7 @@ class Rounds:
     """Started once; `live`: polls and rescans by itself."""
 
     def __init__(
-        self, watcher: Watcher, index: Database, queue: JobQueue, metrics: Metrics, kick: Callable[[], None], *,
+        self, watcher: Watched, index: Database, queue: JobQueue, metrics: Metrics, kick: Callable[[], None], *,
         live: bool,
     ) -> None:  # fmt: skip
         self._watcher = watcher
