@@ -2,12 +2,15 @@
 
 from setuptools import Extension, setup
 
+SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "resample")
+HEADERS = ("planes", "baseline", "progressive", "block")
+
 setup(
     ext_modules=[
         Extension(
             "hotfolder.imaging._planes",
-            ["native/planes.c", "native/baseline.c", "native/progressive.c"],
-            depends=["native/baseline.h", "native/block.h", "native/progressive.h"],
+            [f"native/{name}.c" for name in SOURCES],
+            depends=[f"native/{name}.h" for name in HEADERS],
             libraries=["jpeg"],
             extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-Wall", "-Wextra"],
             py_limited_api=True,

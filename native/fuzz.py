@@ -31,16 +31,16 @@ STEPS = 40
 """More allocations than one call makes."""
 ABORTED = 99
 """Exit status where the sanitizer for addresses ended it."""
-OURS = ("/planes.c", "/baseline.c", "/progressive.c", "/libjpeg.so")
+SOURCES = sorted(path for path in Path(__file__).parent.glob("*.c") if path.name != "failing.c")
+OURS = (*(f"/{path.name}" for path in SOURCES), "/libjpeg.so")
 """Who asked for memory that counts as lost: what Python and its libraries lose is not looked for here."""
 
 
 def build(folder: Path) -> dict[str, str]:
     """Compile into `folder`; gives the environment in which Python can load what was made."""
-    sources = [str(Path(__file__).with_name(name)) for name in ("planes.c", "baseline.c", "progressive.c")]
     include = sysconfig.get_paths()["include"]
     command = ["gcc", "-g", "-O1", SANITIZERS, "-fno-sanitize-recover=all", "-shared", "-fPIC", "-std=gnu11"]
-    command += [f"-I{include}", "-o", str(folder / "_planes.so"), *sources, "-ljpeg", "-lm"]
+    command += [f"-I{include}", "-o", str(folder / "_planes.so"), *map(str, SOURCES), "-ljpeg", "-lm"]
     subprocess.run(command, check=True)
     failing = str(folder / "failing.so")
     subprocess.run(

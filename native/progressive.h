@@ -2,15 +2,7 @@
 #ifndef PROGRESSIVE_H
 #define PROGRESSIVE_H
 
-#include <stddef.h>
-#include <stdint.h>
-
-/* Samples of brightness or of one colour difference. There is memory for whole pairs of blocks, 16 by 8. */
-typedef struct {
-    int width, height;
-    size_t stride;
-    const uint8_t *data;
-} Samples;
+#include "block.h"
 
 /* FAST sends each coefficient in one scan; SMALL refines the brightness once, for fewer bytes in more time. */
 enum { BASELINE, FAST, SMALL };
