@@ -1,4 +1,4 @@
-"""The accelerator: built where a compiler and libjpeg's headers are, left out where not. The rest: pyproject.toml."""
+"""The accelerator: built where a compiler and libjpeg-turbo are, left out where not. The rest: pyproject.toml."""
 
 from setuptools import Extension, setup
 

@@ -1,4 +1,4 @@
-/* The bridge to libjpeg(-turbo): whole JPEGs to planes and back. It reads headers and what baseline.c does not take, and writes
+/* The bridge to libjpeg-turbo: whole JPEGs to planes and back. It reads headers and what baseline.c does not take, and writes
  * what has one scan. Nothing else of the core knows it.
  *
  * Sources are hostile. Whatever is unusual (inks, other sampling, 12 bits, arithmetic coding) or makes libjpeg warn is
@@ -13,6 +13,11 @@
 #include "baseline.h"
 #include "planes.h"
 #include "progressive.h"
+
+/* Bytes must not depend on who has built it, and others than libjpeg-turbo are not tried. */
+#ifndef LIBJPEG_TURBO_VERSION_NUMBER
+#error "hotfolder's core needs libjpeg-turbo, and this jpeglib.h is another libjpeg's: apt install libjpeg-dev, or brew install jpeg-turbo"
+#endif
 
 #if JPEG_LIB_VERSION >= 70
 #define DCT_SIZE(part) ((part)->DCT_h_scaled_size)
@@ -260,11 +265,7 @@ int planes_encode(const Planes *planes, int quality, const uint8_t *tables, int 
 }
 
 const char *jpeg_library(void) {
-#ifdef LIBJPEG_TURBO_VERSION
 #define TEXT(x) #x
 #define QUOTED(x) TEXT(x)
     return "libjpeg-turbo " QUOTED(LIBJPEG_TURBO_VERSION);
-#else
-    return "libjpeg";
-#endif
 }

@@ -2,7 +2,7 @@
  *
  * A JPEG holds brightness and two colour differences as planes, the latter often at half size. Here they stay planes
  * from decoding over resampling to encoding: no conversion to RGB and back, no interleaving. jpeg.c decodes and
- * encodes: libjpeg(-turbo) reads headers, baseline.c what cameras write, progressive.c writes what viewers get, libjpeg does
+ * encodes: libjpeg-turbo reads headers, baseline.c what cameras write, progressive.c writes what viewers get, libjpeg does
  * all the rest. resample.c works between.
  *
  * Sources are hostile. Whatever is unusual (inks, other sampling, 12 bits, arithmetic coding) or makes libjpeg warn

@@ -380,6 +380,17 @@ def _answer(data: bytes, preset: Preset) -> object:
         return [(o.width, o.height) for o in result.outputs]
 
 
+@built
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+def test_another_libjpeg_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "jpeglib.h").write_text("#include_next <jpeglib.h>\n#undef LIBJPEG_TURBO_VERSION_NUMBER\n")
+    command = ["gcc", "-std=gnu11", "-fsyntax-only", str(ROOT / "native" / "jpeg.c")]
+    assert subprocess.run(command, check=False).returncode == 0
+    done = subprocess.run([*command, f"-I{tmp_path}"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "hotfolder's core needs libjpeg-turbo, and this jpeglib.h is another libjpeg's" in done.stderr
+
+
 @pytest.mark.parametrize("broken", [{"CC": "false"}, {"CPATH": "/nonexistent", "CFLAGS": "-nostdinc"}])
 def test_installs_without_a_compiler_or_headers(broken: dict[str, str], tmp_path: Path) -> None:
     """`pip install` goes on, and what is installed works in pure Python."""
