@@ -1,9 +1,7 @@
 /* Samples as blocks of quantized coefficients, for progressive.c: transform, quantize, keep what is not zero. Transform and
  * rounding are those of libjpeg's accurate integer method. */
 #include "block.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "planes.h"
 
 typedef int32_t Eight __attribute__((vector_size(32)));
 typedef float Eighths __attribute__((vector_size(32)));
@@ -194,11 +192,11 @@ int part_new(Part *part, const Samples *samples, const uint16_t *table) {
         divisor.inverse[i] = (1 + 1.0 / (1 << 20)) / (8 * table[i]);
         divisor.half[i] = 4 * table[i];
     }
-    part->blocks = (size_t)((samples->width + 7) / 8) * ((samples->height + 7) / 8);
-    part->mean = malloc(part->blocks * sizeof *part->mean);
-    part->value = malloc(part->blocks * BLOCK_SIZE * sizeof *part->value);  /* what is not used is never touched */
-    part->some = malloc(part->blocks * sizeof *part->some);
-    part->large = malloc(part->blocks * sizeof *part->large);
+    part->blocks = bytes(up(samples->width, 8) / 8, up(samples->height, 8) / 8, 0);
+    part->mean = allocate(part->blocks, sizeof *part->mean, 0);
+    part->value = allocate(part->blocks, BLOCK_SIZE * sizeof *part->value, 0);  /* what is not used is never touched */
+    part->some = allocate(part->blocks, sizeof *part->some, 0);
+    part->large = allocate(part->blocks, sizeof *part->large, 0);
     if (!part->mean || !part->value || !part->some || !part->large) return 0;
     fill(part, samples, &divisor);
     return 1;

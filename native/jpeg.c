@@ -85,8 +85,9 @@ static int planes_room(Planes *planes, const struct jpeg_decompress_struct *c) {
     for (int i = 0; i < planes->count; i++) {
         const jpeg_component_info *part = &c->comp_info[i];
         Plane *plane = &planes->plane[i];
-        size_t wide = up(part->width_in_blocks, part->h_samp_factor) * DCT_SIZE(part);
-        if (!plane_new(plane, (int)wide, (int)((size_t)part->v_samp_factor * DCT_SIZE(part) * c->total_iMCU_rows))) return 0;
+        size_t wide = bytes(up(part->width_in_blocks, part->h_samp_factor), DCT_SIZE(part), 0);
+        size_t high = bytes(bytes(part->v_samp_factor, DCT_SIZE(part), 0), c->total_iMCU_rows, 0);
+        if (!plane_new(plane, wide, high)) return 0;
         plane->width = part->downsampled_width;
         plane->height = part->downsampled_height;
         plane->across = (double)part->h_samp_factor * DCT_SIZE(part) / (c->max_h_samp_factor * DCTSIZE);
@@ -183,7 +184,7 @@ typedef struct {
 
 static boolean output_grow(j_compress_ptr c) {
     Output *out = (Output *)c->dest;
-    size_t room = out->room ? 2 * out->room : FIRST_ROOM;
+    size_t room = out->room ? bytes(out->room, 2, 0) : FIRST_ROOM;
     uint8_t *data = realloc(*out->data, room);
     if (!data) ERREXIT1(c, JERR_OUT_OF_MEMORY, 1);
     out->manager.next_output_byte = data + out->room;  /* libjpeg asks when all is full */

@@ -142,12 +142,13 @@ static PyObject *picture_plane(Picture *self, PyObject *arguments) {
         return NULL;
     }
     const Plane *plane = &self->planes.plane[i];
-    PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)plane->width * plane->height);
-    if (!bytes) return NULL;
-    char *to = PyBytes_AsString(bytes);
+    size_t size = bytes(plane->width, plane->height, 0);
+    PyObject *samples = size <= PY_SSIZE_T_MAX / 2 ? PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size) : PyErr_NoMemory();
+    if (!samples) return NULL;
+    char *to = PyBytes_AsString(samples);
     for (int y = 0; y < plane->height; y++)
         memcpy(to + (size_t)y * plane->width, plane->data + y * plane->stride, plane->width);
-    return Py_BuildValue("(ii)N", plane->width, plane->height, bytes);
+    return Py_BuildValue("(ii)N", plane->width, plane->height, samples);
 }
 
 static PyObject *picture_size(Picture *self, void *unused) {

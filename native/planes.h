@@ -2,6 +2,7 @@
 #ifndef PLANES_H
 #define PLANES_H
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,14 +26,28 @@ typedef struct {
     Plane plane[3];
 } Planes;
 
+/* `count` times `each` and `more`, or SIZE_MAX where that is more than a number holds: sizes come from files, and a product
+ * that wraps would be too little. */
+static inline size_t bytes(size_t count, size_t each, size_t more) {
+    size_t product, sum;
+    return __builtin_mul_overflow(count, each, &product) || __builtin_add_overflow(product, more, &sum) ? SIZE_MAX : sum;
+}
+
+/* Memory for so much; NULL where there is not enough. */
+static inline void *allocate(size_t count, size_t each, size_t more) {
+    size_t size = bytes(count, each, more);
+    return size == SIZE_MAX ? NULL : malloc(size);
+}
+
 static inline size_t up(size_t number, size_t step) { return (number + step - 1) / step * step; }
 
 /* Room for a plane; 0 where there is not enough memory. */
-static inline int plane_new(Plane *plane, int width, int height) {
-    plane->width = width;
-    plane->height = height;
+static inline int plane_new(Plane *plane, size_t width, size_t height) {
+    if (width > INT_MAX || height > INT_MAX) return 0;
+    plane->width = (int)width;
+    plane->height = (int)height;
     plane->stride = up(width, LANES);
-    plane->data = malloc(plane->stride * up(height, BLOCK) + LANES);
+    plane->data = allocate(plane->stride, up(height, BLOCK), LANES);
     return plane->data != NULL;
 }
 

@@ -8,10 +8,7 @@
  */
 #include "progressive.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "block.h"
+#include "planes.h"
 
 enum { SYMBOLS = 256, LONGEST_CODE = 16, LONGEST_RUN = 0x7FFF, MOST_PENDING = 937, ROOM = 8192 };
 
@@ -110,7 +107,7 @@ typedef struct {
 /* Room for what one block can take at most, and for headers. */
 static int has_room(Writer *w) {
     if (w->room - w->size >= ROOM) return 1;
-    size_t room = w->room + w->room / 2 + ROOM;
+    size_t room = bytes(w->room / 2, 3, ROOM);
     uint8_t *data = realloc(w->data, room);
     if (!data) return 0;
     w->data = data;

@@ -70,9 +70,9 @@ static int axis_new(Axis *axis, int size, int group, double start, double step, 
     int most = 2 * (int)ceil(reach) + 2;
     axis->taps = most < length ? most : length;  /* and one more, where an odd number is made even */
     axis->count = count;
-    axis->first = malloc(count * sizeof *axis->first);
-    axis->weight = malloc((size_t)count * (axis->taps + 1) * sizeof *axis->weight);
-    double *exact = malloc(axis->taps * sizeof *exact);
+    axis->first = allocate(count, sizeof *axis->first, 0);
+    axis->weight = allocate(bytes(count, (size_t)axis->taps + 1, 0), sizeof *axis->weight, 0);
+    double *exact = allocate(axis->taps, sizeof *exact, 0);
     if (!axis->first || !axis->weight || !exact) {
         free(exact);
         axis_free(axis);
