@@ -12,7 +12,7 @@ setup(
             [f"native/{name}.c" for name in SOURCES],
             depends=[f"native/{name}.h" for name in HEADERS],
             libraries=["jpeg"],
-            extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-Wall", "-Wextra"],
+            extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
             py_limited_api=True,
             optional=True,
         )

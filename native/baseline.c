@@ -281,7 +281,8 @@ INLINE int units_read(Reader *r, const Baseline *what, int count) {
 }
 
 INLINE int scan_read(Reader *r, const Baseline *what) {
-    for (int v = 0; v < what->units_down; v++)
+    for (int v = 0; v < what->units_down; v++) {
+        if (stopped(what->stop)) return 0;
         for (int u = 0; u < what->units_across; u += BATCH) {
             int count = what->units_across - u < BATCH ? what->units_across - u : BATCH;
             if (!units_read(r, what, count)) return 0;
@@ -294,6 +295,7 @@ INLINE int scan_read(Reader *r, const Baseline *what) {
                 }
             }
         }
+    }
     return bits_end(&r->bits, 0xD9);
 }
 

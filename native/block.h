@@ -3,8 +3,7 @@
 #ifndef BLOCK_H
 #define BLOCK_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "planes.h"
 
 enum { BLOCK_SIZE = 64 };
 
@@ -94,8 +93,8 @@ typedef struct {
 
 void fdct_prepare(void);
 
-/* 0 where there is not enough memory; to be freed all the same. `table`: for the quantization, in natural order. */
-int part_new(Part *part, const Samples *samples, const uint16_t *table);
+/* 0 where there is not enough memory, or it was told to stop; to be freed all the same. `table`: for the quantization, in natural order. */
+int part_new(Part *part, const Samples *samples, const uint16_t *table, Stop *stop);
 
 void part_free(Part *part);
 

@@ -1,7 +1,6 @@
 /* Samples as blocks of quantized coefficients, for progressive.c: transform, quantize, keep what is not zero. Transform and
  * rounding are those of libjpeg's accurate integer method. */
 #include "block.h"
-#include "planes.h"
 
 typedef int32_t Eight __attribute__((vector_size(32)));
 typedef float Eighths __attribute__((vector_size(32)));
@@ -166,27 +165,30 @@ INLINE int16_t *collect(const int16_t *natural, int16_t *mean, int16_t *to, uint
 typedef void Quantize(const uint8_t *from, size_t stride, const Divisor *divisor, int16_t *to);
 
 /* `quantize` gives two blocks that lie side by side: there is memory for the second, also where it is none of ours. */
-INLINE void part_fill(Part *part, const Samples *samples, const Divisor *divisor, Quantize *quantize) {
+INLINE int part_fill(Part *part, const Samples *samples, const Divisor *divisor, Quantize *quantize, Stop *stop) {
     size_t wide = (samples->width + 7) / 8, high = (samples->height + 7) / 8;
     int16_t *to = part->value, two[2 * BLOCK_SIZE];
-    for (size_t y = 0, i = 0; y < high; y++)
+    for (size_t y = 0, i = 0; y < high; y++) {
+        if (stopped(stop)) return 0;
         for (size_t x = 0; x < wide; x++, i++) {
             if (x % 2 == 0) quantize(samples->data + 8 * (y * samples->stride + x), samples->stride, divisor, two);
             to = collect(two + x % 2 * BLOCK_SIZE, &part->mean[i], to, &part->some[i], &part->large[i]);
         }
+    }
+    return 1;
 }
 
-static void fill_plain(Part *part, const Samples *samples, const Divisor *divisor) {
-    part_fill(part, samples, divisor, quantize_plain);
+static int fill_plain(Part *part, const Samples *samples, const Divisor *divisor, Stop *stop) {
+    return part_fill(part, samples, divisor, quantize_plain, stop);
 }
-static void (*fill)(Part *, const Samples *, const Divisor *) = fill_plain;
+static int (*fill)(Part *, const Samples *, const Divisor *, Stop *) = fill_plain;
 #ifdef MODERN
-MODERN static void fill_modern(Part *part, const Samples *samples, const Divisor *divisor) {
-    part_fill(part, samples, divisor, quantize_modern);
+MODERN static int fill_modern(Part *part, const Samples *samples, const Divisor *divisor, Stop *stop) {
+    return part_fill(part, samples, divisor, quantize_modern, stop);
 }
 #endif
 
-int part_new(Part *part, const Samples *samples, const uint16_t *table) {
+int part_new(Part *part, const Samples *samples, const uint16_t *table, Stop *stop) {
     Divisor divisor;
     for (int i = 0; i < BLOCK_SIZE; i++) {
         divisor.inverse[i] = (1 + 1.0 / (1 << 20)) / (8 * table[i]);
@@ -198,8 +200,7 @@ int part_new(Part *part, const Samples *samples, const uint16_t *table) {
     part->some = allocate(part->blocks, sizeof *part->some, 0);
     part->large = allocate(part->blocks, sizeof *part->large, 0);
     if (!part->mean || !part->value || !part->some || !part->large) return 0;
-    fill(part, samples, &divisor);
-    return 1;
+    return fill(part, samples, &divisor, stop);
 }
 
 void fdct_prepare(void) {

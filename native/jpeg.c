@@ -35,7 +35,9 @@ _Static_assert(sizeof ((Failure *)0)->text == JMSG_LENGTH_MAX, "libjpeg's messag
 
 typedef struct {
     struct jpeg_error_mgr manager;
+    struct jpeg_progress_mgr progress;
     jmp_buf back;
+    Stop *stop;
     Failure *failure;
 } Errors;
 
@@ -50,10 +52,18 @@ static void on_message(j_common_ptr c, int level) {
     if (level < 0) give_up(c);  /* a warning: the data is damaged */
 }
 
-static struct jpeg_error_mgr *errors_new(Errors *errors, Failure *failure) {
+/* libjpeg asks here before each row of blocks, also while it reads or counts what it will write later. */
+static void on_progress(j_common_ptr c) {
+    Errors *errors = (Errors *)c->err;
+    if (stopped(errors->stop)) longjmp(errors->back, 1);
+}
+
+static struct jpeg_error_mgr *errors_new(Errors *errors, Stop *stop, Failure *failure) {
     jpeg_std_error(&errors->manager);
     errors->manager.error_exit = give_up;
     errors->manager.emit_message = on_message;
+    errors->progress.progress_monitor = on_progress;
+    errors->stop = stop;
     errors->failure = failure;
     failure->memory = 0;
     return &errors->manager;
@@ -97,7 +107,7 @@ static int planes_room(Planes *planes, const struct jpeg_decompress_struct *c) {
 }
 
 /* Lets baseline.c read the scan, where it is one for it. 0: libjpeg must, from where it is; it has not been moved. */
-static int decode_baseline(Planes *planes, const struct jpeg_decompress_struct *c) {
+static int decode_baseline(Planes *planes, const struct jpeg_decompress_struct *c, Stop *stop) {
     if (c->progressive_mode || c->comps_in_scan != c->num_components || c->Ss || c->Se != DCTSIZE2 - 1 || c->Ah || c->Al)
         return 0;
     const int single = c->num_components == 1;  /* then a unit is a block, whatever the sampling (T.81, A.2.2) */
@@ -106,7 +116,7 @@ static int decode_baseline(Planes *planes, const struct jpeg_decompress_struct *
         .count = c->num_components, .restart = c->restart_interval,
         .units_across = (int)(single ? first->width_in_blocks : up(first->width_in_blocks, first->h_samp_factor) / first->h_samp_factor),
         .units_down = (int)(single ? first->height_in_blocks : c->total_iMCU_rows),
-        .data = c->src->next_input_byte, .size = c->src->bytes_in_buffer,
+        .data = c->src->next_input_byte, .size = c->src->bytes_in_buffer, .stop = stop,
     };
     for (int i = 0; i < what.count; i++) {
         const jpeg_component_info *part = &c->comp_info[i];
@@ -141,15 +151,17 @@ static void decode_rest(Planes *planes, struct jpeg_decompress_struct *c) {
     jpeg_finish_decompress(c);
 }
 
-int planes_decode(Planes *planes, const uint8_t *data, size_t size, int denominator, Failure *failure) {
+int planes_decode(Planes *planes, const uint8_t *data, size_t size, int denominator, Stop *stop,
+                  Failure *failure) {
     struct jpeg_decompress_struct c;
     Errors errors;
-    c.err = errors_new(&errors, failure);
+    c.err = errors_new(&errors, stop, failure);
     if (setjmp(errors.back)) {
         jpeg_destroy_decompress(&c);
         return 0;
     }
     jpeg_create_decompress(&c);
+    c.progress = &errors.progress;
     jpeg_mem_src(&c, (unsigned char *)data, size);
     jpeg_read_header(&c, TRUE);
     const char *why = unusual(&c);
@@ -165,8 +177,11 @@ int planes_decode(Planes *planes, const uint8_t *data, size_t size, int denomina
     c.dct_method = JDCT_ISLOW;
     jpeg_calc_output_dimensions(&c);
     if (!planes_room(planes, &c)) ERREXIT1(&c, JERR_OUT_OF_MEMORY, 0);
-    planes->direct = decode_baseline(planes, &c);
-    if (!planes->direct) decode_rest(planes, &c);
+    planes->direct = decode_baseline(planes, &c, stop);
+    if (!planes->direct) {
+        on_progress((j_common_ptr)&c);
+        decode_rest(planes, &c);
+    }
     jpeg_destroy_decompress(&c);
     for (int i = 0; i < planes->count; i++) plane_pad(&planes->plane[i]);
     return 1;
@@ -201,13 +216,14 @@ static void output_end(j_compress_ptr c) {
     *out->size = out->room - out->manager.free_in_buffer;
 }
 
-static int encode_progressive(const Planes *planes, uint16_t table[2][DCTSIZE2], int scans, uint8_t **data, size_t *size) {
+static int encode_progressive(const Planes *planes, uint16_t table[2][DCTSIZE2], int scans, uint8_t **data, size_t *size,
+                              Stop *stop) {
     Samples samples[3];
     for (int i = 0; i < planes->count; i++) {
         const Plane *plane = &planes->plane[i];
         samples[i] = (Samples){plane->width, plane->height, plane->stride, plane->data};
     }
-    return progressive_write(samples, planes->count, planes->width, planes->height, table, scans, data, size);
+    return progressive_write(samples, planes->count, planes->width, planes->height, table, scans, data, size, stop);
 }
 
 /* By libjpeg, in one scan, at the quality that `c` has been given. */
@@ -234,16 +250,17 @@ static void encode_baseline(const Planes *planes, struct jpeg_compress_struct *c
 
 /* libjpeg writes what has a single scan, and says what a quality means. */
 int planes_encode(const Planes *planes, int quality, const uint8_t *tables, int scans, uint8_t **data, size_t *size,
-                  Failure *failure) {
+                  Stop *stop, Failure *failure) {
     struct jpeg_compress_struct c;
     Errors errors;
     Output out = {.data = data, .size = size};
-    c.err = errors_new(&errors, failure);
+    c.err = errors_new(&errors, stop, failure);
     if (setjmp(errors.back)) {
         jpeg_destroy_compress(&c);
         return 0;
     }
     jpeg_create_compress(&c);
+    c.progress = &errors.progress;
     c.image_width = planes->width;
     c.image_height = planes->height;
     c.input_components = planes->count;
@@ -255,8 +272,8 @@ int planes_encode(const Planes *planes, int quality, const uint8_t *tables, int 
         uint16_t table[2][DCTSIZE2];
         for (int t = 0; t < 2; t++) memcpy(table[t], c.quant_tbl_ptrs[t]->quantval, sizeof table[t]);
         jpeg_destroy_compress(&c);
-        failure->memory = 1;  /* all that can fail */
-        return encode_progressive(planes, table, scans, data, size);
+        failure->memory = 1;  /* all else that can fail */
+        return encode_progressive(planes, table, scans, data, size, stop);
     }
     out.manager = (struct jpeg_destination_mgr){NULL, 0, output_start, output_grow, output_end};
     c.dest = &out.manager;

@@ -3,10 +3,12 @@
 #define PLANES_H
 
 #include <limits.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { LANES = 32, BLOCK = 16, LARGEST_SIDE = 65500 /* pixels, of any JPEG that libjpeg reads or writes */ };
 
@@ -63,22 +65,46 @@ static inline void plane_pad(Plane *plane) {
     memset(plane->data + rows * plane->stride, 0, LANES);
 }
 
+/* Work may be told to end before it is done: by another thread, which makes the byte at `cancel` (where there is one) anything
+ * but 0, or by the clock. `ended` says which it was. */
+enum { GOES_ON, CANCELLED, LATE };
+typedef struct {
+    const uint8_t *cancel;
+    double deadline;  /* on `clock_now`; INFINITY: none, and the clock is not read */
+    int ended;
+} Stop;
+
+static inline double clock_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Whether to end; every loop over rows looks here, each few rows at least. What was begun then counts as failed. */
+static inline int stopped(Stop *stop) {
+    if (stop->ended) return stop->ended;
+    if (stop->cancel && __atomic_load_n(stop->cancel, __ATOMIC_RELAXED)) stop->ended = CANCELLED;
+    else if (stop->deadline < INFINITY && clock_now() >= stop->deadline) stop->ended = LATE;
+    return stop->ended;
+}
+
 /* ---- jpeg.c ---- */
 
-/* Why there is no result: there was not enough memory, or what `text` says. */
+/* Why there is no result, where it is not that work was told to stop: there was not enough memory, or what `text` says. */
 typedef struct {
     int memory;
     char text[200];
 } Failure;
 
-/* Fills `planes`, whose size is what the caller was told, from the JPEG at 1/denominator (1, 2, 4 or 8). 0: see `failure`.
- * The caller frees the planes' data, also after a failure. */
-int planes_decode(Planes *planes, const uint8_t *data, size_t size, int denominator, Failure *failure);
+/* Fills `planes`, whose size is what the caller was told, from the JPEG at 1/denominator (1, 2, 4 or 8). 0: see `stop`
+ * and `failure`. The caller frees the planes' data, also after a failure. */
+int planes_decode(Planes *planes, const uint8_t *data, size_t size, int denominator, Stop *stop,
+                  Failure *failure);
 
 /* Writes the planes, the colour at half size, as a JPEG into memory that the caller frees, also after a failure. `tables`,
- * where given, are taken in place of the quality: two of 64 steps, in natural order. 0: see `failure`. */
+ * where given, are taken in place of the quality: two of 64 steps, in natural order. 0: see `stop` and `failure`. */
 int planes_encode(const Planes *planes, int quality, const uint8_t *tables, int scans, uint8_t **data, size_t *size,
-                  Failure *failure);
+                  Stop *stop, Failure *failure);
 
 /* Name and version of the library that it was built against. */
 const char *jpeg_library(void);
@@ -93,8 +119,8 @@ typedef struct {
 
 void resample_prepare(void);
 
-/* All planes of the result; sets same[i] where nothing would change and the source's own serves. 0: no memory. The caller
- * frees the data of those that are not the same, also after a failure. */
-int planes_resize(const Planes *from, Planes *to, const Wish *wish, int *same);
+/* All planes of the result; sets same[i] where nothing would change and the source's own serves. 0: no memory, or see
+ * `stop`. The caller frees the data of those that are not the same, also after a failure. */
+int planes_resize(const Planes *from, Planes *to, const Wish *wish, int *same, Stop *stop);
 
 #endif

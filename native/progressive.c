@@ -8,9 +8,7 @@
  */
 #include "progressive.h"
 
-#include "planes.h"
-
-enum { SYMBOLS = 256, LONGEST_CODE = 16, LONGEST_RUN = 0x7FFF, MOST_PENDING = 937, ROOM = 8192 };
+enum { SYMBOLS = 256, LONGEST_CODE = 16, LONGEST_RUN = 0x7FFF, MOST_PENDING = 937, ROOM = 8192, FEW = 1024 /* blocks */ };
 
 /* ---- Scans ----------------------------------------------------------------------------------------------------- */
 
@@ -92,6 +90,7 @@ typedef struct {
     uint8_t length[SYMBOLS];
     uint64_t chunk[MOST_PENDING + BLOCK_SIZE];
     uint8_t chunk_bits[MOST_PENDING + BLOCK_SIZE];
+    Stop *stop;
 } Writer;
 
 /* What changes with each symbol, so that it stays in registers: bits that are no whole byte yet, where the next one goes,
@@ -245,6 +244,7 @@ INLINE void refine_block(Writer *w, State *state, const int16_t *value, uint64_t
     if (++state->run == LONGEST_RUN || state->pending > MOST_PENDING) end_run(w, state, writing);
 }
 
+/* 0 without memory, or when told to stop. */
 INLINE int code_scan(Writer *w, const Part *part, const Scan *scan, const int writing) {
     State now = {.to = w->data + w->size}, *state = &now;
     uint64_t band = ((2ull << (scan->last - scan->first)) - 1) << scan->first;
@@ -252,6 +252,7 @@ INLINE int code_scan(Writer *w, const Part *part, const Scan *scan, const int wr
     int before = 0;
     for (size_t i = 0; i < part->blocks; i++) {
         uint64_t some = part->some[i], large = part->large[i];
+        if (i % FEW == 0 && stopped(w->stop)) return 0;
         if (writing && w->data + w->room - now.to < ROOM) {
             w->size = now.to - w->data;
             if (!has_room(w)) return 0;
@@ -311,8 +312,7 @@ static void put_codes(Writer *w, int kind) {
 static int put_scan(Writer *w, const Part *parts, const Scan *scan) {
     const Part *part = &parts[scan->part];
     memset(w->often, 0, sizeof w->often);
-    count_scan(w, part, scan);
-    if (!has_room(w)) return 0;
+    if (!count_scan(w, part, scan) || !has_room(w)) return 0;
     put_codes(w, scan->first != 0);
     put_segment(w, 0xDA, 6);
     put_byte(w, 1);
@@ -349,13 +349,14 @@ static void put_head(Writer *w, int count, int width, int height, uint16_t table
 }
 
 int progressive_write(const Samples *samples, int count, int width, int height, uint16_t table[2][64], int scans,
-                      uint8_t **out, size_t *size) {
+                      uint8_t **out, size_t *size, Stop *stop) {
     const Scan *list = count == 1 ? GREY_SCANS : scans == FAST ? FAST_SCANS : SMALL_SCANS;
     int many = count == 1 ? COUNT(GREY_SCANS) : scans == FAST ? COUNT(FAST_SCANS) : COUNT(SMALL_SCANS);
     Part parts[3] = {0};
     Writer *w = calloc(1, sizeof *w);
+    if (w) w->stop = stop;
     int good = w != NULL && has_room(w);
-    for (int i = 0; good && i < count; i++) good = part_new(&parts[i], &samples[i], table[i > 0]);
+    for (int i = 0; good && i < count; i++) good = part_new(&parts[i], &samples[i], table[i > 0], stop);
     if (good) put_head(w, count, width, height, table);
     for (int i = 0; good && i < many; i++) good = put_scan(w, parts, &list[i]);
     if (good) {

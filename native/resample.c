@@ -1,8 +1,6 @@
 /* Planes at another size, turned and cropped: weighed sums of rows, by Lanczos or by averages. */
 #include "planes.h"
 
-#include <math.h>
-
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
@@ -166,18 +164,23 @@ static void add_rows(const uint8_t *from, size_t stride, const int16_t *weight, 
 static void add_rows_choose(void) {}
 #endif
 
-/* Resamples the rows of `from`, of its columns from `left` on, into `to`, which has the size wanted. */
-static void resample_rows(const Plane *from, int left, const Axis *axis, Plane *to) {
-    for (int j = 0; j < axis->count; j++)
+/* Resamples the rows of `from`, of its columns from `left` on, into `to`, which has the size wanted. 0: told to stop. */
+static int resample_rows(const Plane *from, int left, const Axis *axis, Plane *to, Stop *stop) {
+    for (int j = 0; j < axis->count; j++) {
+        if (j % BLOCK == 0 && stopped(stop)) return 0;
         add_rows(from->data + axis->first[j] * from->stride + left, from->stride, axis->weight + (size_t)j * axis->taps,
                  axis->taps, to->data + j * to->stride, to->width);
+    }
+    return 1;
 }
 
 typedef uint8_t Sixteen __attribute__((vector_size(BLOCK)));
 
-/* Rows become columns, 16 by 16: four rounds that each interleave the first half of the rows with the second. */
-static void transpose(const Plane *from, Plane *to) {
-    for (int y = 0; y < from->height; y += BLOCK)
+/* Rows become columns, 16 by 16: four rounds that each interleave the first half of the rows with the second. 0: told to
+ * stop. */
+static int transpose(const Plane *from, Plane *to, Stop *stop) {
+    for (int y = 0; y < from->height; y += BLOCK) {
+        if (stopped(stop)) return 0;
         for (int x = 0; x < from->width; x += BLOCK) {
             Sixteen a[BLOCK], b[BLOCK];
             const Sixteen low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
@@ -191,32 +194,27 @@ static void transpose(const Plane *from, Plane *to) {
             }
             for (int i = 0; i < BLOCK; i++) memcpy(to->data + (x + i) * to->stride + y, &a[i], BLOCK);
         }
+    }
+    return 1;
 }
 
 /* `to` from `from`: rows first, by `vertical`; then columns, by `horizontal`; `turned`: with rows and columns
- * exchanged, `vertical` still being that of the source's rows. 0: no memory. */
-static int resample(const Plane *from, const Axis *horizontal, const Axis *vertical, int turned, Plane *to) {
+ * exchanged, `vertical` still being that of the source's rows. 0: no memory, or told to stop. */
+static int resample(const Plane *from, const Axis *horizontal, const Axis *vertical, int turned, Plane *to, Stop *stop) {
     Plane rows = {0}, columns = {0}, done = {0};
     int left = horizontal->low, wide = horizontal->high - horizontal->low, good = 0;
     if (!plane_new(to, turned ? vertical->count : horizontal->count, turned ? horizontal->count : vertical->count))
         return 0;
-    if (!turned && horizontal->identity) {
-        resample_rows(from, 0, vertical, to);
-        return 1;
-    }
-    if (plane_new(&rows, wide, vertical->count) && plane_new(&columns, vertical->count, wide)) {
-        resample_rows(from, left, vertical, &rows);
-        transpose(&rows, &columns);
-        columns.data -= left * columns.stride;  /* so that rows have their numbers */
-        if (turned) {
-            resample_rows(&columns, 0, horizontal, to);
-            good = 1;
-        } else if (plane_new(&done, vertical->count, horizontal->count)) {
-            resample_rows(&columns, 0, horizontal, &done);
-            transpose(&done, to);
-            good = 1;
-        }
-        columns.data += left * columns.stride;
+    if (!turned && horizontal->identity) return resample_rows(from, 0, vertical, to, stop);
+    if (plane_new(&rows, wide, vertical->count) && plane_new(&columns, vertical->count, wide) &&
+        resample_rows(from, left, vertical, &rows, stop) && transpose(&rows, &columns, stop)) {
+        Plane whole = columns;
+        whole.data -= left * whole.stride;  /* so that rows have their numbers */
+        if (turned)
+            good = resample_rows(&whole, 0, horizontal, to, stop);
+        else
+            good = plane_new(&done, vertical->count, horizontal->count) &&
+                   resample_rows(&whole, 0, horizontal, &done, stop) && transpose(&done, to, stop);
     }
     free(rows.data);
     free(columns.data);
@@ -240,7 +238,7 @@ static int axes_new(const Planes *from, int i, const Wish *wish, Axis *along_x, 
            axis_new(along_y, wish->height, group, y * down, dy * down, turned ? plane->width : plane->height, average);
 }
 
-int planes_resize(const Planes *from, Planes *to, const Wish *wish, int *same) {
+int planes_resize(const Planes *from, Planes *to, const Wish *wish, int *same, Stop *stop) {
     Axis along_x = {0}, along_y = {0};
     int turned = wish->orientation >= 5, good = 1;
     for (int i = 0; i < from->count && good; i++) {
@@ -254,8 +252,8 @@ int planes_resize(const Planes *from, Planes *to, const Wish *wish, int *same) {
         if (same[i]) {
             to->plane[i] = *plane;
         } else if (good) {
-            good = turned ? resample(plane, &along_y, &along_x, 1, &to->plane[i])
-                          : resample(plane, &along_x, &along_y, 0, &to->plane[i]);
+            good = turned ? resample(plane, &along_y, &along_x, 1, &to->plane[i], stop)
+                          : resample(plane, &along_x, &along_y, 0, &to->plane[i], stop);
             if (good) plane_pad(&to->plane[i]);
         }
         to->plane[i].across = to->plane[i].down = i && wish->halved ? 0.5 : 1.0;

@@ -371,7 +371,7 @@ int made(size_t width, size_t height) {
 def test_products_of_sizes_never_wrap(tmp_path: Path) -> None:
     source, library = tmp_path / "sizes.c", tmp_path / "sizes.so"
     source.write_text(SIZES)
-    command = ["gcc", "-shared", "-fPIC", "-std=gnu11", f"-I{ROOT / 'native'}", "-o", library, source]
+    command = ["gcc", "-shared", "-fPIC", "-std=gnu11", f"-I{ROOT / 'native'}", "-o", str(library), str(source)]
     subprocess.run(command, check=True)
     core = ctypes.CDLL(str(library))
     core.asked.restype = ctypes.c_size_t
