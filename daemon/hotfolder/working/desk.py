@@ -202,7 +202,7 @@ class Desk:
     def _suspect(self, entry: Entry) -> None:
         """Its decoder hangs."""
         job = entry.job
-        self._isolation.stuck += 1
+        self._isolation.give_up(entry.task.thread)
         log.warning("stuck", watch=job.watch, path=job.path, next="a helper process decides")
         try:
             self._suspects.add([(entry.site.id, job.path)])

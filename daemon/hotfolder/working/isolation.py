@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -20,20 +21,21 @@ from hotfolder.working.settings import Settings
 RISKY = frozenset({"raw", "heif", "avif", "jxl"})
 """Formats whose decoders hang or crash in the field."""
 STUCK_MOST = 8
-"""So many threads may hang for ever; after that everything is decoded in helpers, which can be ended."""
+"""So many threads may hang; while they do, everything is decoded in helpers, which can be ended."""
 
 Stage = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One picture to render: its open file and its bytes, and what to make of it by which plans."""
+    """One picture to render: its open file and its bytes, what to make of it by which plans, and what may end that."""
 
     fd: int
     data: bytes
     name: bytes
     parts: tuple[imaging.Part, ...]
     limits: imaging.Limits
+    stop: imaging.Stop
 
 
 class Work(Protocol):
@@ -52,12 +54,22 @@ class Work(Protocol):
 
 
 class Isolation:
-    """`stuck` counts threads that were given up."""
-
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.children = Children(settings)
-        self.stuck = 0
+        self._given_up: list[threading.Thread] = []
+
+    def give_up(self, thread: threading.Thread) -> None:
+        """Its decode hangs; it may still come back."""
+        self._given_up = [*self._hung(), thread]
+
+    @property
+    def stuck(self) -> int:
+        """Threads that were given up and have not ended."""
+        return len(self._hung())
+
+    def _hung(self) -> list[threading.Thread]:
+        return [thread for thread in self._given_up if thread.is_alive()]
 
     def applies(self, data: bytes, name: bytes, *, suspect: bool) -> bool:
         """Whether a helper decodes this. Raises SourceError for what is no image at all."""
@@ -97,7 +109,8 @@ class _Here:
 
         asked = self._asked
         chosen = imaging.narrowed(asked.parts, only)
-        return imaging.render_parts(self._opened, chosen, create, asked.limits, asked.name, stage)
+        with asked.stop.guarding():
+            return imaging.render_parts(self._opened, chosen, create, asked.limits, asked.name, stage)
 
 
 class _InChild:

@@ -138,7 +138,7 @@ class Ordering:
             self._desk.harmless(subject.slot)
         else:
             task.enter(Phase.DECODE)
-        asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._settings.limits)
+        asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._settings.limits, task.stop)
         with self._isolation.opened(asked, isolated=isolated) as work:
             total = version.size + work.need
             if total > held.amount and not held.try_grow(total):

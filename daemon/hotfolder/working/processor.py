@@ -172,7 +172,8 @@ class Processor:
         try:
             wanted = self._wanted(site, job, row, hashed)
             isolated = self._is_isolated(site, job, subject, data)
-            asked = Asked(fd, data, subject.name, making.parts(site, wanted), self._limits_for(job, row))
+            parts = making.parts(site, wanted)
+            asked = Asked(fd, data, subject.name, parts, self._limits_for(job, row), task.stop)
             if not isolated:
                 task.enter(Phase.DECODE)
             with self._isolation.opened(asked, isolated=isolated) as work:
