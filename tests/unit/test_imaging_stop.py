@@ -76,6 +76,7 @@ def works(core: Any) -> dict[str, tuple[Work, int]]:
     progressive = encoded(noise(*SIZE), "JPEG", quality=90, progressive=True)
     planes = core.decode(base, *SIZE, 1)
     whole = planes.resized(SIZE, WHOLE, 1, True)
+    coefficients = 2 * (SIZE[1] // 8)  # then eight scans, counted and written, half of them of 3,200 blocks
     return {
         "decode": (partial(core.decode, base, *SIZE, 1), ROWS),
         "decode an eighth": (partial(core.decode, base, *SIZE, 8), ROWS),
@@ -88,8 +89,8 @@ def works(core: Any) -> dict[str, tuple[Work, int]]:
         "turned": (partial(planes.resized, (600, 300), TURNED, 6, True, False), 2 * (300 + 600) // 16),
         "averaged": (partial(planes.resized, (100, 200), WHOLE, 1, False, True), 3 * (200 + 100) // 16),
         "baseline": (partial(whole.jpeg, 90, core.BASELINE, None), 2 * ROWS),
-        "fast": (partial(whole.jpeg, 90, core.FAST, None), SIZE[1] // 8 + 8 * 2),
-        "small": (partial(whole.jpeg, 90, core.SMALL, None), SIZE[1] // 8 + 8 * 2),
+        "fast": (partial(whole.jpeg, 90, core.FAST, None), coefficients + 2 * (4 * 4 + 4)),
+        "small": (partial(whole.jpeg, 90, core.SMALL, None), coefficients + 2 * (4 * 4 + 4)),
         "plane": (partial(planes.plane, 0), ROWS),
     }
 
