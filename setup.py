@@ -1,15 +1,18 @@
-"""The accelerator: built where a compiler and libjpeg's headers are, left out where not. The rest: pyproject.toml."""
+"""The accelerator: built where a compiler and libjpeg-turbo are, left out where not. The rest: pyproject.toml."""
 
 from setuptools import Extension, setup
+
+SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "resample")
+HEADERS = ("planes", "baseline", "progressive", "block")
 
 setup(
     ext_modules=[
         Extension(
             "hotfolder.imaging._planes",
-            ["native/planes.c", "native/baseline.c", "native/progressive.c"],
-            depends=["native/baseline.h", "native/block.h", "native/progressive.h"],
+            [f"native/{name}.c" for name in SOURCES],
+            depends=[f"native/{name}.h" for name in HEADERS],
             libraries=["jpeg"],
-            extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-Wall", "-Wextra"],
+            extra_compile_args=["-O3", "-fno-math-errno", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
             py_limited_api=True,
             optional=True,
         )

@@ -2,8 +2,7 @@
 #ifndef BASELINE_H
 #define BASELINE_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "planes.h"
 
 /* A Huffman table as a file has it: how many codes there are of each length from 1 on, at counts[1], and their symbols. */
 typedef struct {
@@ -27,12 +26,13 @@ typedef struct {
     unsigned restart;    /* units between restart markers, 0 without */
     const uint8_t *data; /* what follows the header of the only scan */
     size_t size;
+    Stop *stop;
 } Baseline;
 
 void baseline_prepare(void);
 
 /* Fills the parts. 0 for all that is not just as it should be, of which nothing is said, and without memory: then libjpeg
- * is to be asked. */
+ * is to be asked, unless it was told to stop. */
 int baseline_read(const Baseline *what);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef BLOCK_H
 #define BLOCK_H
 
-#include <stdint.h>
+#include "planes.h"
 
 enum { BLOCK_SIZE = 64 };
 
@@ -62,5 +62,40 @@ MODERN_INLINE __m256i rounded(Sums a, Sums b, const int down) {
     return _mm256_packs_epi32(_mm256_srai_epi32(low, down), _mm256_srai_epi32(high, down));
 }
 #endif
+
+/* ---- idct.c ---- */
+
+/* `count` blocks of one row, each 64 coefficients in natural order, as `size` by `size` samples (8, 4, 2 or 1); `flat` says of
+ * each whether only its first is not 0, `steps` is the quantization table. */
+typedef void Place(const int16_t *block, const uint8_t *flat, int count, const uint16_t *steps, int size, uint8_t *to,
+                   size_t stride);
+
+/* The one for this processor. */
+Place *idct_choose(void);
+
+/* ---- fdct.c ---- */
+
+/* Samples of brightness or of one colour difference. There is memory for whole pairs of blocks, 16 by 8. */
+typedef struct {
+    int width, height;
+    size_t stride;
+    const uint8_t *data;
+} Samples;
+
+/* The blocks of one part, row by row. Bit k of `some` says that coefficient k (in zigzag order) of a block is not zero, of
+ * `large` that it is more than 1 or less than -1. `value` holds those that are not zero, of all blocks one behind another:
+ * a photo's are a fifth, and each scan goes through memory twice. The first of a block stands in `mean`. */
+typedef struct {
+    size_t blocks;
+    int16_t *mean, *value;
+    uint64_t *some, *large;
+} Part;
+
+void fdct_prepare(void);
+
+/* 0 where there is not enough memory, or it was told to stop; to be freed all the same. `table`: for the quantization, in natural order. */
+int part_new(Part *part, const Samples *samples, const uint16_t *table, Stop *stop);
+
+void part_free(Part *part);
 
 #endif

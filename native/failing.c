@@ -1,9 +1,12 @@
-/* Memory that runs out when it is told to: preloaded before all other libraries, a sanitizer's too, it lets one allocation of
- * this thread fail, which `fail_at` names. For native/fuzz.py and the tests. */
+/* For native/fuzz.py and the tests: memory that runs out, and a clock that goes on when it is looked at.
+ *
+ * Memory runs out when it is told to: preloaded before all other libraries, a sanitizer's too, it lets one allocation of
+ * this thread fail, which `fail_at` names. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
 
 static __thread long left __attribute__((tls_model("initial-exec")));  /* allocations up to the one that fails */
 
@@ -26,3 +29,13 @@ static int fails(void) { return left && !--left; }
 void *malloc(size_t size) { PASS_ON(malloc, size); }
 void *realloc(void *old, size_t size) { PASS_ON(realloc, old, size); }
 void *calloc(size_t count, size_t size) { PASS_ON(calloc, count, size); }
+
+/* In place of clock_gettime, where the core is compiled with -Dclock_gettime=ticking: a second passes with each look, so that a
+ * call that may take n seconds ends at its n-th look. */
+long ticks;
+
+int ticking(clockid_t clock, struct timespec *now) {
+    (void)clock;
+    *now = (struct timespec){.tv_sec = ++ticks};
+    return 0;
+}

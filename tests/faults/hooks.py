@@ -30,6 +30,24 @@ ImageFile.ImageFile.load, native.decode = load, decode
 """
 """A JPEG whose comment is `segv`, `kill`, `exit` or `hang` does that to whoever decodes it, by Pillow or without."""
 
+ENDED = """
+from hotfolder.errors import SourceError
+from hotfolder.imaging import native
+
+_decode = native.decode
+
+def decode(opened, scale):
+    try:
+        return _decode(opened, scale)
+    except SourceError as error:
+        with open({flag!r}, "w") as file:
+            file.write(error.reason)
+        raise
+
+native.decode = decode
+"""
+"""A decode in the core that is ended writes why."""
+
 BARRIER = """
 _here = threading.Barrier({parties})
 _spoil = spoil

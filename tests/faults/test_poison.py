@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.hooks import BARRIER, DECODER
+from hotfolder.imaging import native
+from tests.faults.hooks import BARRIER, DECODER, ENDED
 from tests.helpers import Daemon, Place, jpeg, wait_for
+from tests.unit.imaging import long_jpeg
 
 WATCH = "    presets: [small]\n    optimize: {enabled: false}"
 Run = Callable[[Place], Daemon]
@@ -97,6 +99,24 @@ def test_a_decode_that_never_ends(tmp_path: Path, run: Run, isolate: str) -> Non
     assert stuck <= 1
     place.put("last.jpg", jpeg(80, 60, 50))
     daemon.wait_renditions({*expected, small("last")})
+    assert daemon.stop() == 0
+
+
+@pytest.mark.skipif(native.core is None, reason="the accelerator is not built here")
+def test_a_decode_in_the_core_is_ended_with_its_thread(tmp_path: Path, run: Run) -> None:
+    """The core can be told to end, so nothing of it stays behind: neither the thread nor its memory."""
+    ended = tmp_path / "ended"
+    place = Place(tmp_path, "pool: {workers: 2, job_timeout: 500ms}", WATCH)
+    place.hook(ENDED.format(flag=str(ended)))
+    daemon = run(place)
+    place.put("long.jpg", long_jpeg(10_000, 10_000, scans=490))
+    reason = wait_for("the end of the decode", lambda: ended.exists() and ended.read_text(), 60, daemon.text)
+    assert reason == "timeout"
+    wait_for("the conviction", lambda: list(failures(place).values()) == ["timeout"], 60, daemon.text)
+    daemon.wait_log(" stuck ")
+    wait_for("the thread's end", lambda: daemon.metric("hotfolder_workers", state="stuck") == 0, 60, daemon.text)
+    place.put("last.jpg", jpeg(80, 60, 50))
+    daemon.wait_renditions({small("last")})
     assert daemon.stop() == 0
 
 

@@ -22,6 +22,19 @@ def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+def long_jpeg(width: int, height: int, scans: int) -> bytes:
+    """A grey progressive JPEG of a few bytes a scan, each of which is work for all of its blocks."""
+    blocks = -(-width // 8) * -(-height // 8)
+    run = "0" + "1" * 14  # the one code of its table: nothing more in this block and the next 32,766
+    bits = run * -(-blocks // 32_767)
+    runs = bytes(int(bits[at : at + 8].ljust(8, "1"), 2) for at in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+    tables = b"".join(b"\xff\xc4\0\x14" + bytes((kind, 1, *[0] * 15, only)) for kind, only in ((0, 0), (16, 0xE0)))
+    frame = b"\xff\xc2\0\x0b\x08" + height.to_bytes(2, "big") + width.to_bytes(2, "big") + b"\1\1\x11\0"
+    first = b"\xff\xda\0\x08\1\1\0\0\0\0" + bytes(-(-blocks // 8))
+    rest = b"\xff\xda\0\x08\1\1\0\1\x3f\0" + runs
+    return b"\xff\xd8\xff\xdb\0\x43\0" + b"\1" * 64 + frame + tables + first + rest * (scans - 1) + b"\xff\xd9"
+
+
 def noise(width: int, height: int, channels: int = 3) -> Image.Image:
     """What no encoder can make small."""
     return Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width, channels), dtype=np.uint8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import io
 import os
@@ -29,6 +30,7 @@ from hotfolder.presets import BUILT_IN, Preset
 from tests.unit.imaging import encoded, noise, rendered
 
 ROOT = Path(__file__).parents[2]
+SOURCES = sorted(path for path in (ROOT / "native").glob("*.c") if path.name != "failing.c")
 built = pytest.mark.skipif(native.core is None, reason="the accelerator is not built here")
 
 
@@ -262,7 +264,6 @@ def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
     core = native.core
     assert core is not None
     include = sysconfig.get_paths()["include"]
-    sources = [str(ROOT / "native" / name) for name in ("planes.c", "baseline.c", "progressive.c")]
     command = [
         "gcc",
         "-O2",
@@ -274,7 +275,7 @@ def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
         "-o",
         str(tmp_path / "_planes.so"),
     ]
-    subprocess.run([*command, *sources, "-ljpeg", "-lm"], check=True)
+    subprocess.run([*command, *SOURCES, "-ljpeg", "-lm"], check=True)
     spec = importlib.util.spec_from_file_location("_planes", tmp_path / "_planes.so")
     assert spec is not None
     assert spec.loader is not None
@@ -354,6 +355,79 @@ def test_declines_what_is_unusual_or_damaged() -> None:
         planes.plane(3)
 
 
+SIZES = """
+#include "planes.h"
+size_t asked(size_t count, size_t each, size_t more) { return bytes(count, each, more); }
+int made(size_t width, size_t height) {
+    Plane plane = {0};
+    int good = plane_new(&plane, width, height);
+    free(plane.data);
+    return good;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+def test_products_of_sizes_never_wrap(tmp_path: Path) -> None:
+    source, library = tmp_path / "sizes.c", tmp_path / "sizes.so"
+    source.write_text(SIZES)
+    command = ["gcc", "-shared", "-fPIC", "-std=gnu11", f"-I{ROOT / 'native'}", "-o", str(library), str(source)]
+    subprocess.run(command, check=True)
+    core = ctypes.CDLL(str(library))
+    core.asked.restype = ctypes.c_size_t
+
+    def asked(*numbers: int) -> int:
+        return int(core.asked(*map(ctypes.c_size_t, numbers)))
+
+    most = ctypes.c_size_t(-1).value
+    half = most // 2 + 1
+    assert asked(65500, 65500, 32) == 65500 * 65500 + 32
+    for numbers in (
+        (half, 2, 0),
+        (half, 2, 64),
+        (half + 1, 2, 0),
+        (most, most, most),
+        (most, 1, 1),
+        (65536, most // 65535, 0),
+    ):
+        assert asked(*numbers) == most
+    assert core.made(ctypes.c_size_t(100), ctypes.c_size_t(100)) == 1
+    for width, height in ((half, 2), (2, half), (2**31, 1), (most, most), (2**31 - 1, 2**31 - 1)):
+        assert core.made(ctypes.c_size_t(width), ctypes.c_size_t(height)) == 0
+
+
+CLAIMS = """
+import resource, sys
+from PIL import Image
+from hotfolder.imaging.native import core
+from tests.unit.imaging import encoded, noise
+
+resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, 2_000_000_000))
+for progressive in (False, True):
+    for side in (65500, 65535):
+        data = bytearray(encoded(noise(64, 64), "JPEG", progressive=progressive))
+        at = data.index(b"\\xff\\xc2" if progressive else b"\\xff\\xc0")
+        data[at + 5 : at + 9] = side.to_bytes(2, "big") * 2
+        for scale in (1, 2, 4, 8):
+            try:
+                core.decode(bytes(data), 65500, 65500, scale)
+            except (MemoryError, core.Declined) as error:
+                print(type(error).__name__)
+"""
+
+
+@built
+def test_a_header_that_claims_the_largest_picture_ends_in_words() -> None:
+    """Its planes take more than four gigabytes at full size, and there is room for two."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", CLAIMS], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.split()
+    assert len(said) == 16
+    assert said[0] == said[8] == "MemoryError"
+    assert set(said[4:8] + said[12:]) == {"Declined"}
+
+
 @built
 @given(st.integers(0, 2**32), st.booleans(), st.sampled_from([1, 2, 4, 8]))
 @settings(max_examples=60, deadline=None)
@@ -378,6 +452,17 @@ def _answer(data: bytes, preset: Preset) -> object:
         except SourceError as error:
             return error.reason
         return [(o.width, o.height) for o in result.outputs]
+
+
+@built
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
+def test_another_libjpeg_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "jpeglib.h").write_text("#include_next <jpeglib.h>\n#undef LIBJPEG_TURBO_VERSION_NUMBER\n")
+    command = ["gcc", "-std=gnu11", "-fsyntax-only", str(ROOT / "native" / "jpeg.c")]
+    assert subprocess.run(command, check=False).returncode == 0
+    done = subprocess.run([*command, f"-I{tmp_path}"], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "hotfolder's core needs libjpeg-turbo, and this jpeglib.h is another libjpeg's" in done.stderr
 
 
 @pytest.mark.parametrize("broken", [{"CC": "false"}, {"CPATH": "/nonexistent", "CFLAGS": "-nostdinc"}])

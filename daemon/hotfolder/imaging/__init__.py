@@ -5,6 +5,7 @@ from hotfolder.imaging.analyze import analyze_bytes
 from hotfolder.imaging.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import LENIENT, decoders, installed_extras, is_hollow, sniff
 from hotfolder.imaging.memory import PHOTO_PIXELS, peak, photo_peak
+from hotfolder.imaging.native import Stop
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.reading import read_all
 from hotfolder.imaging.record import Record
@@ -21,6 +22,7 @@ __all__ = [
     "Plan",
     "Record",
     "Rendered",
+    "Stop",
     "analyze_bytes",
     "decoders",
     "has_simd",

@@ -8,6 +8,7 @@ FAST: int
 SMALL: int
 
 class Declined(Exception): ...
+class Cancelled(Exception): ...
 
 @final
 class Planes:
@@ -17,8 +18,34 @@ class Planes:
     def count(self) -> int: ...
     @property
     def direct(self) -> bool: ...
-    def resized(self, size: Size, box: Box, orientation: int, halved: bool, average: bool = ..., /) -> Planes: ...
-    def jpeg(self, quality: int, scans: int, tables: bytes = ..., /) -> bytes: ...
-    def plane(self, number: int, /) -> tuple[Size, bytes]: ...
+    def resized(
+        self,
+        size: Size,
+        box: Box,
+        orientation: int,
+        halved: bool,
+        average: bool = ...,
+        cancel: bytearray | None = ...,
+        seconds: float = ...,
+        /,
+    ) -> Planes: ...
+    def jpeg(
+        self,
+        quality: int,
+        scans: int,
+        tables: bytes | None = ...,
+        cancel: bytearray | None = ...,
+        seconds: float = ...,
+        /,
+    ) -> bytes: ...
+    def plane(self, number: int, cancel: bytearray | None = ..., seconds: float = ..., /) -> tuple[Size, bytes]: ...
 
-def decode(data: bytes, width: int, height: int, denominator: int, /) -> Planes: ...
+def decode(
+    data: bytes,
+    width: int,
+    height: int,
+    denominator: int,
+    cancel: bytearray | None = ...,
+    seconds: float = ...,
+    /,
+) -> Planes: ...

@@ -1,4 +1,4 @@
-"""JPEG pictures that stay planes (Y, Cb, Cr) from decoding to encoding, by the optional accelerator in native/planes.c.
+"""JPEG pictures that stay planes (Y, Cb, Cr) from decoding to encoding, by the optional accelerator in native/.
 
 Where it was not built, or declines a source as unusual or damaged, `decode` gives None and Pillow serves: the same
 sizes, the same quality, and the one place that says what is wrong with a picture.
@@ -6,12 +6,17 @@ sizes, the same quality, and the one place that says what is wrong with a pictur
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 from PIL import Image
 
+from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.decode import Opened, upright
 from hotfolder.imaging.opening import UPRIGHT
 from hotfolder.imaging.plan import Box, Size
@@ -29,6 +34,51 @@ try:
     from hotfolder.imaging import _planes as core
 except ImportError:  # no compiler, or no headers of libjpeg, when hotfolder was installed
     core = None
+
+
+T = TypeVar("T")
+
+
+@final
+class Stop:
+    """Ends the core's work that a thread does within `guarding`: a few rows after `cancel`, or that many seconds after
+    this was made.
+    """
+
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._flag = bytearray(1)
+        self._deadline = time.monotonic() + seconds
+
+    def cancel(self) -> None:
+        """From any thread; for good."""
+        self._flag[0] = 1
+
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Within it the core's work raises SourceError(TIMEOUT) when it is told to end. Pillow's is not ended."""
+        before = _guard.set(self)
+        try:
+            yield
+        finally:
+            _guard.reset(before)
+
+    def asks(self) -> tuple[bytearray, float]:
+        """What the core wants to be told: the byte to look at, and the seconds that are left."""
+        return self._flag, self._deadline - time.monotonic()
+
+
+_guard: ContextVar[Stop | None] = ContextVar("guard", default=None)
+
+
+def _ask(work: Callable[..., T], *arguments: object) -> T:
+    """One call of the core, with all its `arguments`, under the guard of this thread."""
+    stop = _guard.get()
+    if core is None or stop is None:
+        return work(*arguments)
+    try:
+        return work(*arguments, *stop.asks())
+    except (core.Cancelled, TimeoutError) as error:
+        raise SourceError(Reason.TIMEOUT, "it takes too long, and was ended", decoder=library()) from error
 
 
 @final
@@ -50,12 +100,12 @@ class Picture:
         `jpeg`. Not halved: one that has an `image`.
         """
         whole = (0.0, 0.0, float(self.size[0]), float(self.size[1]))
-        return Picture(self.planes.resized(size, box or whole, self.orientation, halved))
+        return Picture(_ask(self.planes.resized, size, box or whole, self.orientation, halved, False))
 
     def averaged(self, size: Size) -> Picture:
         """All of it at this size, no larger, by averages: a quarter of the work of Lanczos. It has an `image`."""
         whole = (0.0, 0.0, float(self.size[0]), float(self.size[1]))
-        return Picture(self.planes.resized(size, whole, self.orientation, False, True))
+        return Picture(_ask(self.planes.resized, size, whole, self.orientation, False, True))
 
     def jpeg(
         self, quality: int, *, progressive: bool = True, small: bool = False, tables: Tables | None = None
@@ -66,14 +116,12 @@ class Picture:
         """
         assert core is not None
         scans: int = core.BASELINE if not progressive else core.SMALL if small else core.FAST
-        if tables is None:
-            return self.planes.jpeg(quality, scans)
-        return self.planes.jpeg(quality, scans, b"".join(map(bytes, tables)))
+        return _ask(self.planes.jpeg, quality, scans, b"".join(map(bytes, tables)) if tables is not None else None)
 
     def after(self, tables: Tables) -> Image.Image:
         """What is left of the picture after it was a JPEG with these tables; its colour enlarged as in `image`."""
         assert core is not None
-        decoded = Picture(core.decode(self.jpeg(0, progressive=False, tables=tables), *self.size, 1))
+        decoded = Picture(_ask(core.decode, self.jpeg(0, progressive=False, tables=tables), *self.size, 1))
         return decoded.scaled(self.size, halved=False).image()
 
     def grey(self) -> Image.Image:
@@ -87,7 +135,7 @@ class Picture:
         return Image.merge("YCbCr", [self._plane(number) for number in range(3)]).convert("RGB")
 
     def _plane(self, number: int) -> Image.Image:
-        size, samples = self.planes.plane(number)
+        size, samples = _ask(self.planes.plane, number)
         return Image.frombytes("L", size, samples)
 
 
@@ -97,10 +145,10 @@ def library() -> str:
 
 
 def decode(opened: Opened, scale: int) -> Picture | None:
-    """The JPEG at 1/scale; None where Pillow must serve. Raises MemoryError."""
+    """The JPEG at 1/scale; None where Pillow must serve. Raises MemoryError, and SourceError where a Stop ends it."""
     if core is None or opened.format != "jpeg" or opened.pixels is not None or opened.image.mode not in ("L", "RGB"):
         return None
     try:
-        return Picture(core.decode(opened.data, *opened.image.size, scale), opened.orientation)
+        return Picture(_ask(core.decode, opened.data, *opened.image.size, scale), opened.orientation)
     except core.Declined:
         return None

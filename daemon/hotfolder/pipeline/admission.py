@@ -191,7 +191,7 @@ class Admission:
     def _suspect(self, work: Work) -> None:
         """Its decoder hangs."""
         job = work.job
-        self._renderer.stuck += 1
+        self._renderer.give_up(work.task.thread)
         log.warning("stuck", watch=job.watch, path=job.path, next="a helper process decides")
         try:
             self._renderer.suspects.add([(work.site.id, job.path)])

@@ -225,7 +225,7 @@ class Steps:
         limits = self._settings.limits
         # A young file that ends too early may still be growing: it is not shown as it is before its tries are used.
         limits = replace(limits, lenient=limits.lenient and not (self._may_grow(work) and not work.site.ordered))
-        request = Request(work.fd, work.data, work.name, publish.parts(work.site, wanted), limits)
+        request = Request(work.fd, work.data, work.name, publish.parts(work.site, wanted), limits, work.task.stop)
         with self._renderer.opened(request, isolated=isolated) as picture:
             work.memory.grow(work.at.size + picture.need)
             return self._make(work, picture, wanted, isolated=isolated)

@@ -1,7 +1,7 @@
 """Jobs that hang: a decode that never ends, or a mount that does not answer. Their threads are given up and replaced.
 
-Python cannot end a thread. A job that is given up is handed back at once, and whatever its thread brings later is
-thrown away: it asks `keep` before it publishes anything.
+Python cannot end a thread, and of what decodes only the compiled core can be told to end. A job that is given up is
+handed back at once, and whatever its thread brings later is thrown away: it asks `keep` before it publishes anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 
+from hotfolder.imaging import Stop
 from hotfolder.loop import Loop
 from hotfolder.model import Job
 from hotfolder.pool.owntime import OwnTime
@@ -47,6 +48,8 @@ class Task:
         """Is called on the oversight's thread, once the job has been taken from its own."""
         self.thread = threading.current_thread()
         self.phase = Phase.LOOK
+        self.stop = Stop()
+        """Ends its decode where that can be ended."""
         self._lock = threading.Lock()
         self._at = time.monotonic()
         self._spent: OwnTime | None = None
@@ -82,6 +85,7 @@ class Task:
             if self._given_up or self.phase is Phase.WAIT:
                 return None
             self._given_up = True
+            self.stop.cancel()
             return self.phase
 
 

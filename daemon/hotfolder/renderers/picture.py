@@ -17,13 +17,14 @@ Stage = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One picture to render: its open file and its bytes, and what to make of it by which plans."""
+    """One picture to render: its open file and its bytes, what to make of it by which plans, and what may end that."""
 
     fd: int
     data: bytes
     name: bytes
     parts: tuple[imaging.Part, ...]
     limits: imaging.Limits
+    stop: imaging.Stop
 
 
 class Picture(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -18,18 +19,30 @@ from hotfolder.watches.settings import Settings
 RISKY = frozenset({"raw", "heif", "avif", "jxl"})
 """Formats whose decoders hang or crash in the field."""
 STUCK_MOST = 8
-"""So many threads may hang for ever; after that everything is decoded in helpers, which can be ended."""
+"""So many threads may hang; while they do, everything is decoded in helpers, which can be ended."""
 
 
 class Renderer:
-    """One instance serves all workers. `stuck` counts threads that were given up."""
+    """One instance serves all workers."""
 
     def __init__(self, settings: Settings, memory: Reservation, suspects: Suspects) -> None:
         self._settings = settings
         self._memory = memory
         self.suspects = suspects
         self.children = Children(settings)
-        self.stuck = 0
+        self._given_up: list[threading.Thread] = []
+
+    def give_up(self, thread: threading.Thread) -> None:
+        """Its decode hangs; it may still come back."""
+        self._given_up = [*self._hung(), thread]
+
+    @property
+    def stuck(self) -> int:
+        """Threads that were given up and have not ended."""
+        return len(self._hung())
+
+    def _hung(self) -> list[threading.Thread]:
+        return [thread for thread in self._given_up if thread.is_alive()]
 
     def reserve(self, amount: int) -> AbstractContextManager[Held]:
         """Wait for `amount` bytes of memory. Raises SourceError(TOO_MUCH_MEMORY), Closed."""

@@ -31,4 +31,5 @@ class PictureInThread:
 
         request = self._request
         chosen = imaging.narrowed(request.parts, only)
-        return imaging.render_parts(self._opened, chosen, create, request.limits, request.name, stage)
+        with request.stop.guarding():
+            return imaging.render_parts(self._opened, chosen, create, request.limits, request.name, stage)

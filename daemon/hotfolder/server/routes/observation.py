@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from hotfolder import health
 from hotfolder.engine import Engine
-from hotfolder.services import gauges, health
-from hotfolder.services.health import Health, Readiness
+from hotfolder.health import Health, Readiness
+from hotfolder.services import gauges
 
 
 def router(engine: Engine) -> APIRouter:
