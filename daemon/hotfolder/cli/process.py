@@ -48,7 +48,7 @@ def process(
     Files whose names would meet keep their folders below DIR, from their common parent. What lies there from a former
     run is replaced, a source never.
     """
-    from hotfolder.collection import process as make
+    from hotfolder.library import process as make
 
     known, optimize = _known(config)
     for name in preset or ():

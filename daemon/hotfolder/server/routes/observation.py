@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from hotfolder import health
 from hotfolder.engine import Engine
-from hotfolder.health import Health, Readiness
-from hotfolder.services import gauges
+from hotfolder.services import gauges, health
+from hotfolder.services.health import Health, Readiness
 
 
 def router(engine: Engine) -> APIRouter:
