@@ -14,6 +14,7 @@ import pytest
 from typer.main import get_command
 
 from hotfolder.cli.app import build
+from hotfolder.cli.importing import importing
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 ARGUMENTS: dict[str, list[str]] = {
@@ -259,6 +260,20 @@ def test_ctrl_c_while_it_is_imported(filled: Place) -> None:
         found = list(pool.map(interrupted, IMPORTED))
     assert [each for each in found if each[1] not in (0, 130) or each[2]] == []
     assert len([each for each in found if each[1] == 130]) >= len(IMPORTED) - 4  # some may not be needed any more
+
+
+def test_after_its_imports_ctrl_c_is_the_commands_own_again() -> None:
+    former = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with importing():
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(ImportError), importing():
+            raise ImportError
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 @pytest.mark.parametrize("command", ["events", "wait inbox/never.jpg", "scan"])
