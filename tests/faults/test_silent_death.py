@@ -20,9 +20,9 @@ from tests.integration.test_orders import order
 Run = Callable[[Place], Daemon]
 
 STEPS = (
-    "hotfolder.pipeline.admission:Desk.enter",
-    "hotfolder.pipeline.admission:Desk.leave",
-    "hotfolder.pipeline.admission:Desk._committed",
+    "hotfolder.pipeline.admission:Admission.enter",
+    "hotfolder.pipeline.admission:Admission.leave",
+    "hotfolder.pipeline.admission:Admission._committed",
     "hotfolder.watches.site:Gate.enter",
     "hotfolder.watches.site:Gate.leave",
     "hotfolder.store.inflight:InFlight.enter",
