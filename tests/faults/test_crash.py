@@ -46,8 +46,8 @@ def disturb(place: Place, chance: random.Random, steps: int) -> None:
 
 DIE_IN_A_MOVE = """
 import os, signal
-from hotfolder.watching import moving
-_settle = moving._settle
+from hotfolder.watcher import folder_moves
+_settle = folder_moves._settle
 
 def settle(*given, **keys):
     if os.path.exists({flag!r}):
@@ -55,7 +55,7 @@ def settle(*given, **keys):
         os.kill(os.getpid(), signal.SIGKILL)
     return _settle(*given, **keys)
 
-moving._settle = settle
+folder_moves._settle = settle
 """
 """Killed when the files of a folder have been renamed, and its row has not."""
 

@@ -32,14 +32,14 @@ os.write(fd, json.dumps(line).encode() + b"\\n")
 
 SLOW = """
 import threading
-from hotfolder.hooks import running
-_run = running.run
+from hotfolder.hooks import program
+_run = program.run
 
 def run(*arguments):
     threading.Event().wait(0.2)
     return _run(*arguments)
 
-running.run = run
+program.run = run
 """
 """A program lives on when the daemon is killed: so that kills find deliveries that have not begun, they begin late."""
 

@@ -97,7 +97,8 @@ def test_a_closed_epoch_is_not_compared(tmp_path: Path, run: Run) -> None:
 
 
 CLOSING = """
-from hotfolder.keeping import atomic, epochs
+from hotfolder.index import epochs
+from hotfolder.store import atomic
 
 _init, _publish, _all = epochs.Epochs.__init__, atomic.Staging.publish, []
 

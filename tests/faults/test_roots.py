@@ -248,7 +248,7 @@ def test_a_folder_moves_while_its_output_does_not_answer(tmp_path: Path, run: Ru
 
 SHORT_OF_FILES = """
 import errno, os
-from hotfolder.keeping import atomic
+from hotfolder.store import atomic
 _open_root = atomic.open_root
 def open_root(path):
     if path == {root!r} and os.path.exists({flag!r}):
