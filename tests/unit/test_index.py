@@ -78,7 +78,7 @@ def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: D
 
 
 def test_plans_that_nothing_was_made_by_are_forgotten(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plans, "PLANS", 10)
+    monkeypatch.setattr(plans, "PRUNED_EVERY", 10)
     source_id = put(index, b"a.jpg")
     for number in range(95):
         index.write(lambda c, number=number: plans.ensure(c, f'{{"width": {number}}}')).result()  # type: ignore[misc]
