@@ -44,7 +44,7 @@ def ended(place: Place, url: str) -> dict[str, Any]:
         found: dict[str, Any] = call(place, "GET", url)[1]
         return found if found["state"] in ("done", "cancelled") else None
 
-    found: dict[str, Any] = wait_for(f"{url} to end", look, 60)
+    found: dict[str, Any] = wait_for(f"{url} to end", look, 150)
     return found
 
 

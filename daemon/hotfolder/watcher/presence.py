@@ -72,7 +72,7 @@ class Presence:
         except OSError as error:
             if faults.owner(error.errno, Operation.REACH) is Owner.MACHINE:
                 raise
-            watcher.condition.set(condition.ROOT, f"{watcher.config.path}: {os.strerror(error.errno or 0)}")
+            watcher.condition.set(condition.ROOT, f"{watcher.config.path} is away: {os.strerror(error.errno or 0)}")
             return False
         watcher.condition.set(condition.ROOT, None)
         return True
