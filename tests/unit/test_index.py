@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hotfolder.errors import StartError
-from hotfolder.index import backlog, folders, numbers, plans, renditions, report, sources
+from hotfolder.index import backlog, folders, numbers, orders, plans, renditions, report, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Facts
@@ -85,6 +85,20 @@ def test_plans_that_nothing_was_made_by_are_forgotten(index: Database, monkeypat
     (count,) = index.read().execute("SELECT count(*) FROM plan").fetchone()
     assert count <= 11
     assert [each.plan for each in renditions.of(index.read(), source_id)] == ["{}"]
+
+
+def test_ended_orders_are_forgotten_with_their_images(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "KEPT", 3)
+
+    def change(connection: sqlite3.Connection) -> None:
+        for number in range(8):
+            orders.add(connection, f"o{number}", "generate", "{}", [orders.New(1, b"a.jpg", "a", "no image")], number)
+        orders.add(connection, "open", "generate", "{}", [orders.New(1, b"a.jpg", "a")], 9.0)
+
+    index.write(change).result()
+    assert [each.key for each in orders.newest(index.read(), 20)] == ["open", "o7", "o6", "o5"]
+    (count,) = index.read().execute("SELECT count(*) FROM order_item").fetchone()
+    assert count == 4
 
 
 def test_counts_follow_states(index: Database) -> None:
