@@ -212,8 +212,11 @@ class Engine:
         for note, watch_id in notes:
             self.leftovers.of(watch_id).notes.append(note)
         if self.epochs.rebooted:
-            for source_id, watch_id in self.epochs.open_rows():
+            rows = list(self.epochs.open_rows())
+            for source_id, watch_id in rows:
                 self.leftovers.of(watch_id).open_rows.append(source_id)
+            if not rows:
+                log.info("after_reboot", sources_compared=0, renditions_lost=0)
 
     def _offer_suspects(self) -> None:
         now = time.monotonic()
