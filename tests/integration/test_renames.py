@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from hotfolder.config import load
 from hotfolder.engine import Engine
-from hotfolder.index import sources
+from hotfolder.index import renditions, sources
+from hotfolder.model import Job, Lane
+from hotfolder.pipeline import copies
 from hotfolder.watcher.request import Request
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
@@ -123,5 +127,38 @@ def test_the_old_row_goes_just_before_the_rename(tmp_path: Path, monkeypatch: py
         assert watcher.request(Request((b"",))).done.wait(60)
         assert engine.teller.counts.failed == 0
         assert (place.out / "thumbnails/new_thumb_small.jpg").exists()
+    finally:
+        engine.stop(5.0)
+
+
+def test_a_copy_of_an_image_that_is_made_anew_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at the other image's row and that at its renditions they may become those of other bytes."""
+    place = Place(tmp_path, watch="    presets: [small]")
+    first = place.put("a.jpg", jpeg(300, 300, 1))
+    engine = Engine(load(str(place.base / "config.yaml"), {}).config, live=False)
+    engine.start()
+    try:
+        watcher = engine.watchers["inbox"]
+        assert watcher.request(Request((b"",))).done.wait(60)
+        real, changed = renditions.of, threading.Event()
+
+        def of(connection: Any, source_id: int) -> Any:
+            row = sources.find(engine.index.read(), watcher.site.id, b"a.jpg")
+            if not changed.is_set() and row is not None and row.id == source_id:
+                changed.set()
+                first.write_bytes(jpeg(200, 400, 2))
+                job = Job("inbox", b"a.jpg", Lane.FRESH, 0.0, 0.0, closed=True)
+                other = threading.Thread(target=engine.worker.run, args=(job,))
+                other.start()
+                other.join(60)
+                engine.index.flush()
+            return real(connection, source_id)
+
+        monkeypatch.setattr(copies.renditions, "of", of)
+        place.put("b.jpg", jpeg(300, 300, 1))
+        assert watcher.request(Request((b"",))).done.wait(60)
+        assert changed.is_set()
+        with Image.open(place.out / "thumbnails/b_thumb_small.jpg") as image:
+            assert image.width == image.height
     finally:
         engine.stop(5.0)

@@ -18,6 +18,7 @@ from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
 from hotfolder.model import State
+from hotfolder.paths import join
 from hotfolder.pipeline import output
 from hotfolder.pipeline.publish import Draw, Drawn
 from hotfolder.pipeline.work import Work
@@ -40,6 +41,9 @@ def find(index: Database, work: Work) -> tuple[dict[str, str], Draw] | None:
         if row.name == work.name and folder == work.folder:
             continue
         made = [each for each in renditions.of(index.read(), row.id) if not each.ordered]
+        now = sources.find(index.read(), site.id, join(folder, row.name))
+        if now is None or now.id != row.id or now.version.hash != work.at.hash:
+            continue  # it was made of other bytes between the two reads
         if all(each.present for each in made) and {each.preset for each in made} == site.signatures.keys():
             return {each.preset: each.plan for each in made}, _copying(index, work, row, folder, made)
     return None
