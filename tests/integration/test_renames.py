@@ -15,7 +15,6 @@ from hotfolder.config import load
 from hotfolder.engine import Engine
 from hotfolder.index import renditions, sources
 from hotfolder.model import Job, Lane
-from hotfolder.pipeline import copies
 from hotfolder.watcher.request import Request
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
@@ -154,7 +153,7 @@ def test_a_copy_of_an_image_that_is_made_anew_meanwhile(tmp_path: Path, monkeypa
                 engine.index.flush()
             return real(connection, source_id)
 
-        monkeypatch.setattr(copies.renditions, "of", of)
+        monkeypatch.setattr(renditions, "of", of)
         place.put("b.jpg", jpeg(300, 300, 1))
         assert watcher.request(Request((b"",))).done.wait(60)
         assert changed.is_set()
