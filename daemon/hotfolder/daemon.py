@@ -43,7 +43,7 @@ class Daemon:
 
     def run(self) -> int:
         """Start, serve until SIGTERM or SIGINT, stop. Raises StartError where it cannot start."""
-        # A broken lease (see looking.writers) sends SIGIO, whose default would end the process.
+        # A broken lease (see pipeline/source.py) sends SIGIO, whose default would end the process.
         if hasattr(signal, "SIGIO"):
             signal.signal(signal.SIGIO, signal.SIG_IGN)
         bugs.install()

@@ -162,7 +162,7 @@ def local_engine(config: Config) -> Iterator[Engine]:
         from hotfolder.engine import Engine
 
     if hasattr(signal, "SIGIO"):
-        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease sends it; see pipeline/looking.py
+        signal.signal(signal.SIGIO, signal.SIG_IGN)  # a broken lease sends it; see pipeline/source.py
     engine = Engine(config, live=False)
     engine.start()
     try:

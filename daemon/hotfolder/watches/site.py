@@ -91,7 +91,7 @@ class Site:
     retired: threading.Event = field(default_factory=threading.Event)
     """Set when another configuration is in force: what still ends by this one is looked at again."""
     ordered: bool = False
-    """This is what an order wants beyond the watch: see ordered.py."""
+    """This is what an order wants beyond the watch: see wants.py."""
     below: bytes = b""
     """The folder of the output in which its areas lie; the output itself for all but some orders."""
     copy_key: str = OPTIMIZED
