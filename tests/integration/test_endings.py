@@ -60,7 +60,7 @@ def filled(place: Place) -> Place:
 def run_all(
     place: Place, environ: dict[str, str] | None = None, wrapper: Sequence[str] = (), **options: Any
 ) -> dict[str, tuple[int, str]]:
-    """The status and stderr of each command."""
+    """The status and stderr of each command, one after the other: some need the state folder for themselves."""
 
     def run_one(command: tuple[str, ...]) -> tuple[int, str]:
         arguments = [*command, *ARGUMENTS.get(" ".join(command), [])]
@@ -71,8 +71,7 @@ def run_all(
         )  # fmt: skip
         return done.returncode, (done.stderr or b"").decode("utf-8", "replace")
 
-    with ThreadPoolExecutor(2) as pool:
-        return {" ".join(each): found for each, found in zip(COMMANDS, pool.map(run_one, COMMANDS), strict=True)}
+    return {" ".join(each): run_one(each) for each in COMMANDS}
 
 
 def check(found: dict[str, tuple[int, str]]) -> None:
