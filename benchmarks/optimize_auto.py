@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from hotfolder.imaging import Limits, Plan, open_image, render
-from hotfolder.imaging.quality import Reference
+from hotfolder.imaging.optimizing.quality import Reference
 from hotfolder.presets import OPTIMIZED, OptimizeSpec
 
 BEGIN, END = "<!-- benchmarks/optimize_auto.py -->\n", "<!-- end -->\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hotfolder.imaging import formats
+from hotfolder.imaging.formats import registry as formats
 from tests.helpers import Daemon, Place, jpeg, wait_for
 from tests.unit.rawfile import dng
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from hotfolder import imaging
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.imaging import formats
+from hotfolder.imaging.formats import registry as formats
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import BUILT_IN, OPTIMIZED, OptimizeSpec, Preset
 from tests.helpers import jpeg, picture

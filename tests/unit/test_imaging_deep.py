@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import colour, hdr, profiles, signals
-from hotfolder.imaging.signals import Cicp
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.colour import hdr, profiles, signals
+from hotfolder.imaging.colour.signals import Cicp
 from hotfolder.presets import Preset
 from tests.unit.imaging import encoded, noise, rendered, thumb
 

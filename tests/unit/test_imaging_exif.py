@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational as Ratio
 
-from hotfolder.imaging import Limits, Opened, formats, open_image
-from hotfolder.imaging.exif import TEXT_MAX, Shot, read
+from hotfolder.imaging import Limits, Opened, open_image
+from hotfolder.imaging.formats import registry as formats
+from hotfolder.imaging.metadata.exif import TEXT_MAX, Shot, read
 from tests.unit.imaging import encoded
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="4"/></x:xmpmeta>'

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, Plan, formats, headers, open_image, peak
-from hotfolder.imaging.profiles import display_p3
+from hotfolder.imaging import Limits, Plan, open_image, peak
+from hotfolder.imaging.colour.profiles import display_p3
+from hotfolder.imaging.formats import headers
+from hotfolder.imaging.formats import registry as formats
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 from tests.unit.imaging import THUMB, corner, encoded, noise, rendered, thumb
 from tests.unit.rawfile import dng

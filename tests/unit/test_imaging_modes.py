@@ -15,9 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hotfolder.imaging import encode, lossless, optimize, search, tables
-from hotfolder.imaging.quality import Reference, Score
-from hotfolder.imaging.search import DIALS, Search, Sheet
+from hotfolder.imaging.formats import tables
+from hotfolder.imaging.optimizing import copy as optimize
+from hotfolder.imaging.optimizing import lossless, search
+from hotfolder.imaging.optimizing.quality import Reference, Score
+from hotfolder.imaging.optimizing.search import DIALS, Search, Sheet
+from hotfolder.imaging.rendering import encode
 from tests.unit.imaging import copy, encoded, noise
 from tests.unit.test_imaging_optimize import planted, secrets_in, source
 

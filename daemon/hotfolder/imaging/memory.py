@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from hotfolder.imaging import native
-from hotfolder.imaging.decode import Opened
-from hotfolder.imaging.headers import in_one_scan
-from hotfolder.imaging.opening import UPRIGHT
+from hotfolder.imaging.decoding.decode import Opened
+from hotfolder.imaging.formats.headers import in_one_scan
+from hotfolder.imaging.formats.opening import UPRIGHT
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import ANALYSIS, OPTIMIZED
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TypeVar, final
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.decode import Opened, upright
-from hotfolder.imaging.opening import UPRIGHT
+from hotfolder.imaging.decoding.decode import Opened, upright
+from hotfolder.imaging.formats.opening import UPRIGHT
 from hotfolder.imaging.plan import Box, Size
 
 if TYPE_CHECKING:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageMath
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import formats, profiles, signals, tiff
+from hotfolder.imaging.colour import profiles, signals
+from hotfolder.imaging.containers import directories as tiff
+from hotfolder.imaging.formats import registry as formats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +100,7 @@ def floats(array: Pixels, profile: bytes = b"") -> Image.Image:
     """
     import numpy as np
 
-    from hotfolder.imaging import hdr
+    from hotfolder.imaging.colour import hdr
 
     light = np.nan_to_num(array.astype(np.float32), posinf=0, neginf=0)
     low, high = float(light.min()), float(light.max())
@@ -141,7 +143,7 @@ def sixteen(image: Image.Image) -> Image.Image:
 def _hdr(kind: str, data: bytes, image: Image.Image, cicp: signals.Cicp) -> Image.Image:
     import numpy as np
 
-    from hotfolder.imaging import hdr
+    from hotfolder.imaging.colour import hdr
 
     codes = _codes_of_heif(data) if kind == "heif" else _by_opencv(data)
     if codes is None or codes.dtype != np.uint16:  # eight bits are all there is; the curve is right for them, too

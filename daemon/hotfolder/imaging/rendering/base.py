@@ -6,9 +6,11 @@ from functools import cached_property
 
 from PIL import Image
 
-from hotfolder.imaging import formats, native, resize
-from hotfolder.imaging.decode import Opened, decode
+from hotfolder.imaging import native
+from hotfolder.imaging.decoding.decode import Opened, decode
+from hotfolder.imaging.formats import registry as formats
 from hotfolder.imaging.plan import Plan, Size, Step
+from hotfolder.imaging.rendering import resize
 
 
 class Base:

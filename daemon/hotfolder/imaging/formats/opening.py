@@ -11,7 +11,10 @@ from dataclasses import dataclass, replace
 
 from PIL import Image, ImageChops, UnidentifiedImageError
 
-from hotfolder.imaging import deep, formats, headers, tiff
+from hotfolder.imaging.colour import deep
+from hotfolder.imaging.containers import directories as tiff
+from hotfolder.imaging.formats import headers
+from hotfolder.imaging.formats import registry as formats
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -95,7 +98,7 @@ def _tiff(data: bytes) -> Found:
 
 
 def _raw(data: bytes) -> Found:
-    from hotfolder.imaging import raw
+    from hotfolder.imaging.formats import raw
 
     shot = raw.look(data)
     if shot.preview is not None:

@@ -13,13 +13,18 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hotfolder.imaging import colour, formats, metadata, native, optimize, resize
-from hotfolder.imaging.analyze import analyze
-from hotfolder.imaging.base import Base
-from hotfolder.imaging.decode import Limits, Opened, open_image
-from hotfolder.imaging.encode import encode, encode_planes
+from hotfolder.imaging import native
+from hotfolder.imaging.analysis.analyze import analyze
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
+from hotfolder.imaging.formats import registry as formats
+from hotfolder.imaging.metadata import carried as metadata
+from hotfolder.imaging.optimizing import copy as optimize
 from hotfolder.imaging.plan import Plan, Step, analyzed
 from hotfolder.imaging.record import Record
+from hotfolder.imaging.rendering import resize
+from hotfolder.imaging.rendering.base import Base
+from hotfolder.imaging.rendering.encode import encode, encode_planes
 from hotfolder.presets import ANALYSIS, OPTIMIZED, Colorspace, OptimizeSpec, Preset
 
 Create = Callable[[str], BinaryIO]

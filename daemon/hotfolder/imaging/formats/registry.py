@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hotfolder.errors import HotfolderError, Reason, SourceError
-from hotfolder.imaging import tiff
+from hotfolder.imaging.containers import directories as tiff
 
 PILLOW: dict[str, tuple[str, ...]] = {
     "jpeg": ("JPEG",),  # finds MPO by itself

@@ -14,8 +14,10 @@ from typing import cast
 from PIL import Image, ImageFile
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.imaging import deep, formats, headers
-from hotfolder.imaging.opening import find
+from hotfolder.imaging.colour import deep
+from hotfolder.imaging.formats import headers
+from hotfolder.imaging.formats import registry as formats
+from hotfolder.imaging.formats.opening import find
 from hotfolder.imaging.plan import Plan
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hotfolder.imaging import profiles
+from hotfolder.imaging.colour import profiles
 
 BOXES_MAX = 4096
 SRGB_GAMMA = 1 / 2.2

@@ -11,11 +11,13 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-from hotfolder.imaging import colour, exif, metadata
-from hotfolder.imaging.decode import Limits, Opened, decode, open_image
-from hotfolder.imaging.encode import flattened
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.decoding.decode import Limits, Opened, decode, open_image
+from hotfolder.imaging.metadata import carried as metadata
+from hotfolder.imaging.metadata import exif
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.record import Record
+from hotfolder.imaging.rendering.encode import flattened
 from hotfolder.presets import AnalyzeSpec
 
 BACKGROUND = "#ffffff"
@@ -35,7 +37,7 @@ def analyze(opened: Opened, mode: str, base: Image.Image, spec: AnalyzeSpec) -> 
     if spec.exif:
         found |= asdict(exif.read(opened, gps=spec.gps))
     if spec.pixels or spec.phash or spec.placeholder:
-        from hotfolder.imaging import measure  # brings numpy and OpenCV
+        from hotfolder.imaging.analysis import measure  # brings numpy and OpenCV
 
         picture = colour.convert(measure.small(base), metadata.icc_of(opened.image))[0]
         plain = flattened(picture, BACKGROUND).convert("RGB")

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hotfolder.imaging import profiles
-from hotfolder.imaging.signals import Cicp
+from hotfolder.imaging.colour import profiles
+from hotfolder.imaging.colour.signals import Cicp
 
 Floats = NDArray[Any]
 """Light or codes in floating point, of any width."""

@@ -11,7 +11,7 @@ import threading
 
 from PIL import Image, ImageCms
 
-from hotfolder.imaging.profiles import display_p3
+from hotfolder.imaging.colour.profiles import display_p3
 from hotfolder.presets import Colorspace
 
 __all__ = ["convert", "display_p3"]

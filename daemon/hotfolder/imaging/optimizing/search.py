@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
+from hotfolder.imaging.formats.tables import STEPS
 from hotfolder.imaging.native import Picture, Tables
+from hotfolder.imaging.optimizing.quality import SMALLEST, Pixels, Reference, Score
 from hotfolder.imaging.plan import Size
-from hotfolder.imaging.quality import SMALLEST, Pixels, Reference, Score
-from hotfolder.imaging.tables import STEPS
 
 ENCODES = 4
 """At most, of a small picture: all trials are of the whole. Of a larger one TRIALS of the parts, and the whole."""

@@ -14,10 +14,15 @@ from typing import Any, BinaryIO, cast
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import colour, enhance, lossless, metadata, native, resize, tables
-from hotfolder.imaging.base import Base
-from hotfolder.imaging.decode import Opened
-from hotfolder.imaging.encode import encode, encode_planes, fits, flattened
+from hotfolder.imaging import native
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.decoding.decode import Opened
+from hotfolder.imaging.formats import tables
+from hotfolder.imaging.metadata import carried as metadata
+from hotfolder.imaging.optimizing import enhance, lossless
+from hotfolder.imaging.rendering import resize
+from hotfolder.imaging.rendering.base import Base
+from hotfolder.imaging.rendering.encode import encode, encode_planes, fits, flattened
 from hotfolder.presets import Format, OptimizeSpec
 
 WRITABLE = ("jpeg", "png", "webp", "avif")
@@ -152,7 +157,7 @@ class _Job:
         return progressive and known is not None and known <= self._spec.quality
 
     def _searched(self) -> int | None:
-        from hotfolder.imaging import search  # brings numpy and OpenCV
+        from hotfolder.imaging.optimizing import search  # brings numpy and OpenCV
 
         dial, turn = self._dial()
         if self._planes is not None:
@@ -171,7 +176,7 @@ class _Job:
 
     def _dial(self) -> tuple[Any, Callable[[int], dict[str, Any]]]:
         """What is searched in this format, and the options of `encode` that a setting stands for."""
-        from hotfolder.imaging.search import DIALS
+        from hotfolder.imaging.optimizing.search import DIALS
 
         dial = DIALS[self._format]
         if self._format != "jpeg":

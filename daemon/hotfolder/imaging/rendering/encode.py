@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.metadata import PNG_XMP
+from hotfolder.imaging.metadata.carried import PNG_XMP
 from hotfolder.imaging.native import Picture, Tables
 from hotfolder.presets import Format
 

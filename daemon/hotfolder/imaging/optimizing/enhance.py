@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageChops, ImageFilter
 
-from hotfolder.imaging.encode import flattened
 from hotfolder.imaging.record import BLANK_BELOW, BLURRED_BELOW
+from hotfolder.imaging.rendering.encode import flattened
 
 if TYPE_CHECKING:
-    from hotfolder.imaging.measure import Pixels
+    from hotfolder.imaging.analysis.measure import Pixels
 
 ENDS = (0.005, 0.995)
 """Shares of the pixels between which the tones of a picture are said to lie."""
@@ -61,7 +61,7 @@ def improved(image: Image.Image) -> Image.Image:
     """The picture with what helps it; the very same object where nothing does. Inks (CMYK) are left alone."""
     if image.mode not in ("L", "RGB", "RGBA"):
         return image
-    from hotfolder.imaging import measure
+    from hotfolder.imaging.analysis import measure
 
     small = flattened(measure.small(image), "#ffffff").convert("RGB")
     before = measure.measure(small)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from hotfolder.imaging import credits
+from hotfolder.imaging.metadata import credits
 from hotfolder.presets import MetadataRule
 
 ORIENTATION = 0x0112

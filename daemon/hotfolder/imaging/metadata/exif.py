@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from hotfolder.imaging.decode import Opened
+from hotfolder.imaging.decoding.decode import Opened
 
 ENTRIES_MAX = 512
 VALUE_MAX = 1024
