@@ -15,9 +15,8 @@ import pytest
 from PIL import Image, ImageCms
 
 from hotfolder.errors import SourceError
-from hotfolder.imaging import Limits, Plan, open_image, render
+from hotfolder.imaging import Limits, Plan, formats, open_image, render
 from hotfolder.imaging.colour.profiles import display_p3
-from hotfolder.imaging.formats import registry as formats
 from hotfolder.presets import AnalyzeSpec, OptimizeSpec, Preset
 from tests.growing import growth
 from tests.unit.imaging import encoded, noise

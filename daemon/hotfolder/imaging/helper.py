@@ -112,7 +112,7 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
 
 def _rendered(
     opened: Opened, parts: Sequence[Part], targets: Sequence[int], limits: Limits, name: bytes
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     names = (preset for _, presets in parts for preset in presets if preset != ANALYSIS)
     by_preset = dict(zip(names, targets, strict=True))
     files: list[BinaryIO] = []

@@ -13,11 +13,12 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hotfolder.imaging import native
+from hotfolder.imaging import formats, native
 from hotfolder.imaging.analysis.analyze import analyze
 from hotfolder.imaging.colour import convert as colour
 from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
-from hotfolder.imaging.formats import registry as formats
+from hotfolder.imaging.decoding.guard import guarded
+from hotfolder.imaging.formats import Carried, Settings
 from hotfolder.imaging.metadata import carried as metadata
 from hotfolder.imaging.optimizing import copy as optimize
 from hotfolder.imaging.plan import Plan, Step, analyzed
@@ -25,7 +26,7 @@ from hotfolder.imaging.record import Record
 from hotfolder.imaging.rendering import resize
 from hotfolder.imaging.rendering.base import Base
 from hotfolder.imaging.rendering.encode import encode, encode_planes
-from hotfolder.presets import ANALYSIS, OPTIMIZED, Colorspace, OptimizeSpec, Preset
+from hotfolder.presets import ANALYSIS, DEFAULT_FORMAT, OPTIMIZED, Colorspace, OptimizeSpec, Preset
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
@@ -74,9 +75,7 @@ def _ignore(stage: str, seconds: float) -> None:
     pass
 
 
-def render(
-    opened: Opened, plan: Plan, wanted: Collection[str], create: Create, stage: Stage = _ignore
-) -> Rendered:  # fmt: skip
+def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, stage: Stage = _ignore) -> Rendered:
     """Make the `wanted` renditions of the plan (preset names, OPTIMIZED) and write each into ``create(name)``; where
     ANALYSIS is wanted, too, the record stands in the result.
 
@@ -89,7 +88,7 @@ def render(
     base = Base(opened, plan)
     clock.lap("decode")
     if plan.analyze is not None and ANALYSIS in wanted:
-        with formats.guarded(opened.decoder):
+        with guarded(opened.decoder):
             record = analyze(opened, mode, base.small(analyzed(opened.size)), plan.analyze)
         clock.lap("analyze")
     steps = plan.steps(opened.size)
@@ -102,17 +101,14 @@ def render(
         planes = pictures.planes(name)
         if planes is not None:
             clock.lap("resize")
-            size = encode_planes(planes, create(name), preset.quality, progressive=preset.progressive)
+            size = encode_planes(planes, create(name), preset.format, _settings(preset))
             outputs.append(Output(name, *planes.size, size))
             clock.lap("encode")
             continue
-        with formats.guarded("pillow"):
+        with guarded("pillow"):
             picture = resize.finish(pictures.of(name), preset, step.canvas)
         clock.lap("resize")
-        size = encode(
-            picture, create(name), preset.format, preset.quality, progressive=preset.progressive,
-            background=preset.background, icc=pictures.icc(name),
-        )  # fmt: skip
+        size = encode(picture, create(name), preset.format, _settings(preset), Carried(icc=pictures.icc(name)))
         outputs.append(Output(name, *picture.size, size))
         clock.lap("encode")
     if plan.optimize is not None and OPTIMIZED in wanted:
@@ -132,16 +128,18 @@ def narrowed(parts: Sequence[Part], only: Collection[str]) -> tuple[Part, ...]:
 
 def render_parts(
     opened: Opened, parts: Sequence[Part], create: Create, limits: Limits, name: bytes, stage: Stage = _ignore
-) -> Rendered:  # fmt: skip
+) -> Rendered:
     """Render each part by the whole of its own plan; the picture is opened anew for all but the first."""
     first, *rest = parts
     rendered = render(opened, first[0], first[1], create, stage)
     for plan, presets in rest:
         more = render(open_image(opened.data, limits, name), plan, presets, create, stage)
         rendered = replace(
-            rendered, outputs=rendered.outputs + more.outputs, notes=tuple(sorted({*rendered.notes, *more.notes})),
+            rendered,
+            outputs=rendered.outputs + more.outputs,
+            notes=tuple(sorted({*rendered.notes, *more.notes})),
             record=rendered.record or more.record,
-        )  # fmt: skip
+        )
     return rendered
 
 
@@ -221,8 +219,16 @@ class _Pictures:
         return self._made[name]
 
 
+def _settings(preset: Preset) -> Settings:
+    return Settings(preset.quality, preset.progressive, preset.background)
+
+
 def _stays_planes(preset: Preset) -> bool:
-    return preset.format == "jpeg" and preset.fit != "pad" and not preset.sharpen and not preset.contrast
+    return formats.of(preset.format).in_planes and preset.fit != "pad" and not preset.sharpen and not preset.contrast
+
+
+SMALL_TYPE = formats.of(DEFAULT_FORMAT).media_type
+"""Of what `small_jpeg` returns."""
 
 
 def small_jpeg(data: bytes, name: bytes, side: int, limits: Limits | None = None) -> bytes:

@@ -46,10 +46,16 @@ def analyze(opened: Opened, mode: str, base: Image.Image, spec: AnalyzeSpec) -> 
         found |= {"phash": measure.phash(few)} if spec.phash else {}
         found |= {"placeholder": measure.placeholder(few if picture is plain else picture)} if spec.placeholder else {}
     return Record(
-        format=opened.format, mode=mode, width=opened.width, height=opened.height,
-        megapixels=round(opened.width * opened.height / 1e6, 3), orientation=opened.orientation,
-        animated=opened.animated, profile=_profile(opened.image), **found,
-    )  # fmt: skip
+        format=opened.format,
+        mode=mode,
+        width=opened.width,
+        height=opened.height,
+        megapixels=round(opened.width * opened.height / 1e6, 3),
+        orientation=opened.orientation,
+        animated=opened.animated,
+        profile=_profile(opened.image),
+        **found,
+    )
 
 
 def _profile(image: Image.Image) -> str | None:

@@ -243,9 +243,12 @@ def _thumbhash(pixels: NDArray[np.float64]) -> bytes:
     warm, warm_waves, warm_scale = _waves((red + green) / 2 - blue, 3, 3)
     rose, rose_waves, rose_scale = _waves(red - green, 3, 3)
     head = (
-        _round(63 * light) | _round(31.5 + 31.5 * warm) << 6 | _round(31.5 + 31.5 * rose) << 12
-        | _round(31 * light_scale) << 18 | see_through << 23
-    )  # fmt: skip
+        _round(63 * light)
+        | _round(31.5 + 31.5 * warm) << 6
+        | _round(31.5 + 31.5 * rose) << 12
+        | _round(31 * light_scale) << 18
+        | see_through << 23
+    )
     shape = (down if wide > high else across) | _round(63 * warm_scale) << 3 | _round(63 * rose_scale) << 9
     shape |= (wide > high) << 15
     start = head.to_bytes(3, "little") + shape.to_bytes(2, "little")

@@ -25,7 +25,7 @@ _local = threading.local()
 
 def convert(
     image: Image.Image, profile: bytes | None, goal: Colorspace = "srgb"
-) -> tuple[Image.Image, bytes | None, str]:  # fmt: skip
+) -> tuple[Image.Image, bytes | None, str]:
     """The picture as L, RGB or RGBA, the profile that must go with it (None: sRGB), and a note on a useless profile.
 
     Grey stays grey: its numbers are the same in sRGB and P3. Inks (CMYK) never stay, `keep` makes them sRGB.

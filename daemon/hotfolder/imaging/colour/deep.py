@@ -1,22 +1,16 @@
 """Pictures that eight bits a channel cannot carry as they lie: HDR, linear light, floats, 32 bit and signed integers.
 
 OpenCV, which is there anyway, reads what Pillow would clip or refuse; what comes out has eight bits, and its profile
-says what they mean. Everything else is Pillow's (decode.py).
+says what they mean. Everything else is Pillow's.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageMath
 
-from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.colour import profiles, signals
-from hotfolder.imaging.containers import directories as tiff
-from hotfolder.imaging.formats import registry as formats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,70 +21,10 @@ NEARLY = 0.001
 """So far beyond 0–1 floats may lie and still count as black to white: rounding of what wrote them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deep:
-    """How such a picture is decoded, and the profile of what comes out (None: sRGB)."""
-
-    pixels: Callable[[], Image.Image]
-    profile: bytes | None
-
-
-def of(kind: str, data: bytes, image: Image.Image) -> Deep | None:
-    """None where Pillow's eight bits are right."""
-    cicp = signals.cicp_of(kind, data)
-    if cicp is not None and cicp.is_hdr and image.mode in ("RGB", "RGBA", "L", "I;16"):
-        return Deep(lambda: _hdr(kind, data, image, cicp), None)
-    profile = image.info.get("icc_profile") or _declared(cicp, image)
-    if kind in ("png", "tiff") and profile and profiles.linear_space(profile) and _is_deep(kind, data):
-        return Deep(lambda: _integers(_by_opencv(data), linear=True), encoded_profile(profile))
-    return None
-
-
 def encoded_profile(profile: bytes) -> bytes:
     """The profile of what comes out: a linear one's primaries with the curve of sRGB, any other as it is."""
     space = profiles.linear_space(profile)
     return profiles.Space(space.name, space.columns).profile() if space else profile
-
-
-def declared_profile(kind: str, data: bytes, image: Image.Image) -> bytes | None:
-    """A profile for what the file declares otherwise; None where it embeds one or is sRGB."""
-    if image.info.get("icc_profile"):
-        return None
-    return _declared(signals.cicp_of(kind, data), image)
-
-
-def _declared(cicp: signals.Cicp | None, image: Image.Image) -> bytes | None:
-    if image.mode in ("L", "LA", "1", "I;16", "I"):
-        return None
-    space = profiles.of_cicp(cicp.primaries, cicp.transfer) if cicp else signals.png_space(image.info)
-    return space.profile() if space else None
-
-
-def tiff_pixels(data: bytes, page: tiff.Page) -> Image.Image:
-    """A page of floats, 32 bit or signed integers. Raises SourceError where OpenCV cannot read it either."""
-    array = _by_opencv(data)
-    if array is None:
-        raise unsupported(page)
-    if page.sample_format == tiff.UINT:
-        return _integers(array, linear=profiles.linear_space(page.icc) is not None)
-    return floats(array, page.icc)
-
-
-def unsupported(page: tiff.Page) -> SourceError:
-    return SourceError(
-        Reason.UNSUPPORTED, f"it is {page}, which hotfolder does not read", decoder=formats.decoder("deep")
-    )
-
-
-def is_opencvs(page: tiff.Page) -> bool:
-    """Whether Pillow has no mode for the samples of this page. Raises SourceError where nobody here shows it right."""
-    if page.bits >= 16 and page.planar == tiff.SEPARATE and page.samples > 1:
-        if page.compression == tiff.PLAIN or page.bits > 16:  # compressed ones are libtiff's, and right
-            raise unsupported(page)
-        return False
-    if page.sample_format == tiff.FLOAT:
-        return page.samples > 1 or page.bits != 32
-    return page.bits == 32 or page.sample_format == tiff.SINT or (page.bits == 16 and page.samples == 2)
 
 
 def floats(array: Pixels, profile: bytes = b"") -> Image.Image:
@@ -120,7 +54,7 @@ def floats(array: Pixels, profile: bytes = b"") -> Image.Image:
     return _image(np.rint(stretched).astype(np.uint8))
 
 
-def _integers(array: Pixels | None, *, linear: bool) -> Image.Image:
+def integers(array: Pixels | None, *, linear: bool) -> Image.Image:
     """Unsigned integers of any width, full scale for white."""
     import numpy as np
 
@@ -140,17 +74,15 @@ def sixteen(image: Image.Image) -> Image.Image:
     return picture
 
 
-def _hdr(kind: str, data: bytes, image: Image.Image, cicp: signals.Cicp) -> Image.Image:
+def from_hdr(codes: Pixels | None, image: Image.Image, cicp: signals.Cicp) -> Image.Image:
+    """An HDR picture in sRGB: from samples of 16 bits, where there are some, otherwise from the image's own."""
     import numpy as np
 
     from hotfolder.imaging.colour import hdr
 
-    codes = _codes_of_heif(data) if kind == "heif" else _by_opencv(data)
     if codes is None or codes.dtype != np.uint16:  # eight bits are all there is; the curve is right for them, too
         shown = np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
         codes = shown.astype(np.uint16) * 257
-    elif kind == "avif":
-        codes = _full_scale(codes)
     if codes.ndim == 2 or codes.shape[2] < 3:
         codes = np.repeat(codes.reshape(*codes.shape[:2], -1)[..., :1], 3, axis=2)
     shown = hdr.to_srgb(codes[..., :3], cicp)
@@ -159,30 +91,15 @@ def _hdr(kind: str, data: bytes, image: Image.Image, cicp: signals.Cicp) -> Imag
     return _image(shown)
 
 
-def _full_scale(codes: Pixels) -> Pixels:
-    """OpenCV gives AVIF's 10 or 12 bits as they are."""
+def full_scale(codes: Pixels) -> Pixels:
+    """Samples of 10 or 12 bits, as they lie, at the scale of 16."""
     import numpy as np
 
     bits = 10 if int(codes.max()) < 1024 else 12
     return (codes.astype(np.uint32) * 65535 // ((1 << bits) - 1)).astype(np.uint16)
 
 
-def _codes_of_heif(data: bytes) -> Pixels | None:
-    import numpy as np
-    import pillow_heif
-
-    picture = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-    return np.asarray(picture)
-
-
-def _is_deep(kind: str, data: bytes) -> bool:
-    if kind == "png":
-        return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06")
-    page = tiff.first_page(data)
-    return page is not None and page.bits == 16 and page.samples in (3, 4) and page.photometric == 2
-
-
-def _by_opencv(data: bytes) -> Pixels | None:
+def by_opencv(data: bytes) -> Pixels | None:
     """The samples as they lie, in the order R, G, B, A; None where OpenCV does not read the file."""
     import cv2
     import numpy as np

@@ -132,9 +132,11 @@ def multiply(left: Matrix, right: Matrix) -> Matrix:
 
 def _inverse(m: Matrix) -> Matrix:
     (a, b, c), (d, e, f), (g, h, i) = m
-    cofactors = (e * i - f * h, c * h - b * i, b * f - c * e), (f * g - d * i, a * i - c * g, c * d - a * f), (
-        d * h - e * g, b * g - a * h, a * e - b * d
-    )  # fmt: skip
+    cofactors = (
+        (e * i - f * h, c * h - b * i, b * f - c * e),
+        (f * g - d * i, a * i - c * g, c * d - a * f),
+        (d * h - e * g, b * g - a * h, a * e - b * d),
+    )
     determinant = a * cofactors[0][0] + b * cofactors[1][0] + c * cofactors[2][0]
     return tuple((x / determinant, y / determinant, z / determinant) for x, y, z in cofactors)
 

@@ -1,6 +1,6 @@
-"""Which colour space a file declares beside an ICC profile: CICP in AVIF, HEIF and PNG, and PNG's older chunks.
+"""Which colour space a file declares beside an ICC profile: by code points (CICP), or by a gamma and primaries.
 
-ISO/IEC 23008-12 (boxes), ITU-T H.273 (code points), PNG third edition (cICP, cLLI, gAMA, cHRM). Nothing is decoded.
+ITU-T H.273 (code points), ISO/IEC 23008-12 (the boxes of an item). Nothing is decoded.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hotfolder.imaging.colour import profiles
+from hotfolder.imaging.containers import Endless, boxes
 
-BOXES_MAX = 4096
 SRGB_GAMMA = 1 / 2.2
-PNG_HEAD_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +29,7 @@ class Cicp:
         return self.transfer in (profiles.PQ, profiles.HLG)
 
 
-def cicp_of(kind: str, data: bytes) -> Cicp | None:
-    """What the picture that is shown declares; None where it says nothing, or what it says cannot be read."""
-    try:
-        if kind in ("avif", "heif"):
-            return _of_primary_item(data)
-        return _of_png(data) if kind == "png" else None
-    except (struct.error, IndexError, OverflowError):
-        return None
-
-
-def png_space(info: Mapping[Any, Any]) -> profiles.Space | None:
+def by_gamma(info: Mapping[Any, Any]) -> profiles.Space | None:
     """What gAMA and cHRM say, where neither sRGB nor a profile stands beside them; None for what is sRGB anyway."""
     if "srgb" in info or "gamma" not in info:
         return None
@@ -60,54 +49,34 @@ def png_space(info: Mapping[Any, Any]) -> profiles.Space | None:
         return None
 
 
-def _of_png(data: bytes) -> Cicp | None:
-    found: dict[bytes, bytes] = {}
-    at = 8
-    for _ in range(PNG_HEAD_MAX):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        if kind in (b"IDAT", b"IEND"):
-            break
-        found[kind] = data[at + 8 : at + 8 + min(length, 64)]
-        at += 12 + length
-    if b"cICP" not in found:
+def of_primary_item(data: bytes) -> Cicp | None:
+    """What the primary item of an ISO base media file declares (ISO/IEC 23008-12); None where it says nothing, or what
+    it says cannot be read."""
+    try:
+        return _of_primary_item(data)
+    except (struct.error, IndexError, Endless):
         return None
-    light = struct.unpack(">I", found[b"cLLI"][:4])[0] / 10_000 if b"cLLI" in found else None
-    return Cicp(found[b"cICP"][0], found[b"cICP"][1], light or None)
-
-
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of the content of each box."""
-    for _ in range(BOXES_MAX):
-        if at + 8 > end:
-            return
-        length, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if length == 1:
-            (length,), head = struct.unpack_from(">Q", data, at + 8), 16
-        length = length or end - at
-        if length < head or at + length > end:
-            return
-        yield kind, at + head, at + length
-        at += length
 
 
 def _of_primary_item(data: bytes) -> Cicp | None:
-    parts = {kind: span for kind, *span in _boxes(data, 0, len(data))}
-    if b"meta" not in parts:
+    outer = _by_kind(data, 0, len(data))
+    if b"meta" not in outer:
         return None
-    meta = {kind: span for kind, *span in _boxes(data, parts[b"meta"][0] + 4, parts[b"meta"][1])}
+    meta = _by_kind(data, outer[b"meta"].body + 4, outer[b"meta"].end)
     if b"pitm" not in meta or b"iprp" not in meta:
         return None
-    start = meta[b"pitm"][0]
+    start = meta[b"pitm"].body
     (primary,) = struct.unpack_from(">I" if data[start] else ">H", data, start + 4)
-    inner = {kind: span for kind, *span in _boxes(data, *meta[b"iprp"])}
-    properties = list(_boxes(data, *inner[b"ipco"])) if b"ipco" in inner else []
+    inner = _by_kind(data, meta[b"iprp"].body, meta[b"iprp"].end)
+    if b"ipco" not in inner or b"ipma" not in inner:
+        return None
+    properties = list(boxes.inside(data, inner[b"ipco"].body, inner[b"ipco"].end))
     found: Cicp | None = None
     peak: float | None = None
-    for number in _associated(data, inner[b"ipma"][0], primary) if b"ipma" in inner else ():
+    for number in _associated(data, inner[b"ipma"].body, primary):
         if not 0 < number <= len(properties):
             continue
-        kind, at, _ = properties[number - 1]
+        kind, at = properties[number - 1].kind, properties[number - 1].body
         if kind == b"colr" and data[at : at + 4] == b"nclx":
             found = Cicp(*struct.unpack_from(">HH", data, at + 4))
         elif kind == b"clli":
@@ -115,12 +84,17 @@ def _of_primary_item(data: bytes) -> Cicp | None:
     return Cicp(found.primaries, found.transfer, peak) if found else None
 
 
+def _by_kind(data: bytes, at: int, end: int) -> dict[bytes, boxes.Box]:
+    """The last box of each kind."""
+    return {box.kind: box for box in boxes.inside(data, at, end)}
+
+
 def _associated(data: bytes, at: int, item: int) -> Iterator[int]:
     """Numbers, from 1, of the properties of an item (`ipma`)."""
     version, wide = data[at], data[at + 3] & 1
     (entries,) = struct.unpack_from(">I", data, at + 4)
     at += 8
-    for _ in range(min(entries, BOXES_MAX)):
+    for _ in range(min(entries, boxes.MOST)):
         (here,) = struct.unpack_from(">I" if version else ">H", data, at)
         at += 4 if version else 2
         count = data[at]

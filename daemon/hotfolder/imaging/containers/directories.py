@@ -1,85 +1,102 @@
-"""The first page of a TIFF as its directory describes it: enough to say which decoder shows it right.
+"""The directories of a TIFF structure (TIFF 6.0, BigTIFF): those of TIFF files, of camera RAW and of EXIF blocks.
 
-TIFF 6.0 and BigTIFF. Only numbers are read, none of them trusted: offsets that lead out of the file give no value.
+Only numbers are read, none of them trusted: entries of unknown types are passed over, as decoders do, and a value that
+lies behind the end of the file is told as it is, for the caller to leave out.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
-TAGS = {
-    256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 274: "orientation",
-    277: "samples", 284: "planar", 339: "sample_format",
-}  # fmt: skip
-ICC = 34675
-DNG_VERSION = 50706
-ENTRIES_MAX = 4096
-UINT, SINT, FLOAT = 1, 2, 3
-"""Values of `sample_format`."""
-WHITE_IS_ZERO = 0
-SEPARATE = 2
-PLAIN = 1
-"""Compression: none."""
+from hotfolder.imaging.containers import Endless
 
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Pixels, bits a sample, and the tags by their values; `icc` is the embedded profile."""
-
-    width: int = 0
-    height: int = 0
-    bits: int = 1
-    compression: int = 1
-    photometric: int = 1
-    orientation: int = 1
-    samples: int = 1
-    planar: int = 1
-    sample_format: int = UINT
-    icc: bytes = b""
-    is_dng: bool = False
-
-    def __str__(self) -> str:
-        kind = {SINT: "signed ", FLOAT: "float "}.get(self.sample_format, "")
-        layout = ", planes apart" if self.planar == SEPARATE else ""
-        return (
-            f"a TIFF of {self.samples} × {self.bits} bits {kind}({layout.removeprefix(', ') or 'interleaved'}, "
-            f"photometric {self.photometric}, compression {self.compression})"
-        )
+ENTRIES_MOST = 65_535
+"""Entries of one directory, as many as that of a classic TIFF can have."""
+DIRECTORIES_MOST = 64
+"""Directories of one structure that are looked at."""
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
+"""Bytes of one value, by the number of its type; 129 is Exif 3.0's UTF-8."""
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+"""Entries that point to another directory."""
+_BIG = 43
+_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q"}
 
 
-def first_page(data: bytes) -> Page | None:
-    """None where the file has no directory that can be read."""
-    try:
-        return _page(data)
-    except (struct.error, IndexError, OverflowError):  # offsets may have 64 bits
-        return None
+class Entry(NamedTuple):
+    """A tag, its type, how many values it has, where they lie in the file and how many bytes they take."""
+
+    tag: int
+    kind: int
+    values: int
+    at: int
+    size: int
 
 
-def _page(data: bytes) -> Page | None:
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None:
-        return None
-    big = struct.unpack_from(order + "H", data, 2)[0] == 43
-    start = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)[0]
-    count = struct.unpack_from(order + ("Q" if big else "H"), data, start)[0]
-    entry = struct.Struct(order + ("HHQ" if big else "HHI"))
-    step, inline = (20, 8) if big else (12, 4)
-    at = start + (8 if big else 2)
-    found: dict[str, int] = {}
-    icc, is_dng = b"", False
-    for number in range(min(count, ENTRIES_MAX)):
-        tag, kind, length = entry.unpack_from(data, at + number * step)
-        here = at + number * step + step - inline
-        size = {1: 1, 3: 2, 4: 4, 7: 1, 16: 8}.get(kind)
-        if size is None:
-            continue
-        if size * length > inline:
-            here = struct.unpack_from(order + ("Q" if big else "I"), data, here)[0]
-        if tag in TAGS and length:
-            code = {1: "B", 2: "H", 4: "I", 8: "Q"}[size]
-            found[TAGS[tag]] = struct.unpack_from(order + code, data, here)[0]
-        elif tag == ICC:
-            icc = data[here : here + size * length]
-        is_dng = is_dng or tag == DNG_VERSION
-    return Page(**found, icc=icc, is_dng=is_dng)
+class Structure:
+    """A TIFF structure at a place of a file, from which its own offsets count."""
+
+    def __init__(self, data: bytes, base: int, order: str) -> None:
+        self.data, self.base, self.order = data, base, order
+        self.big = data[base + 2 : base + 4] == struct.pack(order + "H", _BIG)
+        self._head = struct.Struct(order + ("HHQ" if self.big else "HHI"))
+        self._offset = struct.Struct(order + ("Q" if self.big else "I"))
+
+    def first(self) -> int:
+        """The offset of the first directory; 0 where there is none."""
+        return self._number(self._offset, self.base + (8 if self.big else 4))
+
+    def holds(self, offset: int) -> bool:
+        """Whether the directory at an offset lies in the file with all its entries."""
+        start, head = self.base + offset, 8 if self.big else 2
+        count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
+        return start + head + count * (20 if self.big else 12) <= len(self.data)
+
+    def entries(self, offset: int, most: int = ENTRIES_MOST) -> Iterator[Entry]:
+        """The entries of the directory at an offset, as many as lie in the file. Raises Endless behind the `most`th."""
+        start = self.base + offset
+        count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
+        step, inline = (20, 8) if self.big else (12, 4)
+        at = start + (8 if self.big else 2)
+        for number in range(count):
+            if at + step > len(self.data):
+                return
+            if number == most:
+                raise Endless(most)
+            tag, kind, values = self._head.unpack_from(self.data, at)
+            size = SIZES.get(kind, 0) * values
+            here = at + step - inline
+            if kind in SIZES:
+                place = here if size <= inline else self.base + self._number(self._offset, here)
+                yield Entry(tag, kind, values, place, size)
+            at += step
+
+    def tree(self) -> Iterator[Entry]:
+        """The entries of the first directory and of those that it points to (EXIF, GPS …), each directory once."""
+        waiting, seen = [self.first()], set[int]()
+        while waiting and len(seen) < DIRECTORIES_MOST:
+            offset = waiting.pop(0)
+            if offset in seen:
+                continue
+            seen.add(offset)
+            for entry in self.entries(offset):
+                if entry.tag in (EXIF, GPS, INTEROPERABILITY) and len(waiting) < DIRECTORIES_MOST:
+                    waiting.append(self.number(entry) or 0)
+                yield entry
+
+    def number(self, entry: Entry) -> int | None:
+        """The first value of an entry of whole numbers; None for others, and for what lies behind the file."""
+        code = _CODES.get(entry.kind)
+        if code is None or not entry.values or entry.at + SIZES[entry.kind] > len(self.data):
+            return None
+        return int(struct.unpack_from(self.order + code, self.data, entry.at)[0])
+
+    def _number(self, kind: struct.Struct, at: int) -> int:
+        return int(kind.unpack_from(self.data, at)[0]) if at + kind.size <= len(self.data) else 0
+
+
+def structure(data: bytes, base: int = 0) -> Structure | None:
+    """The structure that begins at a place; None where none does."""
+    order = {b"II": "<", b"MM": ">"}.get(data[base : base + 2])
+    return None if order is None else Structure(data, base, order)

@@ -14,10 +14,10 @@ from typing import cast
 from PIL import Image, ImageFile
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
+from hotfolder.imaging import formats
 from hotfolder.imaging.colour import deep
-from hotfolder.imaging.formats import headers
-from hotfolder.imaging.formats import registry as formats
-from hotfolder.imaging.formats.opening import find
+from hotfolder.imaging.decoding.guard import guarded
+from hotfolder.imaging.formats import Format
 from hotfolder.imaging.plan import Plan
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
@@ -79,6 +79,11 @@ class Opened:
     """What its owner may want to know: ``misnamed``."""
 
     @property
+    def kind(self) -> Format:
+        """What is known of its format."""
+        return formats.of(self.format)
+
+    @property
     def size(self) -> tuple[int, int]:
         return (self.width, self.height)
 
@@ -87,28 +92,36 @@ def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
     """Read the header. Raises SourceError or MissingExtra."""
     if len(data) > limits.max_bytes:
         raise SourceError(Reason.TOO_MANY_BYTES, f"it has {len(data)} bytes; limits.max_bytes is {limits.max_bytes}")
-    kind = formats.sniff(data, name)
-    if not formats.has(kind):
-        raise MissingExtra(formats.EXTRAS[kind][0], kind.upper())
-    decoder = formats.decoder(kind)
-    with formats.guarded(decoder + formats.LENIENT * limits.lenient, data, kind):
-        for wide, high in headers.claimed(kind, data):
+    kind = formats.detect(data, name)
+    if not kind.is_installed:
+        assert kind.extra is not None
+        raise MissingExtra(kind.extra.name, kind.name.upper())
+    decoder = kind.decoder
+    with guarded(decoder + formats.LENIENT * limits.lenient, data, kind):
+        for wide, high in kind.claimed(data):
             _check_pixels(wide, high, limits, decoder)
-        headers.check_metadata(kind, data, decoder)
-        headers.refuse(kind, data, decoder)
-        found = find(kind, data)
+        kind.inspect(data)
+        found = kind.open(data)
         wide, high = found.size
         _check_pixels(wide, high, limits, found.decoder or decoder)
         if wide < 1 or high < 1:
             raise SourceError(Reason.DAMAGED, f"its header claims {wide}×{high} pixels", decoder=decoder)
-        animated = kind != "jpeg" and bool(getattr(found.image, "is_animated", False))
+        animated = kind.may_move and bool(getattr(found.image, "is_animated", False))
     if found.orientation >= 5:
         wide, high = high, wide
-    notes = ("misnamed",) if formats.misnamed(kind, name) else ()
     return Opened(
-        kind, wide, high, found.decoder or decoder, data, found.image, found.orientation, animated, limits.lenient,
-        pixels=found.pixels, notes=notes,
-    )  # fmt: skip
+        kind.name,
+        wide,
+        high,
+        found.decoder or decoder,
+        data,
+        found.image,
+        found.orientation,
+        animated,
+        limits.lenient,
+        pixels=found.pixels,
+        notes=("misnamed",) if formats.is_misnamed(kind, name) else (),
+    )
 
 
 def _check_pixels(wide: int, high: int, limits: Limits, decoder: str) -> None:
@@ -127,12 +140,12 @@ def decode(opened: Opened, plan: Plan) -> Image.Image:
     except SourceError as error:
         if not opened.lenient or error.reason not in (Reason.TRUNCATED, Reason.DAMAGED):
             raise
-        if opened.format == "raw":
+        if not opened.kind.is_shown_partly:
             raise SourceError(error.reason, error.message, decoder=opened.decoder + formats.LENIENT) from error
     opened.partial = True
     try:
-        with _lenient.here(), formats.guarded(opened.decoder):
-            found = find(opened.format, opened.data)
+        with _lenient.here(), guarded(opened.decoder):
+            found = opened.kind.open(opened.data)
             opened.image, opened.pixels = found.image, found.pixels
             return _decoded(opened, plan)
     except SourceError as error:
@@ -141,11 +154,11 @@ def decode(opened: Opened, plan: Plan) -> Image.Image:
 
 
 def _decoded(opened: Opened, plan: Plan) -> Image.Image:
-    with formats.guarded(opened.decoder, opened.data, opened.format):
+    with guarded(opened.decoder, opened.data, opened.kind):
         image = opened.image
         if opened.pixels is not None:
             return upright(_plain(opened.pixels()), opened.orientation)
-        if opened.format == "jpeg":
+        if opened.kind.is_scaled:
             scale = plan.scale(opened.size)
             if scale > 1:
                 image.draft(None, (image.width // scale, image.height // scale))
@@ -178,9 +191,16 @@ def _plain(image: Image.Image) -> Image.Image:
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
     """Turned and mirrored as EXIF's orientation (1–8) says."""
-    turn = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)  # fmt: skip
+    turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}

@@ -1,25 +1,33 @@
-"""From bytes to a header: which decoder shows this file right, its size, how it must be turned, what its colours mean.
+"""From bytes to a header with Pillow: size, how it must be turned, what its colours mean. Nothing is decoded here.
 
-Pillow, unless it would clip, refuse or misread what is there (deep.py, raw.py). Nothing is decoded here.
+Pillow decodes, unless it would clip or misread what is there: then `colour.deep` does.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from hotfolder.imaging.colour import deep
-from hotfolder.imaging.containers import directories as tiff
-from hotfolder.imaging.formats import headers
-from hotfolder.imaging.formats import registry as formats
+from hotfolder.imaging.colour import deep, profiles, signals
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
-TURNED_BY_DECODER = ("heif", "jxl", "tiff")
-"""Formats whose decoder has applied the orientation to the pixels, and to the size that it tells."""
+
+
+class Readable(Protocol):
+    """What is asked of a format here (`format.Format` says what each means)."""
+
+    @property
+    def plugins(self) -> tuple[str, ...]: ...
+    def is_upright(self, image: Image.Image) -> bool: ...
+    def late_exif(self, data: bytes) -> bytes: ...
+    def cicp(self, data: bytes) -> signals.Cicp | None: ...
+    def is_deep(self, data: bytes) -> bool: ...
+    def codes(self, data: bytes) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,84 +41,50 @@ class Found:
     decoder: str = ""
 
 
-def find(kind: str, data: bytes) -> Found:
-    """Raises SourceError, and whatever decoders raise on what they cannot read."""
-    if kind == "raw":
-        return _raw(data)
-    if kind == "tiff":
-        return _tiff(data)
-    _register(kind)
-    image = _open(data, formats.PILLOW[kind])
-    turned = kind in TURNED_BY_DECODER and not getattr(image, "jpeg", False)
-    return _with_colour(kind, data, image, UPRIGHT if turned else _orientation(kind, image, data))
+def by_pillow(format: Readable, data: bytes) -> Found:
+    """Raises OSError for what Pillow's own decoders do not take for theirs, and whatever else these raise."""
+    image = opened(data, format.plugins)
+    orientation = UPRIGHT if format.is_upright(image) else _orientation(format, image, data)
+    return with_colour(format, data, image, orientation)
 
 
-def _open(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
+def opened(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
+    """Pillow's picture, its header read. Raises OSError."""
     try:
         return Image.open(io.BytesIO(data), formats=plugins)
     except UnidentifiedImageError as error:
         raise OSError("its header cannot be read") from error
 
 
-def _register(kind: str) -> None:
-    if kind == "heif":
-        import pillow_heif
-
-        pillow_heif.register_heif_opener()
-    elif kind == "jxl":
-        from pillow_jxl import JpegXLImagePlugin
-
-        JpegXLImagePlugin.DECODE_THREADS = 0  # workers share the processor already
-
-
-def _with_colour(kind: str, data: bytes, image: Image.Image, orientation: int) -> Found:
+def with_colour(format: Readable, data: bytes, image: Image.Image, orientation: int) -> Found:
     """The picture with a profile for what the file declares in other ways, or decoded deeper than Pillow does."""
-    deeper = deep.of(kind, data, image)
-    profile = deeper.profile if deeper else deep.declared_profile(kind, data, image)
-    if deeper:
+    cicp = format.cicp(data)
+    if cicp is not None and cicp.is_hdr and image.mode in ("RGB", "RGBA", "L", "I;16"):
         image.info.pop("icc_profile", None)
+        return Found(image, image.size, orientation, lambda: deep.from_hdr(format.codes(data), image, cicp))
+    profile = image.info.get("icc_profile") or _declared(cicp, image)
+    pixels = None
+    if profile and profiles.linear_space(profile) and format.is_deep(data):
+        profile = deep.encoded_profile(profile)
+        pixels = lambda: deep.integers(deep.by_opencv(data), linear=True)  # noqa: E731 - a function that may be None
     if profile:
         image.info["icc_profile"] = profile
-    return Found(image, image.size, orientation, deeper.pixels if deeper else None)
+    return Found(image, image.size, orientation, pixels)
 
 
-def _tiff(data: bytes) -> Found:
-    page = tiff.first_page(data)
-    if page is None:
-        raise OSError("its directory cannot be read")
-    if deep.is_opencvs(page):
-        image = Image.new("RGB", (1, 1))
-        if page.icc and page.sample_format != tiff.SINT:
-            image.info["icc_profile"] = deep.encoded_profile(page.icc)
-        orientation = page.orientation if 1 <= page.orientation <= 8 else UPRIGHT
-        size = (page.width, page.height)
-        return Found(image, size, orientation, lambda: deep.tiff_pixels(data, page), formats.decoder("deep"))
+def _declared(cicp: signals.Cicp | None, image: Image.Image) -> bytes | None:
+    """A profile for what the file declares otherwise; None for sRGB."""
+    if image.mode in ("L", "LA", "1", "I;16", "I"):
+        return None
+    space = profiles.of_cicp(cicp.primaries, cicp.transfer) if cicp else signals.by_gamma(image.info)
+    return space.profile() if space else None
+
+
+def _orientation(format: Readable, image: Image.Image, data: bytes) -> int:
     try:
-        image = _open(data, formats.PILLOW["tiff"])
-    except OSError as error:
-        if page.width and page.height and not formats.cut_short(data, "tiff"):
-            raise deep.unsupported(page) from error
-        raise
-    found = _with_colour("tiff", data, image, UPRIGHT)
-    if image.mode.startswith("I;16") and page.photometric == tiff.WHITE_IS_ZERO:
-        return replace(found, pixels=lambda: ImageChops.invert(deep.sixteen(image)))
-    return found
-
-
-def _raw(data: bytes) -> Found:
-    from hotfolder.imaging.formats import raw
-
-    shot = raw.look(data)
-    if shot.preview is not None:
-        return Found(shot.preview, shot.preview.size, shot.orientation)
-    return Found(Image.new("RGB", (1, 1)), shot.size, UPRIGHT, lambda: raw.develop(data))
-
-
-def _orientation(kind: str, image: Image.Image, data: bytes) -> int:
-    try:
-        if kind == "png" and "exif" not in image.info and (late := headers.png_exif(data)):
+        if "exif" not in image.info and (late := format.late_exif(data)):
             image.info["exif"] = late
-        # Not the PNG plugin's own: that decodes the picture to see what stands behind it.
+        # Not a plugin's own: that of PNG decodes the picture to see what stands behind it.
         value = Image.Image.getexif(image).get(ORIENTATION, UPRIGHT)
     except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse the picture: it is then shown as it lies
         return UPRIGHT

@@ -10,12 +10,18 @@ from collections.abc import Mapping, Sequence
 
 Table = Sequence[int]
 
-_STANDARD = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
-    87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
-    72, 92, 95, 98, 112, 100, 103, 99,
-)  # fmt: skip
+_ROWS = (
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
 """Luminance at quality 50, row by row (ITU-T T.81, table K.1)."""
+_STANDARD = tuple(step for row in _ROWS for step in row)
 _LOW = tuple(row * 8 + column for row in range(4) for column in range(4) if row + column < 4)
 """The ten lowest frequencies: those in which quality is seen, and in which tables of all makers are alike."""
 

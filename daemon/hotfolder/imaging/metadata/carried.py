@@ -6,14 +6,14 @@ positions, serial numbers, names, maker notes and embedded thumbnails, goes. Tag
 
 from __future__ import annotations
 
-import io
 import re
 import struct
-import zlib
-from collections.abc import Iterator
+from dataclasses import replace
 
 from PIL import Image
 
+from hotfolder.imaging.containers import chunks
+from hotfolder.imaging.formats import Carried, Format
 from hotfolder.imaging.metadata import credits
 from hotfolder.presets import MetadataRule
 
@@ -23,17 +23,13 @@ EXIF_MAX = 65_000
 SAFE_TAGS = frozenset(
     (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
 )  # description, make, model, resolution, software, date, artist, copyright
-SAFE_EXIF_TAGS = frozenset(
-    (
-        0x829A, 0x829D, 0x8822, 0x8827, 0x8830, 0x9000, 0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0x9290, 0x9291, 0x9292,
-        0x9201, 0x9202, 0x9203, 0x9204, 0x9205, 0x9207, 0x9208, 0x9209, 0x920A, 0xA001, 0xA402, 0xA403, 0xA405, 0xA406,
-        0xA432, 0xA433, 0xA434,
-    )
-)  # fmt: skip
+_EXPOSURE = (0x829A, 0x829D, 0x8822, 0x8827, 0x8830, 0x9201, 0x9202, 0x9203, 0x9204, 0x9205)
+_TIMES = (0x9003, 0x9004, 0x9010, 0x9011, 0x9012, 0x9290, 0x9291, 0x9292)
+_LIGHT_AND_LENS = (0x9207, 0x9208, 0x9209, 0x920A, 0xA405, 0xA432, 0xA433, 0xA434)
+_SHOWN = (0x9000, 0xA001, 0xA402, 0xA403, 0xA406)
+"""Version, colour space, modes of exposure, white balance and scene."""
+SAFE_EXIF_TAGS = frozenset((*_EXPOSURE, *_TIMES, *_LIGHT_AND_LENS, *_SHOWN))
 
-XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
-PNG_XMP = "XML:com.adobe.xmp"
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
 
 
@@ -88,7 +84,7 @@ def icc_of(image: Image.Image, limit: int = 4_000_000) -> bytes | None:
 def xmp_of(image: Image.Image, rule: MetadataRule) -> bytes | None:
     """The XMP packet of a picture that is encoded anew: upright (readers without an EXIF orientation go by XMP's), and
     without the gain map that lay behind the source. Under `safe` the credits alone."""
-    xmp = image.info.get("xmp") or image.info.get(PNG_XMP)
+    xmp = image.info.get("xmp") or image.info.get(chunks.XMP)
     if isinstance(xmp, str):
         xmp = xmp.encode()
     if rule == "strip" or not isinstance(xmp, bytes) or len(xmp) >= EXIF_MAX:
@@ -106,140 +102,39 @@ def iptc_of(image: Image.Image, rule: MetadataRule) -> bytes:
     return found if rule == "keep" else credits.of_iptc(found)
 
 
-def complies(image: Image.Image, format_name: str, rule: MetadataRule) -> bool:
-    """Whether the source's bytes may stand as they are in a format that cannot be rewritten here (AVIF)."""
-    if rule == "keep":
-        return True
-    return format_name == "avif" and not any(image.info.get(name) for name in ("exif", "xmp"))
-
-
 def comment_of(image: Image.Image, rule: MetadataRule) -> bytes:
+    """The comment, which stays where everything is kept."""
     comment = image.info.get("comment", b"")
     return comment if rule == "keep" and isinstance(comment, bytes) and len(comment) < EXIF_MAX else b""
 
 
-def rewrite(data: bytes, format_name: str, rule: MetadataRule, image: Image.Image, orientation: int) -> bytes | None:
+def carried(image: Image.Image, rule: MetadataRule, *, orientation: int) -> Carried:
+    """All that a copy may carry, with this orientation."""
+    return Carried(
+        exif=exif_for(image, rule, orientation=orientation),
+        icc=icc_of(image),
+        xmp=xmp_of(image, rule) or b"",
+        comment=comment_of(image, rule),
+        iptc=iptc_of(image, rule),
+    )
+
+
+def complies(image: Image.Image, format: Format, rule: MetadataRule) -> bool:
+    """Whether the source's bytes may stand as they are in a format that cannot be rewritten here."""
+    return rule == "keep" or (format.tells_metadata and not any(image.info.get(name) for name in ("exif", "xmp")))
+
+
+def rewrite(data: bytes, format: Format, rule: MetadataRule, image: Image.Image, orientation: int) -> bytes | None:
     """The same picture, bit for bit, with the metadata that the rule allows; None where that cannot be done.
 
     What lies behind the picture (a second image, a video, a gain map) goes unless everything is kept.
     """
     if rule == "keep":
         return data
-    exif, xmp = exif_for(image, rule, orientation=orientation), xmp_of(image, rule) or b""
+    if not format.is_rewritten:
+        return None
+    kept = replace(carried(image, rule, orientation=orientation), comment=b"")
     try:
-        if format_name == "jpeg":
-            return b"".join(_jpeg(data, exif, xmp, iptc_of(image, rule)))
-        if format_name == "png":
-            return b"".join(_png(data, exif, xmp))
-        if format_name == "webp":
-            return _webp(data, exif, xmp)
+        return format.rewrite(data, kept)
     except (struct.error, IndexError, ValueError):
         return None
-    return None
-
-
-def _jpeg(data: bytes, exif: bytes, xmp: bytes, iptc: bytes) -> Iterator[bytes]:
-    """Segments as they are, but for application data and comments; the scans end at the first EOI."""
-    yield b"\xff\xd8"
-    if exif:
-        yield segment(0xE1, exif if exif.startswith(b"Exif\0\0") else b"Exif\0\0" + exif)
-    if xmp:
-        yield segment(0xE1, XMP_MARK + xmp)
-    if iptc:
-        yield segment(0xED, iptc)
-    at = 2
-    while True:
-        if data[at] != 0xFF:
-            raise ValueError("no marker where one must be")
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker == 0xD9:
-            yield b"\xff\xd9"
-            return
-        (length,) = struct.unpack_from(">H", data, at + 2)
-        end = at + 2 + length
-        if marker == 0xE0 and data[at + 4 : at + 9] == b"JFIF\0":
-            yield segment(0xE0, data[at + 4 : at + 16] + b"\0\0")  # without its thumbnail
-        elif _stays(marker, data[at + 4 : end]):
-            yield data[at:end]
-        at = end
-        if marker == 0xDA:
-            found = _MARKER.search(data, at)
-            if found is None:
-                raise ValueError("no end of the picture")
-            yield data[at : found.start()]
-            at = found.start()
-
-
-def _stays(marker: int, body: bytes) -> bool:
-    if marker == 0xE2:
-        return body.startswith(b"ICC_PROFILE\0")
-    if 0xE0 <= marker <= 0xEF:
-        return marker == 0xEE and body.startswith(b"Adobe") and len(body) <= 12  # says which colour model it is
-    return marker != 0xFE
-
-
-def segment(marker: int, body: bytes) -> bytes:
-    """A marker segment of a JPEG."""
-    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
-
-
-def _png(data: bytes, exif: bytes, xmp: bytes) -> Iterator[bytes]:
-    yield data[:8]
-    at = 8
-    while True:
-        (length,) = struct.unpack_from(">I", data, at)
-        kind = data[at + 4 : at + 8]
-        end = at + 12 + length
-        if end > len(data):
-            raise ValueError("a chunk ends behind the file")
-        if kind == b"IDAT" and exif:
-            yield _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0"))
-            exif = b""
-        if kind == b"IDAT" and xmp:
-            yield _chunk(b"iTXt", PNG_XMP.encode() + b"\0\0\0\0\0" + xmp)
-            xmp = b""
-        if kind not in (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME") and (kind.isupper() or kind in _PNG_CHUNKS):
-            yield data[at:end]
-        if kind == b"IEND":
-            return
-        at = end
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-
-_PNG_CHUNKS = frozenset(
-    (b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"hIST", b"tRNS", b"pHYs",
-     b"acTL", b"fcTL", b"fdAT")
-)  # fmt: skip
-
-
-_WEBP_CHUNKS = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
-
-
-def _webp(data: bytes, exif: bytes, xmp: bytes) -> bytes:
-    chunks: list[tuple[bytes, bytes]] = []
-    end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
-    at = 12
-    while at + 8 <= end:
-        kind, length = struct.unpack_from("<4sI", data, at)
-        if kind in _WEBP_CHUNKS:
-            chunks.append((kind, data[at + 8 : at + 8 + length]))
-        at += 8 + length + (length & 1)
-    if chunks and chunks[0][0] == b"VP8X":
-        flags = chunks[0][1][0] & ~0x0C
-        if exif:
-            flags |= 0x08
-            chunks.append((b"EXIF", exif.removeprefix(b"Exif\0\0")))
-        if xmp:
-            flags |= 0x04
-            chunks.append((b"XMP ", xmp))
-        chunks[0] = (b"VP8X", bytes([flags]) + chunks[0][1][1:])
-    body = io.BytesIO()
-    for kind, content in chunks:
-        body.write(kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) & 1))
-    return b"RIFF" + struct.pack("<I", body.tell() + 4) + b"WEBP" + body.getvalue()

@@ -22,14 +22,22 @@ PREFIXES = {
     "xmp": "http://ns.adobe.com/xap/1.0/",
 }
 FIELDS: dict[str, str] = {
-    "dc:rights": "Alt", "dc:creator": "Seq", "xmpRights:Marked": "", "xmpRights:WebStatement": "",
-    "xmpRights:UsageTerms": "Alt", "photoshop:Credit": "", "photoshop:DateCreated": "", "xmp:CreateDate": "",
-}  # fmt: skip
+    "dc:rights": "Alt",
+    "dc:creator": "Seq",
+    "xmpRights:Marked": "",
+    "xmpRights:WebStatement": "",
+    "xmpRights:UsageTerms": "Alt",
+    "photoshop:Credit": "",
+    "photoshop:DateCreated": "",
+    "xmp:CreateDate": "",
+}
 """XMP properties that stay, and the kind of list that each is."""
 GAIN_MAP = (
-    "http://ns.adobe.com/hdr-gain-map/1.0/", "http://ns.google.com/photos/1.0/container/",
-    "http://ns.google.com/photos/1.0/container/item/", "http://ns.apple.com/HDRGainMap/1.0/",
-)  # fmt: skip
+    "http://ns.adobe.com/hdr-gain-map/1.0/",
+    "http://ns.google.com/photos/1.0/container/",
+    "http://ns.google.com/photos/1.0/container/item/",
+    "http://ns.apple.com/HDRGainMap/1.0/",
+)
 """Namespaces that speak of a second image behind the picture (Ultra HDR, Apple)."""
 IPTC_FIELDS = frozenset({(1, 90), (2, 0), (2, 55), (2, 60), (2, 80), (2, 110), (2, 116)})
 """Character set, record version, date and time created, by-line, credit, copyright notice."""

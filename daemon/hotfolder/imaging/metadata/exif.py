@@ -1,8 +1,8 @@
 """What a file says of how it was taken, read straight from its TIFF structure: the same for every format.
 
-Own reader, since this one has bounds: it looks at a fixed number of entries, copies only the values that it is asked
-for, each of at most VALUE_MAX bytes, follows no chain of directories and raises nothing, whatever the bytes are. It
-also reads camera RAW, which the image library does not. Tags are those of Exif 3.0 (CIPA DC-008).
+Own reader, since this one has bounds: it looks at a fixed number of entries, copies only values of at most VALUE_MAX
+bytes, follows no chain of directories and raises nothing, whatever the bytes are. It also reads camera RAW, which the
+image library does not. Tags are those of Exif 3.0 (CIPA DC-008).
 """
 
 from __future__ import annotations
@@ -10,27 +10,32 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
+from PIL import Image
+
+from hotfolder.imaging.containers import directories
 from hotfolder.imaging.decoding.decode import Opened
 
 ENTRIES_MAX = 512
 VALUE_MAX = 1024
 TEXT_MAX = 100
 XMP_MAX = 1 << 18
-BOXES_MAX = 1 << 16
-"""Bytes at the start of a CR3 in which the boxes with its tags are looked for."""
+HEX_MAX = 1 << 18
+"""Characters of EXIF in a text chunk."""
 
-EXIF_IFD = 0x8769
-GPS_IFD = 0x8825
-_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 9: 4, 10: 8, 129: 1}
-_NUMBERS = {1: "B", 3: "H", 4: "I", 9: "i"}
+FIRST = -1
+"""In place of an offset: the first directory."""
+_TEXTS = (2, 7, 129)
+_NUMBERS = {1: "B", 3: "H", 4: "I", 9: "i", 13: "I"}
+_FRACTIONS = {5: "I", 10: "i"}
+_KINDS = frozenset((*_TEXTS, *_NUMBERS, *_FRACTIONS))
+"""Types of values, by their numbers."""
 _RATING = re.compile(rb"xmp:Rating\s*(?:=\s*[\"']|>)\s*([0-5])\b")
 _OFFSET = re.compile(r"[+-]\d\d:\d\d")
-_CANON_BOXES = (b"CMT1", b"CMT2", b"CMT4")
 
 Tags = dict[int, Any]
 
@@ -78,40 +83,34 @@ def read(opened: Opened, *, gps: bool) -> Shot:
 
 def _directories(opened: Opened) -> tuple[Tags, Tags, Tags]:
     """The main directory, that of the shot and that of the position."""
-    found = list(_structures(opened))
-    if len(found) == len(_CANON_BOXES):
-        main, shot, place = (_directory(data, start) for data, start in found)
+    found = opened.kind.exif_structures(opened.data)
+    if found is None:
+        found = _block(opened.image)
+    structures = [directories.structure(data, start) for data, start in found]
+    if len(structures) == 3:  # each by itself
+        main, shot, place = (_directory(each) for each in structures)
         return main, shot, place
-    if not found:
+    if not structures:
         return {}, {}, {}
-    data, start = found[0]
-    main = _directory(data, start)
-    below = (_directory(data, start, main.get(tag, 0)) if tag in main else {} for tag in (EXIF_IFD, GPS_IFD))
-    return main, *below  # type: ignore[return-value]
+    main = _directory(structures[0])
+    return (
+        main,
+        _directory(structures[0], main.get(directories.EXIF)),
+        _directory(structures[0], main.get(directories.GPS)),
+    )
 
 
-def _structures(opened: Opened) -> Iterator[tuple[bytes, int]]:
-    """Where TIFF structures begin: one, or those of a CR3 in the order of _CANON_BOXES."""
-    data = opened.data
-    if opened.format in ("tiff", "raw") and data[:2] in (b"II", b"MM"):
-        yield data, 0
-        return
-    if opened.format == "raw" and data[4:12] == b"ftypcrx ":
-        places = [data.find(name, 0, BOXES_MAX) for name in _CANON_BOXES]
-        if min(places) >= 0:
-            yield from ((data, at + 4) for at in places)
-            return
-    info = opened.image.info
-    block = info.get("exif")
+def _block(image: Image.Image) -> list[tuple[bytes, int]]:
+    """Where the structure begins in the block that the decoder has found."""
+    block = image.info.get("exif")
     if not isinstance(block, bytes):
-        block = _from_text(info.get("Raw profile type exif"))
-    if block:
-        yield block, 6 if block.startswith(b"Exif\0\0") else 0
+        block = _from_text(image.info.get("Raw profile type exif"))
+    return [(block, 6 if block.startswith(b"Exif\0\0") else 0)] if block else []
 
 
 def _from_text(profile: object) -> bytes:
     """EXIF in a text chunk of a PNG, as ImageMagick writes it: three lines, then hexadecimal digits."""
-    if not isinstance(profile, str) or len(profile) > 4 * BOXES_MAX:
+    if not isinstance(profile, str) or len(profile) > HEX_MAX:
         return b""
     try:
         return bytes.fromhex("".join(profile.split("\n")[3:]))
@@ -119,39 +118,30 @@ def _from_text(profile: object) -> bytes:
         return b""
 
 
-def _directory(data: bytes, start: int, offset: int | None = None) -> Tags:
-    """The tags of one directory; the first one of the structure where no offset is given."""
-    order = {b"II": "<", b"MM": ">"}.get(data[start : start + 2])
+def _directory(structure: directories.Structure | None, offset: object = FIRST) -> Tags:
+    """The tags of one directory, by default of the first one."""
     tags: Tags = {}
-    if order is None or (offset is not None and not isinstance(offset, int)):
+    if structure is None or not isinstance(offset, int):
         return tags
-    try:
-        if offset is None:
-            (offset,) = struct.unpack_from(order + "I", data, start + 4)
-        (count,) = struct.unpack_from(order + "H", data, start + offset)
-        for n in range(min(count, ENTRIES_MAX)):
-            at = start + offset + 2 + 12 * n
-            tag, kind, length = struct.unpack_from(order + "HHI", data, at)
-            size = _SIZES.get(kind, 0) * length
-            if 0 < size <= VALUE_MAX:
-                where = at + 8 if size <= 4 else start + struct.unpack_from(order + "I", data, at + 8)[0]
-                if where + size <= len(data):
-                    tags.setdefault(tag, _value(data, order, kind, length, where))
-    except struct.error:
-        pass  # it ends before it should: what was read so far stands
+    start = structure.first() if offset == FIRST else offset
+    for entry in islice(structure.entries(start), ENTRIES_MAX):
+        readable = entry.kind in _KINDS and 0 < entry.size <= VALUE_MAX
+        if readable and entry.at + entry.size <= len(structure.data):
+            tags.setdefault(entry.tag, _value(structure, entry))
     return tags
 
 
-def _value(data: bytes, order: str, kind: int, length: int, where: int) -> Any:
+def _value(structure: directories.Structure, entry: directories.Entry) -> Any:
     """Text as bytes, one number as itself, several as a tuple, a fraction without sense as NaN."""
-    if kind in (2, 7, 129):
-        return data[where : where + length]
-    if kind in _NUMBERS:
-        numbers: tuple[Any, ...] = struct.unpack_from(f"{order}{length}{_NUMBERS[kind]}", data, where)
+    data, order, count = structure.data, structure.order, entry.values
+    if entry.kind in _TEXTS:
+        return data[entry.at : entry.at + entry.size]
+    if entry.kind in _NUMBERS:
+        numbers: tuple[Any, ...] = struct.unpack_from(f"{order}{count}{_NUMBERS[entry.kind]}", data, entry.at)
     else:
-        pairs = struct.unpack_from(f"{order}{2 * length}{'I' if kind == 5 else 'i'}", data, where)
+        pairs = struct.unpack_from(f"{order}{2 * count}{_FRACTIONS[entry.kind]}", data, entry.at)
         numbers = tuple(a / b if b else math.nan for a, b in zip(pairs[::2], pairs[1::2], strict=True))
-    return numbers[0] if length == 1 else numbers
+    return numbers[0] if count == 1 else numbers
 
 
 # -- from tags to facts ------------------------------------------------------------------------------------------------

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import native
+from hotfolder.imaging import formats, native
 from hotfolder.imaging.colour import convert as colour
 from hotfolder.imaging.decoding.decode import Opened
-from hotfolder.imaging.formats import tables
+from hotfolder.imaging.formats import Settings, tables
+from hotfolder.imaging.formats.values import Dial
 from hotfolder.imaging.metadata import carried as metadata
-from hotfolder.imaging.optimizing import enhance, lossless
+from hotfolder.imaging.optimizing import enhance
 from hotfolder.imaging.rendering import resize
 from hotfolder.imaging.rendering.base import Base
 from hotfolder.imaging.rendering.encode import encode, encode_planes, fits, flattened
 from hotfolder.presets import Format, OptimizeSpec
 
-WRITABLE = ("jpeg", "png", "webp", "avif")
-MARKS = {"webp": b"hotf\x04\0\0\0auto", "avif": b"\0\0\0\x0cfreehotf"}
-"""Ends an encoded copy, so that it is known again: a chunk and a box that decoders pass over, and that say nothing of
-the source. A JPEG is known by its tables; PNG loses nothing by being written again."""
 BACKGROUND = "#ffffff"
 
 
@@ -45,9 +42,9 @@ class Copy:
 def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
     """The format of the copy; None where it cannot carry this source, or the source's cannot be written."""
     format_name = opened.format if spec.format == "keep" else spec.format
-    if format_name not in WRITABLE or not fits(goal_size(opened.size, spec), format_name):
+    if format_name not in formats.written() or not fits(goal_size(opened.size, spec), format_name):
         return None
-    return cast("Format", format_name)
+    return format_name
 
 
 def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Copy | None:
@@ -59,7 +56,7 @@ def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Cop
         return _unchanged(opened, spec, file, format_name)
     pixels, source = goal_size(opened.size, spec), len(opened.data)
     same = not opened.partial and format_name == opened.format and pixels == opened.size
-    if same and is_ours(opened) and _stands(opened, spec, _rewritten(opened, spec)):
+    if same and opened.kind.is_ours(opened.data, opened.image) and _stands(opened, spec, _rewritten(opened, spec)):
         return Copy(*pixels, _replace(file, opened.data), "")
     job = _Job(opened, base, spec, file, format_name, same)
     size = job.worth_it()
@@ -78,24 +75,20 @@ class _Job:
     def __init__(
         self, opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO, format_name: Format, same: bool
     ) -> None:
-        self._opened, self._spec, self._file, self._format = opened, spec, file, format_name
+        self._opened, self._spec, self._file = opened, spec, file
+        self._name, self._format = format_name, formats.of(format_name)
         self._source_tables = getattr(opened.image, "quantization", None) or {}
         self._base, self._may_keep = base, same
-        self._inks = format_name != "jpeg" and base.planes is None and base.image.mode == "CMYK"
-        self._carried: dict[str, Any] = {
-            "icc": None if self._inks else metadata.icc_of(opened.image),
-            "exif": metadata.exif_for(opened.image, spec.metadata, orientation=1),
-            "xmp": metadata.xmp_of(opened.image, spec.metadata),
-            "iptc": metadata.iptc_of(opened.image, spec.metadata),
-            "comment": metadata.comment_of(opened.image, spec.metadata),
-        }
+        self._inks = not self._format.has_inks and base.planes is None and base.image.mode == "CMYK"
+        carried = metadata.carried(opened.image, spec.metadata, orientation=1)
+        self._carried = replace(carried, icc=None) if self._inks else carried
 
     @cached_property
     def _plain_picture(self) -> Image.Image:
         picture = resize.scale(self._base.image, goal_size(self._opened.size, self._spec))
-        if self._inks:  # only JPEG carries them
+        if self._inks:  # the format does not carry them
             picture, _, _ = colour.convert(picture, metadata.icc_of(self._opened.image))
-        return flattened(picture, BACKGROUND) if self._format == "jpeg" else picture
+        return picture if self._format.has_alpha else flattened(picture, BACKGROUND)
 
     @cached_property
     def _picture(self) -> Image.Image:
@@ -113,7 +106,7 @@ class _Job:
     def worth_it(self) -> int | None:
         """Bytes written; None where the source's own picture is better kept."""
         mode = self._spec.mode
-        if mode == "lossless" or (mode == "auto" and self._format == "png"):
+        if mode == "lossless" or (mode == "auto" and self._format.loses_nothing):
             return None if self.same else self._plain()
         if mode == "auto":
             return self._searched()
@@ -121,29 +114,32 @@ class _Job:
 
     def in_any_case(self) -> int:
         """Bytes written, of a source that cannot be kept: as well as can be where the target is out of reach."""
-        if self._spec.mode == "auto" and self._format != "png":
+        if self._spec.mode == "auto" and not self._format.loses_nothing:
             dial, turn = self._dial()
-            return self._best(**turn(dial.highest))
+            return self._best(turn(dial.highest))
         return self._plain()
 
     def _plain(self) -> int:
-        if self._spec.mode == "lossless" and self._format != "jpeg":
-            return self._write(self._picture, quality=self._quality(), exact=True)
-        return self._best(quality=self._quality())
+        settings = Settings(self._quality())
+        if self._spec.mode == "lossless" and not self._format.in_planes:
+            return self._write(self._picture, replace(settings, exact=True))
+        return self._best(settings)
 
     @cached_property
     def _planes(self) -> native.Picture | None:
         """The picture as it is to be encoded, where it can stay planes."""
-        if self._base.planes is None or self._format != "jpeg" or self._altered:
+        if self._base.planes is None or not self._format.in_planes or self._altered:
             return None
         return self._base.planes.scaled(goal_size(self._opened.size, self._spec))
 
-    def _best(self, *, quality: int = 0, **options: Any) -> int:
+    def _best(self, settings: Settings) -> int:
         """The copy as it is to stay."""
         if self._planes is None:
-            return self._marked(self._write(self._picture, quality=quality, **options))
+            size = self._format.marked(self._file, self._write(self._picture, settings))
+            self._file.flush()
+            return size
         self._empty()
-        return encode_planes(self._planes, self._file, quality, small=True, **options, **self._carried)
+        return encode_planes(self._planes, self._file, self._name, settings, self._carried, small=True)
 
     def _quality(self) -> int:
         """What the spec asks for, but never more than a JPEG of this size was written with."""
@@ -167,50 +163,30 @@ class _Job:
             sheet = search.Sheet(self._picture.size, self._picture.crop)
 
             def attempt(setting: int) -> list[Image.Image]:
-                self._write(sheet.image, progressive=False, **turn(setting))
+                self._write(sheet.image, replace(turn(setting), progressive=False))
                 self._file.seek(0)
                 return [Image.open(io.BytesIO(self._file.read()))]
 
         setting = search.Search(sheet, self._spec.target, dial, attempt).setting()
-        return None if setting is None else self._best(**turn(setting))
+        return None if setting is None else self._best(turn(setting))
 
-    def _dial(self) -> tuple[Any, Callable[[int], dict[str, Any]]]:
-        """What is searched in this format, and the options of `encode` that a setting stands for."""
-        from hotfolder.imaging.optimizing.search import DIALS
-
-        dial = DIALS[self._format]
-        if self._format != "jpeg":
-            return dial, lambda setting: {"quality": setting}
+    def _dial(self) -> tuple[Dial, Callable[[int], Settings]]:
+        """What is searched in this format, and what a setting stands for."""
+        dial = self._format.dial
+        assert dial is not None
+        if not self._format.in_planes:
+            return dial, Settings
         if self.same and self._source_tables:
             dial = dial.up_to(tables.finest(self._source_tables))
-        return dial, lambda setting: {"tables": tables.pair(setting)}
+        return dial, lambda setting: Settings(tables=tables.pair(setting))
 
-    def _write(self, picture: Image.Image, *, quality: int = 0, **options: Any) -> int:
+    def _write(self, picture: Image.Image, settings: Settings) -> int:
         self._empty()
-        return encode(picture, self._file, self._format, quality, **options, **self._carried)
+        return encode(picture, self._file, self._name, settings, self._carried)
 
     def _empty(self) -> None:
         self._file.seek(0)
         self._file.truncate()
-
-    def _marked(self, size: int) -> int:
-        """Bytes, with the mark of the format behind them."""
-        mark = MARKS.get(self._format, b"")
-        self._file.seek(size)
-        self._file.write(mark)
-        if mark and self._format == "webp":  # the container tells its length
-            self._file.seek(4)
-            self._file.write((size - 8 + len(mark)).to_bytes(4, "little"))
-        self._file.flush()
-        return size + len(mark)
-
-
-def is_ours(opened: Opened) -> bool:
-    """Whether this is a copy made here, put into a watch again."""
-    if opened.format == "jpeg":
-        return tables.are_ours(getattr(opened.image, "quantization", None) or {})
-    mark = MARKS.get(opened.format)
-    return mark is not None and opened.data.endswith(mark)
 
 
 def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: Format) -> Copy | None:
@@ -230,24 +206,33 @@ def _kept(opened: Opened, spec: OptimizeSpec) -> bytes | None:
     best = opened.data if stands else rewritten
     if best is None or spec.mode == "lossy":  # there a second or two for some percent would be out of proportion
         return best
-    return lossless.smaller(best, opened.format, opened.width * opened.height)
+    return _smaller(best, opened)
+
+
+def _smaller(data: bytes, opened: Opened) -> bytes:
+    """The same pixels in fewer bytes where that can be; otherwise the very bytes that were given."""
+    try:
+        found = opened.kind.smaller(data, opened.width * opened.height)
+    except ImportError:  # without the extra: said at the start
+        return data
+    return found if len(found) < len(data) else data
 
 
 def _rewritten(opened: Opened, spec: OptimizeSpec) -> bytes | None:
-    return metadata.rewrite(opened.data, opened.format, spec.metadata, opened.image, opened.orientation)
+    return metadata.rewrite(opened.data, opened.kind, spec.metadata, opened.image, opened.orientation)
 
 
 def _stands(opened: Opened, spec: OptimizeSpec, rewritten: bytes | None) -> bool:
     """Whether the source's bytes meet the metadata rule as they are."""
-    if metadata.complies(opened.image, opened.format, spec.metadata):
+    if metadata.complies(opened.image, opened.kind, spec.metadata):
         return True
     exif = metadata.exif_for(opened.image, spec.metadata, orientation=opened.orientation).removeprefix(b"Exif\0\0")
     if rewritten is not None:  # nothing went but our mark, and what stays was there, perhaps in another order
-        mark = MARKS.get(opened.format, b"")
+        mark = opened.kind.mark
         ours = len(mark) if opened.data.endswith(mark) else 0
         return len(opened.data) - len(rewritten) in (0, ours) and exif in opened.data
     carried = opened.image.info.get("exif", b"").removeprefix(b"Exif\0\0")
-    return opened.format == "avif" and carried == exif and not opened.image.info.get("xmp")
+    return opened.kind.tells_metadata and carried == exif and not opened.image.info.get("xmp")
 
 
 def _replace(file: BinaryIO, content: bytes) -> int:

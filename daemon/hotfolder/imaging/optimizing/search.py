@@ -6,14 +6,12 @@ the picture itself is encoded once. How sure the parts are is told by how much t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-from hotfolder.imaging.formats.tables import STEPS
+from hotfolder.imaging.formats.values import Dial
 from hotfolder.imaging.native import Picture, Tables
 from hotfolder.imaging.optimizing.quality import SMALLEST, Pixels, Reference, Score
 from hotfolder.imaging.plan import Size
@@ -31,32 +29,6 @@ LEAST_MARGIN, ERRORS = 0.2, 2.0
 """Score by which a trial must be above the target: so much, since viewers enlarge colour in their own ways, and, of
 parts, so many of their standard errors."""
 
-
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """The setting of an encoder that is searched: whole numbers, finer with each one.
-
-    `gain` is the score that one of them is usually worth, `start` the one at which usually a photo scores 85.
-    """
-
-    lowest: int
-    highest: int
-    start: int
-    gain: float
-
-    def clamp(self, setting: float) -> int:
-        return min(self.highest, max(self.lowest, math.ceil(setting - 0.05)))
-
-    def up_to(self, highest: int) -> Dial:
-        return replace(self, highest=max(self.lowest, min(self.highest, highest)))
-
-
-DIALS = {
-    "jpeg": Dial(STEPS[0], STEPS[-1], start=35, gain=0.55),
-    "webp": Dial(1, 100, start=92, gain=0.9),
-    "avif": Dial(1, 100, start=80, gain=0.45),
-}
-"""The tables' steps, and qualities; what starts them is the middle of what photos needed."""
 
 Box = tuple[int, int, int, int]
 Try = Callable[[int], Sequence[Image.Image]]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hotfolder.imaging import native
 from hotfolder.imaging.decoding.decode import Opened, decode
-from hotfolder.imaging.formats import registry as formats
+from hotfolder.imaging.decoding.guard import guarded
 from hotfolder.imaging.plan import Plan, Size, Step
 from hotfolder.imaging.rendering import resize
 
@@ -18,7 +18,7 @@ class Base:
 
     def __init__(self, opened: Opened, plan: Plan) -> None:
         self._opened, self._plan = opened, plan
-        with formats.guarded(opened.decoder, opened.data, opened.format):
+        with guarded(opened.decoder, opened.data, opened.kind):
             self.planes = native.decode(opened, plan.scale(opened.size))
         if self.planes is None:
             self.image = decode(opened, plan)

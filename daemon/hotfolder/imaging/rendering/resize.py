@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from PIL import Image, ImageEnhance, ImageFilter
 
+from hotfolder.imaging import formats
 from hotfolder.imaging.native import Picture
 from hotfolder.imaging.plan import Box, Size, Step, crop_box
 from hotfolder.presets import Preset
@@ -83,7 +84,7 @@ def finish(image: Image.Image, preset: Preset, canvas: Size) -> Image.Image:
         image = ImageEnhance.Contrast(image).enhance(1.0 + preset.contrast)
     if image.size == canvas:
         return image
-    alpha = preset.format != "jpeg" and image.mode == "RGBA"
+    alpha = formats.of(preset.format).has_alpha and image.mode == "RGBA"
     board = Image.new("RGBA" if alpha else "RGB", canvas, (0, 0, 0, 0) if alpha else preset.background)
     at = ((canvas[0] - image.width) // 2, (canvas[1] - image.height) // 2)
     if image.mode == "RGBA" and not alpha:
