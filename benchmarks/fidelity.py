@@ -25,7 +25,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageDraw
 
-from hotfolder.imaging import Limits, Plan, open_image, profiles, render
+from hotfolder.imaging import Limits, Plan, open_image, render
+from hotfolder.imaging.colour import profiles
 from hotfolder.imaging.plan import crop_box
 from hotfolder.presets import BUILT_IN, OPTIMIZED, OptimizeSpec, Preset
 

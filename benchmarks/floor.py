@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hotfolder.imaging import Limits, Plan, native, open_image, render
-from hotfolder.imaging.resize import apply
+from hotfolder.imaging.rendering.resize import apply
 from hotfolder.presets import BUILT_IN
 
 PLAN = Plan(tuple(BUILT_IN.values()))

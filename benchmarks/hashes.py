@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 from PIL import Image, ImageEnhance
 
-from hotfolder.imaging import Limits, measure, open_image
-from hotfolder.imaging.decode import decode
+from hotfolder.imaging import Limits, open_image
+from hotfolder.imaging.analysis import measure
+from hotfolder.imaging.decoding.decode import decode
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import AnalyzeSpec
 

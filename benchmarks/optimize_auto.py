@@ -2,7 +2,7 @@
 
 Every JPEG of the folder, one after another in one thread: our `auto`; the standard tables at one quality for all
 (libjpeg-turbo, progressive), 85 and the lowest whose worst photo meets the target; and with ``--peer`` the automatic
-mode of optimize-images. Scores are of whole pictures, by the measure of imaging/quality.py, whose fit against the
+mode of optimize-images. Scores are of whole pictures, by the measure of optimizing/quality.py, whose fit against the
 package `ssimulacra2` is shown where that is installed. CPU seconds are of whole copies, decoding among them.
 """
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from hotfolder.imaging import Limits, Plan, open_image, render
-from hotfolder.imaging.quality import Reference
+from hotfolder.imaging.optimizing.quality import Reference
 from hotfolder.presets import OPTIMIZED, OptimizeSpec
 
 BEGIN, END = "<!-- benchmarks/optimize_auto.py -->\n", "<!-- end -->\n"

@@ -20,6 +20,7 @@ from functools import partial
 from hotfolder import imaging, mounts, probe, wiring
 from hotfolder.config import Config, Watch
 from hotfolder.errors import StartError
+from hotfolder.imaging import formats
 from hotfolder.index import watches
 from hotfolder.index.database import Database
 from hotfolder.pool import sizing
@@ -34,7 +35,6 @@ QUEUE_LEAST = 16_384
 FILES_LEAST = 1_024
 COPY_BYTES = 12
 """Bytes a pixel that a photo and its full-size JPEG copy take (imaging/memory.py)."""
-EXTRAS = {"heif": "HEIC and HEIF", "jxl": "JPEG XL", "raw": "camera RAW"}
 
 
 class Level(StrEnum):
@@ -87,7 +87,8 @@ def _silent(subject: str, silent: probe.Silent) -> Finding:
 
 
 def _codecs() -> Iterator[Finding]:
-    for name, what in EXTRAS.items():
+    for extra in formats.extras():
+        name, what = extra.name, extra.title
         if name in imaging.installed_extras():
             yield Finding(f"codec {name}", Level.OK, f"{what} can be read")
         else:

@@ -70,7 +70,7 @@ class Engine:
         self.settings = Settings(config)
         self.live = live
         self.started_at = time.monotonic()
-        self.metrics = Metrics(VERSION, imaging.native.library() or "pillow")
+        self.metrics = Metrics(VERSION, imaging.native.library() or "pillow", imaging.extra_names())
         self.events = Bus()
         self.ends = Waiters()
         self.teller = Teller(self.metrics, self.events)

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 Fit = Literal["contain", "cover", "stretch", "pad"]
-Format = Literal["jpeg", "png", "webp", "avif"]
+Format = str
+"""The name of a format that can be written: one of `imaging.formats.written()`."""
 Gravity = Literal["centre", "attention"]
 Colorspace = Literal["srgb", "p3", "keep"]
 OptimizeMode = Literal["lossless", "lossy", "auto"]
@@ -24,13 +25,8 @@ OPTIMIZED = "optimized"
 ANALYSIS = "analysis"
 """The name under which the analysis record is asked for beside the presets; it is no file."""
 
-EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "png": (".png", ".apng"),
-    "webp": (".webp",),
-    "avif": (".avif",),
-}
-"""Extensions that belong to each format that can be written; the first is the one given to new names."""
+DEFAULT_FORMAT: Format = "jpeg"
+"""What every program shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class Preset:
     width: int
     height: int
     fit: Fit = "contain"
-    format: Format = "jpeg"
+    format: Format = DEFAULT_FORMAT
     quality: int = 85
     suffix: str = ""
     background: str = "#ffffff"
@@ -66,7 +62,7 @@ class OptimizeSpec:
     mode: OptimizeMode = "lossy"
     quality: int = 85
     max_dimension: int | None = None
-    format: Literal["keep", "jpeg", "png", "webp", "avif"] = "keep"
+    format: Format | Literal["keep"] = "keep"
     metadata: MetadataRule = "safe"
     min_saving: float = 0.03
     target: float = 85.0

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from hotfolder.errors import SourceError
 from hotfolder.imaging import Limits, Plan, formats, open_image, render
-from hotfolder.imaging.profiles import display_p3
+from hotfolder.imaging.colour.profiles import display_p3
 from hotfolder.presets import AnalyzeSpec, OptimizeSpec, Preset
 from tests.growing import growth
 from tests.unit.imaging import encoded, noise

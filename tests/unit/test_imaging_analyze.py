@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hotfolder.imaging import Limits, Record, analyze_bytes, measure
+from hotfolder.imaging import Limits, Record, analyze_bytes
+from hotfolder.imaging.analysis import measure
 from hotfolder.imaging.record import BLURRED_BELOW
 from hotfolder.presets import AnalyzeSpec
 from tests.unit.imaging import encoded, scene

@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import colour, hdr, profiles, signals
-from hotfolder.imaging.signals import Cicp
+from hotfolder.imaging import formats
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.colour import hdr, profiles
+from hotfolder.imaging.colour.signals import Cicp
 from hotfolder.presets import Preset
 from tests.unit.imaging import encoded, noise, rendered, thumb
 
@@ -198,7 +200,7 @@ def avif_with(primaries: int, transfer: int) -> bytes:
 
 
 def test_avif_in_pq_is_recognised_by_its_primary_item(tmp_path: Path) -> None:
-    assert signals.cicp_of("avif", avif_with(9, profiles.PQ)) == Cicp(9, profiles.PQ)
+    assert formats.of("avif").cicp(avif_with(9, profiles.PQ)) == Cicp(9, profiles.PQ)
     sdr = thumb(avif_with(1, 13), tmp_path).getpixel((9, 9))
     assert sdr == pytest.approx((60, 180, 90), abs=4)
     pq = thumb(avif_with(1, profiles.PQ), tmp_path).getpixel((9, 9))
@@ -220,9 +222,9 @@ def test_offsets_beyond_any_file_are_damage(at: int, tmp_path: Path) -> None:
 def test_broken_boxes_say_nothing(damage: int) -> None:
     data = bytearray(avif_with(9, profiles.PQ))
     data[damage : damage + 4] = b"\xff\xff\xff\xff"
-    signals.cicp_of("avif", bytes(data))
-    signals.cicp_of("heif", bytes(data[:damage]))
-    signals.cicp_of("png", bytes(data))
+    formats.of("avif").cicp(bytes(data))
+    formats.of("heif").cicp(bytes(data[:damage]))
+    formats.of("png").cicp(bytes(data))
 
 
 P3_SHOWN = (0, 183, 81)

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
-from hotfolder.imaging import enhance, measure
-from hotfolder.imaging.enhance import CLIPPED_MOST, MIDDLE, Change
-from hotfolder.imaging.measure import Pixels
+from hotfolder.imaging.analysis import measure
+from hotfolder.imaging.analysis.measure import Pixels
+from hotfolder.imaging.optimizing import enhance
+from hotfolder.imaging.optimizing.enhance import CLIPPED_MOST, MIDDLE, Change
 from tests.unit.imaging import copy, encoded, noise, scene
 
 

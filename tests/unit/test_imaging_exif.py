@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational as Ratio
 
 from hotfolder.imaging import Limits, Opened, formats, open_image
-from hotfolder.imaging.exif import TEXT_MAX, Shot, read
+from hotfolder.imaging.metadata.exif import TEXT_MAX, Shot, read
 from tests.unit.imaging import encoded
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description xmp:Rating="4"/></x:xmpmeta>'
@@ -53,7 +53,7 @@ def test_the_same_names_for_every_format(format_name: str) -> None:
     assert read(opened(format_name, exif=exif()), gps=True) == FACTS
 
 
-@pytest.mark.skipif(not formats.has("heif"), reason="the extra heif is not installed")
+@pytest.mark.skipif(not formats.of("heif").is_installed, reason="the extra heif is not installed")
 def test_the_same_names_for_heic() -> None:
     import pillow_heif
 

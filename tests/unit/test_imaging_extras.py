@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, Plan, formats, headers, open_image, peak
-from hotfolder.imaging.profiles import display_p3
+from hotfolder.imaging import Limits, Plan, formats, open_image, peak
+from hotfolder.imaging.colour.profiles import display_p3
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 from tests.unit.imaging import THUMB, corner, encoded, noise, rendered, thumb
 from tests.unit.rawfile import dng
@@ -21,7 +21,7 @@ PLUGINS = {"heif": "HEIF", "jxl": "JXL"}
 
 
 def need(extra: str) -> None:
-    if not formats.has(extra):
+    if not formats.of(extra).is_installed:
         pytest.skip(f"the extra '{extra}' is not installed (requirements-extras.lock)")
 
 
@@ -122,7 +122,7 @@ def test_heic_says_its_primaries_without_a_profile(tmp_path: Path) -> None:
 def test_jpeg_xl_claims_are_checked_before_it_is_decoded() -> None:
     for width, height in ((640, 480), (8, 256), (1000, 1000), (77, 5000)):
         data = written("jxl", Image.new("L", (width, height)))
-        assert list(headers.claimed("jxl", data)) == [(width, height)]
+        assert list(formats.of("jxl").claimed(data)) == [(width, height)]
     claim = b"\xff\x0a" + (0 | 3 << 1 | (59_999 << 3) | 1 << 33).to_bytes(10, "little")
     with pytest.raises(SourceError) as caught:
         open_image(claim, Limits())

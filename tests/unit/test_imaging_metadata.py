@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, IptcImagePlugin
 from PIL.PngImagePlugin import PngInfo
 
-from hotfolder.imaging import credits
+from hotfolder.imaging.metadata import credits
 from hotfolder.presets import Format, Preset
 from tests.unit.imaging import copy, encoded, noise, rendered
 from tests.unit.test_imaging_optimize import planted

@@ -15,9 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hotfolder.imaging import encode, lossless, optimize, search, tables
-from hotfolder.imaging.quality import Reference, Score
-from hotfolder.imaging.search import DIALS, Search, Sheet
+from hotfolder.imaging import formats
+from hotfolder.imaging.formats import jpeg, tables
+from hotfolder.imaging.formats.values import Dial
+from hotfolder.imaging.optimizing import copy as optimize
+from hotfolder.imaging.optimizing import search
+from hotfolder.imaging.optimizing.quality import Reference, Score
+from hotfolder.imaging.optimizing.search import Search, Sheet
+from hotfolder.imaging.rendering import encode
 from tests.unit.imaging import copy, encoded, noise
 from tests.unit.test_imaging_optimize import planted, secrets_in, source
 
@@ -132,7 +137,7 @@ def test_without_the_extra_lossless_rewrites_metadata_alone(
 
 def test_what_lies_behind_a_picture_stays_with_it() -> None:
     data = encoded(photo(), "JPEG", quality=90) + encoded(photo(60, 40), "JPEG")
-    assert lossless.smaller(data, "jpeg", 480 * 360) == data
+    assert formats.of("jpeg").smaller(data, 480 * 360) == data
 
 
 @pytest.mark.parametrize(
@@ -140,7 +145,7 @@ def test_what_lies_behind_a_picture_stays_with_it() -> None:
 )
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "avif"])
 def test_lossless_gives_back_what_it_cannot_read(data: bytes, kind: str) -> None:
-    assert lossless.smaller(data, kind, 1) == data
+    assert formats.of(kind).smaller(data, 1) == data
 
 
 @pytest.mark.parametrize(
@@ -155,10 +160,10 @@ def test_lossless_gives_back_what_it_cannot_read(data: bytes, kind: str) -> None
 )
 def test_what_ends_the_transcoder_ends_nothing_else(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Coefficients out of range, which decoders pass over, make libjpeg call exit()."""
-    monkeypatch.setattr(lossless, "_TRANSCODE", f"import os, sys, time\n{end}")
-    monkeypatch.setattr(lossless, "_PATIENCE", 1)
+    monkeypatch.setattr(jpeg, "_TRANSCODE", f"import os, sys, time\n{end}")
+    monkeypatch.setattr(jpeg, "_PATIENCE", 1)
     data = encoded(photo(64, 48), "JPEG")
-    assert lossless.smaller(data, "jpeg", 64 * 48) == data
+    assert formats.of("jpeg").smaller(data, 64 * 48) == data
 
 
 @pytest.mark.parametrize("quality", range(1, 101, 3))
@@ -218,14 +223,14 @@ def test_auto_meets_its_target_or_keeps_the_picture(
     scores=st.lists(st.floats(-20, 100), min_size=101, max_size=101).map(sorted),
     error=st.floats(0, 3),
     target=st.floats(1, 100),
-    kind=st.sampled_from(sorted(DIALS)),
+    dial=st.sampled_from([each.dial for each in formats.known() if each.dial]),
     highest=st.integers(-20, 110),
     whole=st.booleans(),
 )
 def test_a_search_ends_within_its_bounds(
-    scores: list[float], error: float, target: float, kind: str, highest: int, whole: bool
+    scores: list[float], error: float, target: float, dial: Dial, highest: int, whole: bool
 ) -> None:
-    dial = DIALS[kind].up_to(highest)
+    dial = dial.up_to(highest)
 
     class Paper:
         def __init__(self) -> None:

@@ -25,7 +25,7 @@ from pytest import MonkeyPatch
 
 from hotfolder.errors import SourceError
 from hotfolder.imaging import Limits, native, open_image
-from hotfolder.imaging.colour import display_p3
+from hotfolder.imaging.colour.convert import display_p3
 from hotfolder.presets import BUILT_IN, Preset
 from tests.unit.imaging import encoded, noise, rendered
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from hotfolder.imaging import colour
+from hotfolder.imaging.colour import convert as colour
 from tests.unit.imaging import copy, corner, encoded, noise
 
 SECRETS = (b"GPS-SECRET", b"SERIAL-BODY", b"SERIAL-LENS", b"OWNER-NAME", b"UNIQUE-ID", b"MAKER-NOTE", b"XMP-SECRET",

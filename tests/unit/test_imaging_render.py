@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, Plan, colour, open_image, render, resize
+from hotfolder.imaging import Limits, Plan, open_image, render
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.rendering import resize
 from hotfolder.presets import BUILT_IN, OPTIMIZED, Colorspace, Fit, Format, OptimizeSpec, Preset
 from tests.unit.imaging import corner, encoded, noise, rendered, thumb
 

@@ -50,7 +50,7 @@ formats = st.sampled_from(["jpeg", "png", "webp"])
 @settings(max_examples=400, deadline=None)
 @given(st.sets(names, min_size=2, max_size=8), formats)
 def test_no_two_sources_share_a_rendition(sources: set[bytes], format_name: str) -> None:
-    presets = [Preset(p.name, p.width, p.height, suffix=p.suffix, format=format_name) for p in BUILT_IN.values()]  # type: ignore[arg-type]
+    presets = [Preset(p.name, p.width, p.height, suffix=p.suffix, format=format_name) for p in BUILT_IN.values()]
     for spec in (OptimizeSpec(), OptimizeSpec(format="webp")):
         seen: dict[tuple[bytes, bytes], bytes] = {}
         for source in sources:

@@ -11,8 +11,77 @@ from pathlib import Path
 import pytest
 
 import hotfolder
+from hotfolder.imaging import formats
 
 ROOT = Path(hotfolder.__file__).parent
+
+
+ROOMS = (
+    ("containers",),
+    ("colour",),
+    ("formats",),
+    ("plan", "record"),
+    ("decoding",),
+    ("metadata",),
+    ("native",),
+    ("rendering",),
+    ("optimizing", "analysis", "memory"),
+    ("renditions",),
+    ("helper",),
+)
+"""Of imaging, from the bottom to the top."""
+
+
+def test_imports_within_imaging_run_downwards() -> None:
+    level = {name: at for at, names in enumerate(ROOMS) for name in names}
+    found = 0
+    for file in (ROOT / "imaging").rglob("*.py"):
+        room = file.relative_to(ROOT / "imaging").parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(file.read_text())) if room != "__init__" else ():
+            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("hotfolder.imaging"):
+                continue
+            tail = (node.module or "").split(".")[2:]
+            for name in [tail[0]] if tail else [alias.name for alias in node.names]:
+                if name == "_planes" or (room, name) == ("optimizing", "analysis"):  # enhances by what it measures
+                    continue
+                found += 1
+                assert level[name] <= level[room], f"{file} imports {name}, which lies above it"
+                assert name == room or level[name] < level[room], f"{file} imports its neighbour {name}"
+    assert found > 60
+
+
+def test_a_formats_name_stands_in_its_own_file_and_the_registry_alone() -> None:
+    """So do its extensions, its type and its decoders' names; new formats would be forgotten where they are listed."""
+    known = formats.known()
+    types = {each.media_type for each in known} - {formats.Format.media_type}
+    words = {word for each in known for word in (each.name, *each.plugins, *each.extensions)}
+    words |= {"." + extension for each in known for extension in each.extensions}
+    words |= {each.extra.module for each in known if each.extra is not None}
+    allowed = {
+        ("presets.py", "jpeg"): "what thumbnails are by default",
+        ("telemetry/metrics.py", "jpeg"): "a label's name",
+        ("imaging/formats/avif.py", "heif"): "an extension that both have",
+        ("imaging/formats/jxl.py", "jpeg"): "what its decoder calls one that is made of such",
+    }
+    for file in ROOT.rglob("*.py"):
+        place = str(file.relative_to(ROOT))
+        for node in ast.walk(ast.parse(file.read_text())):
+            if not isinstance(node, ast.Constant) or not isinstance(node.value, str | bytes):
+                continue
+            value = node.value if isinstance(node.value, str) else node.value.decode("latin-1")
+            named = value in words or any(each in value for each in types)
+            if not named or (place, value) in allowed or place == "imaging/formats/__init__.py":
+                continue
+            bare = value.removeprefix(".")
+            own = [each for each in known if bare in (each.name, each.media_type, *each.plugins, *each.extensions)]
+            own += [each for each in known if each.extra is not None and each.extra.module == value]
+            where = [f"imaging/formats/{each.name}.py" for each in own]
+            assert place in where, f"{place}:{node.lineno} names a format: {value!r}"
+
+
+def test_imaging_is_laid_out_by_the_formatter_alone() -> None:
+    marked = [file for file in (ROOT / "imaging").rglob("*.py") if "fmt: skip" in file.read_text()]
+    assert marked == []
 
 
 def test_no_module_has_grown_beyond_reading() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from hotfolder.collection.entries import Entry
 from hotfolder.collection.likeness import exact, near
 from hotfolder.errors import HotfolderError
-from hotfolder.imaging import Limits, small_jpeg
+from hotfolder.imaging import SMALL_TYPE, Limits, small_jpeg
 from hotfolder.paths import show
 
 SHOWN = 12
@@ -165,7 +165,7 @@ def _picture(path: bytes, note: str) -> str:
     try:
         with open(path, "rb") as file:
             jpeg = small_jpeg(file.read(Limits().max_bytes), os.path.basename(path), SIDE)
-        picture = f'<img alt="{name}" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
+        picture = f'<img alt="{name}" src="data:{SMALL_TYPE};base64,{base64.b64encode(jpeg).decode()}">'
     except (HotfolderError, OSError):
         picture = '<div class="gone">cannot be read any more</div>'
     note = f"<b>{note}</b> " if note else ""

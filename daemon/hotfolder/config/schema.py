@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -30,6 +30,7 @@ from pydantic_core import CoreSchema
 
 from hotfolder.config import units
 from hotfolder.config.units import DailyAt, Window
+from hotfolder.imaging import formats
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
 
 _Text = {"type": "string"}
@@ -107,6 +108,11 @@ def _folder(value: str) -> str:
 
 Folder = Annotated[StrictStr, AfterValidator(_folder)]
 Quality = Annotated[StrictInt, Field(ge=1, le=100)]
+if TYPE_CHECKING:
+    WrittenFormat: TypeAlias = str
+    CopyFormat: TypeAlias = str
+else:
+    WrittenFormat, CopyFormat = Literal[formats.written()], Literal[formats.copied()]
 Pixels = Annotated[StrictInt, Field(ge=1, le=65535)]
 _NEEDS_RESTART = Field(json_schema_extra={"reload": "restart"})
 _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}")
@@ -132,7 +138,7 @@ class Optimize(Section):
     mode: Literal["lossless", "lossy", "auto"] = "lossy"
     quality: Quality = 85
     max_dimension: Pixels | None = None
-    format: Literal["keep", "jpeg", "png", "webp", "avif"] = "keep"
+    format: CopyFormat = "keep"
     metadata: Literal["keep", "safe", "strip"] = "safe"
     min_saving: Share = 0.03
     target: Annotated[float, Field(ge=1, le=100)] = 85
@@ -218,7 +224,7 @@ class PresetFields(Section):
     width: Pixels | None = None
     height: Pixels | None = None
     fit: Literal["contain", "cover", "stretch", "pad"] | None = None
-    format: Literal["jpeg", "png", "webp", "avif"] | None = None
+    format: WrittenFormat | None = None
     quality: Quality | None = None
     suffix: StrictStr | None = None
     background: StrictStr | None = None

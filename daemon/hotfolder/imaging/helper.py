@@ -24,11 +24,11 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.imaging.decode import Limits, Opened, open_image
+from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
+from hotfolder.imaging.decoding.reading import read_all
 from hotfolder.imaging.memory import peak
 from hotfolder.imaging.plan import Plan
-from hotfolder.imaging.reading import read_all
-from hotfolder.imaging.render import Part, narrowed, render_parts, sizes
+from hotfolder.imaging.renditions import Part, narrowed, render_parts, sizes
 from hotfolder.presets import ANALYSIS
 
 LINE_MAX = 1 << 20
@@ -112,7 +112,7 @@ def _answer(connection: socket.socket, question: dict[str, Any], files: list[int
 
 def _rendered(
     opened: Opened, parts: Sequence[Part], targets: Sequence[int], limits: Limits, name: bytes
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     names = (preset for _, presets in parts for preset in presets if preset != ANALYSIS)
     by_preset = dict(zip(names, targets, strict=True))
     files: list[BinaryIO] = []

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from hotfolder.imaging import native
-from hotfolder.imaging.decode import Opened
-from hotfolder.imaging.headers import in_one_scan
-from hotfolder.imaging.opening import UPRIGHT
+from hotfolder.imaging import formats, native
+from hotfolder.imaging.decoding.decode import Opened
+from hotfolder.imaging.formats import Format
+from hotfolder.imaging.formats.opening import UPRIGHT
 from hotfolder.imaging.plan import Plan
-from hotfolder.presets import ANALYSIS, OPTIMIZED
+from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec
 
 FIXED = 10_000_000
 """Bytes that any picture takes: tables of codecs, buffers of files, thumbnails."""
@@ -23,24 +23,13 @@ MARGIN = 1.08
 """What allocators lose between pictures."""
 STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes of a pixel in Pillow, by mode; 4 in all others."""
-DECODING = {"avif": 7, "heif": 12, "jxl": 16, "webp": 16, "png": 1, "tiff": 5, "raw": 12, "gif": 5, "ppm": 10}
-"""What a decoder holds beside the picture; the others work line by line."""
 DEEP = 64
-"""Pictures in floating point, RAW and HDR, decoded by others than Pillow (deep.py, raw.py): some copies as floats."""
+"""Pictures in floating point, RAW and HDR, decoded by others than Pillow (OpenCV, LibRaw): some copies as floats."""
 SIXTEEN_BITS = 18
 """Converting one channel of 16 or 32 bits to 8."""
 RESIZING = 0.5
 """Of the bytes of the decoded picture, for the first step; colours weighed by alpha are a whole copy more."""
-ENCODING = {"jpeg": 6.0, "png": 1.0, "webp": 9.0, "avif": 50.0}
-"""The encoder of a full-size copy. Progressive JPEG keeps all coefficients; AVIF takes half for a photo."""
-ENCODING_ALPHA = {"webp": 46.0, "avif": 60.0}
-ENCODING_CMYK = 13.0
-PLANES = {(1, 1), (2, 1), (1, 2), (2, 2)}
-"""Sampling of brightness in what the core decodes; that of colour is 1×1."""
-OXIPNG = 13.0
-"""Storing a PNG anew: its lines, filtered in several ways, and what comes of that."""
 PHOTO_PIXELS = 50_000_000
-PHOTOS = ("jpeg", "png", "webp", "heif")
 SEARCH_FIXED = 45_000_000
 """Scoring a picture in mode `auto`, of whatever size: at most 0.45 MP in floating point."""
 
@@ -49,7 +38,7 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     """Bytes beside the source's own: those of decoding, of the thumbnails or of the copy, whichever takes the most."""
     image = opened.image
     pixels = opened.width * opened.height
-    scale = plan.scale(opened.size) if opened.format == "jpeg" else 1
+    scale = plan.scale(opened.size) if opened.kind.is_scaled else 1
     stored = STORED.get(image.mode, 4) * -(-pixels // (scale * scale))
     base = stored if image.mode in ("L", "RGB", "RGBA", "CMYK") else 4 * pixels
     copies = (base if base != stored else 0) + (base if opened.orientation != UPRIGHT else 0)
@@ -58,7 +47,8 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     elif image.mode.startswith("I") or image.mode == "F":
         copies += SIXTEEN_BITS * pixels
     held = stored + copies
-    decoding = held + DECODING.get(opened.format, 0) * pixels + _coefficients(opened)
+    coefficients = _coefficients(opened)
+    decoding = held + opened.kind.memory.decoding * pixels + coefficients
     alpha = "A" in image.mode or "transparency" in image.info
     resizing = held + RESIZING * base + (base if alpha else 0)
     encoding = held + _encoding(opened, plan, wanted, alpha=alpha) * pixels
@@ -68,49 +58,42 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     most = max(decoding, resizing, encoding)
     if _stays_planes(opened, plan, wanted):
         # Where it is damaged Pillow decodes it, to say what is wrong; then nothing is made of it.
-        most = max(_planes(opened, scale, encoded=encoding > held), stored + _coefficients(opened))
+        most = max(_planes(opened, scale, coefficients, encoded=encoding > held), stored + coefficients)
     return round(MARGIN * most) + fixed
 
 
-def photo_peak(plan: Plan, formats: Collection[str] = ()) -> int:
-    """Bytes that a photo of 50 MP takes at most, as cameras and phones write them, turned or not, or in one of
-    `formats`: for whoever chooses a limit before all pictures have been seen."""
-    copied = plan.optimize is not None
-    goal = plan.optimize.format if plan.optimize is not None else "keep"
+def photo_peak(plan: Plan, others: Collection[str] = ()) -> int:
+    """Bytes that a photo of 50 MP takes at most, as cameras and phones write them, turned or not, or in one of the
+    `others`: for whoever chooses a limit before all pictures have been seen."""
     each = []
-    for kind in {*PHOTOS, *formats}:
-        held = 4.0 * 2 + (DEEP if kind == "raw" else 0)  # the picture, and a copy where it lies on its side
-        decoding = held + (DECODING.get(kind, 0) or 2 * 3)
-        encoding = held + (ENCODING.get(kind if goal == "keep" else goal, 0.0) if copied else 0.0)
+    for kind in formats.known():
+        if not kind.is_photo and kind.name not in others:
+            continue
+        held = 4.0 * 2 + (DEEP if kind.is_developed else 0)  # the picture, and a copy where it lies on its side
+        decoding = held + (kind.memory.decoding or 2 * 3)
+        encoding = held + (_goal(kind, plan.optimize).memory.encoding if plan.optimize is not None else 0.0)
         each.append(1 + max(decoding, encoding))  # and its bytes, at most one a pixel
     fixed = FIXED + ANALYSIS_FIXED + SEARCH_FIXED
     return round(MARGIN * max(each) * PHOTO_PIXELS) + fixed
 
 
-def _planes(opened: Opened, scale: int, *, encoded: bool) -> float:
+def _planes(opened: Opened, scale: int, coefficients: int, *, encoded: bool) -> float:
     """A JPEG that stays planes in the core: one byte a sample; turning is a copy, and so is a copy without loss, as
     coefficients."""
     samples = _samples(opened) * opened.width * opened.height
     planes = samples / (scale * scale) * (1 + RESIZING + (opened.orientation != UPRIGHT))
-    return planes + max(2 * samples if encoded else 0, _coefficients(opened))
+    return planes + max(2 * samples if encoded else 0, coefficients)
 
 
 def _stays_planes(opened: Opened, plan: Plan, wanted: Collection[str]) -> bool:
     """Whether the core decodes it, unless it is damaged, and no step needs all of it as an image."""
-    if native.core is None or opened.format != "jpeg" or opened.pixels is not None or opened.lenient:
-        return False
-    if opened.image.mode not in ("L", "RGB") or opened.image.info.get("adobe_transform") == 0:
-        return False
-    if opened.data.rfind(b"\xff\xd9") < len(opened.data) // 2:  # it ends too early
-        return False
-    (_, *first, _), *others = getattr(opened.image, "layer", ()) or [(0, 0, 0, 0)]
-    if tuple(first) not in PLANES or any((layer[1], layer[2]) != (1, 1) for layer in others):
+    if not native.serves(opened):
         return False
     spec = plan.optimize
     if spec is None or OPTIMIZED not in wanted:
         return True
     altered = spec.sharpen or spec.contrast or spec.auto_enhance
-    return spec.format in ("keep", "jpeg") and spec.mode == "lossy" and not altered
+    return _goal(opened.kind, spec).in_planes and spec.mode == "lossy" and not altered
 
 
 def _samples(opened: Opened) -> float:
@@ -123,7 +106,7 @@ def _samples(opened: Opened) -> float:
 def _coefficients(opened: Opened) -> int:
     """A JPEG of several scans, progressive or with one for each component, is kept as coefficients: 2 bytes a sample of
     the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode")."""
-    if opened.format != "jpeg" or in_one_scan(opened.data):
+    if not opened.kind.keeps_coefficients(opened.data):
         return 0
     return round(2 * _samples(opened) * opened.width * opened.height)
 
@@ -132,12 +115,18 @@ def _encoding(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: boo
     """Bytes a pixel for the full-size copy; 0 where there is none."""
     if plan.optimize is None or OPTIMIZED not in wanted:
         return 0.0
-    goal = opened.format if plan.optimize.format == "keep" else plan.optimize.format
-    if plan.optimize.mode != "lossy" and goal == "png":
-        return OXIPNG
-    if opened.image.mode == "CMYK" and goal == "jpeg":
-        return ENCODING_CMYK
-    if alpha and goal in ENCODING_ALPHA:
-        return ENCODING_ALPHA[goal]
-    converted = alpha if goal == "jpeg" else opened.image.mode in ("L", "CMYK") and goal != "png"
-    return ENCODING.get(goal, 0.0) + (4.0 if converted else 0.0)
+    goal = _goal(opened.kind, plan.optimize)
+    memory = goal.memory
+    if plan.optimize.mode != "lossy" and memory.encoding_lossless is not None:
+        return memory.encoding_lossless
+    if opened.image.mode == "CMYK" and memory.encoding_inks is not None:
+        return memory.encoding_inks
+    if alpha and memory.encoding_alpha is not None:
+        return memory.encoding_alpha
+    converted = alpha if not goal.has_alpha else opened.image.mode in ("L", "CMYK") and not goal.loses_nothing
+    return memory.encoding + (4.0 if converted else 0.0)
+
+
+def _goal(kind: Format, spec: OptimizeSpec) -> Format:
+    """The format of the copy."""
+    return kind if spec.format == "keep" else formats.of(spec.format)

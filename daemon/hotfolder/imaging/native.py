@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, TypeVar, final
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.decode import Opened, upright
-from hotfolder.imaging.opening import UPRIGHT
+from hotfolder.imaging.decoding.decode import Opened, upright
+from hotfolder.imaging.formats.opening import UPRIGHT
 from hotfolder.imaging.plan import Box, Size
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from hotfolder.imaging._planes import Planes
 
+SAMPLINGS = {(1, 1), (2, 1), (1, 2), (2, 2)}
+"""Of brightness, in what the core decodes; that of colour is 1×1."""
 Tables = Sequence[Sequence[int]]
 """Quantization steps of brightness and of colour, each 64, row by row."""
 
@@ -144,9 +146,25 @@ def library() -> str:
     return str(core.library) if core is not None else ""
 
 
+def serves(opened: Opened) -> bool:
+    """Whether the core decodes it, unless it is damaged: told from its header."""
+    if core is None or not _may_serve(opened) or opened.lenient:
+        return False
+    if opened.image.info.get("adobe_transform") == 0:
+        return False
+    if opened.data.rfind(b"\xff\xd9") < len(opened.data) // 2:  # it ends too early
+        return False
+    (_, *first, _), *others = getattr(opened.image, "layer", ()) or [(0, 0, 0, 0)]
+    return tuple(first) in SAMPLINGS and all((layer[1], layer[2]) == (1, 1) for layer in others)
+
+
+def _may_serve(opened: Opened) -> bool:
+    return opened.kind.in_planes and opened.pixels is None and opened.image.mode in ("L", "RGB")
+
+
 def decode(opened: Opened, scale: int) -> Picture | None:
     """The JPEG at 1/scale; None where Pillow must serve. Raises MemoryError, and SourceError where a Stop ends it."""
-    if core is None or opened.format != "jpeg" or opened.pixels is not None or opened.image.mode not in ("L", "RGB"):
+    if core is None or not _may_serve(opened):
         return None
     try:
         return Picture(_ask(core.decode, opened.data, *opened.image.size, scale), opened.orientation)

@@ -66,9 +66,7 @@ class Plan:
         content = json.loads(text)
         optimize, analyze = content["optimize"], content.get("analyze")
         presets = tuple(Preset(**fields) for fields in content["presets"])
-        return cls(
-            presets, OptimizeSpec(**optimize) if optimize else None, AnalyzeSpec(**analyze) if analyze else None
-        )  # fmt: skip
+        return cls(presets, OptimizeSpec(**optimize) if optimize else None, AnalyzeSpec(**analyze) if analyze else None)
 
     @cached_property
     def signature(self) -> str:

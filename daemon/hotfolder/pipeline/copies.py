@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hotfolder.imaging import Output
+from hotfolder.imaging import Output, formats
 from hotfolder.index import analyses, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
@@ -119,7 +119,7 @@ def _adopt(output_fd: int, path: bytes, size: tuple[int, int], not_before: int) 
     with os.fdopen(fd, "rb") as file:
         stat = os.fstat(fd)
         try:
-            with Image.open(file, formats=("JPEG", "PNG", "WEBP", "AVIF")) as image:
+            with Image.open(file, formats=formats.pillow_plugins()) as image:
                 fits = image.size == size
         except (OSError, ValueError, SyntaxError):
             return None

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from hotfolder import imaging
+from hotfolder.imaging import formats
 from hotfolder.index.suspects import Key
 from hotfolder.pool.memory import Held, Reservation
 from hotfolder.renderers.child import PictureInChild
@@ -16,8 +16,6 @@ from hotfolder.renderers.suspects import Suspects
 from hotfolder.renderers.thread import PictureInThread
 from hotfolder.watches.settings import Settings
 
-RISKY = frozenset({"raw", "heif", "avif", "jxl"})
-"""Formats whose decoders hang or crash in the field."""
 STUCK_MOST = 8
 """So many threads may hang; while they do, everything is decoded in helpers, which can be ended."""
 
@@ -53,7 +51,7 @@ class Renderer:
         mode = self._settings.isolate
         if mode != "auto":
             return mode == "always"
-        return key in self.suspects or self.stuck >= STUCK_MOST or imaging.sniff(data, name) in RISKY
+        return key in self.suspects or self.stuck >= STUCK_MOST or formats.detect(data, name).is_risky
 
     @contextmanager
     def opened(self, request: Request, *, isolated: bool) -> Iterator[Picture]:

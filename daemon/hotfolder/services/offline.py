@@ -42,7 +42,7 @@ class Offline:
     def __init__(self, config: Config, index: Database) -> None:
         self.config = config
         self.index = index
-        self.metrics = Metrics(VERSION, imaging.native.library() or "pillow")
+        self.metrics = Metrics(VERSION, imaging.native.library() or "pillow", imaging.extra_names())
         self._queue = JobQueue(1)
         self.watchers: dict[str, Watcher] = {}
         for watch in config.watches:

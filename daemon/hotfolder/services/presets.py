@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hotfolder.presets import Fit, Format
+from hotfolder.config.schema import WrittenFormat
+from hotfolder.presets import Fit
 from hotfolder.services.answers import Answer
 from hotfolder.services.offline import Knowing
 
@@ -13,7 +14,7 @@ class PresetSpec(Answer):
     width: int
     height: int
     fit: Fit
-    format: Format
+    format: WrittenFormat
     quality: int
     suffix: str
 

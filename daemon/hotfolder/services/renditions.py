@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TypeVar
 
-from hotfolder import imaging, paths
+from hotfolder import paths
 from hotfolder.engine import Engine
-from hotfolder.errors import SourceError
+from hotfolder.imaging import formats
 from hotfolder.index import listing, renditions
 from hotfolder.index.listing import Listed
 from hotfolder.index.renditions import Made
@@ -28,20 +28,6 @@ T = TypeVar("T")
 MAKING_SECONDS = 60.0
 CHANGED_SECONDS = 0.5
 """Between two looks at a source that is being written."""
-TYPES = {
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "webp": "image/webp",
-    "avif": "image/avif",
-    "gif": "image/gif",
-    "bmp": "image/bmp",
-    "tiff": "image/tiff",
-    "ico": "image/x-icon",
-    "ppm": "image/x-portable-anymap",
-    "tga": "image/x-tga",
-    "heif": "image/heic",
-    "jxl": "image/jxl",
-}
 
 
 class InThread(Protocol):
@@ -184,11 +170,4 @@ def _opened(watcher: Watcher, listed: Listed, made: Made) -> Found | None:
         return None
     digest = listed.version.hash.hex()[:16] if listed.version.hash else ""
     etag = f'"{digest}-{made.signature[:8]}-{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-    return Found(file, _kind(os.pread(fd, 512, 0), made.name), etag)
-
-
-def _kind(head: bytes, name: bytes) -> str:
-    try:
-        return TYPES.get(imaging.sniff(head, name), "application/octet-stream")
-    except SourceError:
-        return "application/octet-stream"
+    return Found(file, formats.media_type(os.pread(fd, 512, 0), made.name), etag)

@@ -12,19 +12,14 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hotfolder.presets import EXTENSIONS, OPTIMIZED, OptimizeSpec, Preset
+from hotfolder.imaging import formats
+from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 
 THUMBNAILS = b"thumbnails"
 OPTIMIZED_FOLDER = b"optimized"
 NAME_MAX = 255
 
-SOURCE_EXTENSIONS = frozenset(
-    b"." + extension.encode()
-    for extension in (
-        "jpg jpeg jpe jfif png apng webp avif heic heif hif gif bmp tif tiff ico ppm pgm pbm pnm tga jxl dng "
-        "cr2 cr3 nef arw orf rw2 raf"
-    ).split()
-)
+SOURCE_EXTENSIONS = frozenset(b"." + extension.encode() for extension in formats.extensions())
 """The one list of extensions that make a file a source, lower case, the same whatever extras are installed."""
 
 
@@ -50,7 +45,7 @@ def is_image_name(name: bytes) -> bool:
 def thumbnail_name(name: bytes, preset: Preset, name_max: int = NAME_MAX) -> bytes:
     """The name of one thumbnail of a source of this name, of at most `name_max` bytes."""
     stem, extension = split(name)
-    own = [known.encode() for known in EXTENSIONS[preset.format]]
+    own = formats.writing(preset.format).suffixes
     suffix = preset.suffix.encode()
     if extension.lower() in own and not is_image_name(stem):
         return _bounded(stem, suffix + extension, name, name_max)
@@ -61,7 +56,7 @@ def optimized_name(name: bytes, spec: OptimizeSpec, name_max: int = NAME_MAX) ->
     """The source's own name under ``format: keep``; otherwise that name with the format's extension added."""
     if spec.format == "keep":
         return _bounded(*split(name), name, name_max)
-    return _bounded(name, EXTENSIONS[spec.format][0].encode(), name, name_max)
+    return _bounded(name, formats.writing(spec.format).suffixes[0], name, name_max)
 
 
 def _bounded(head: bytes, tail: bytes, full_name: bytes, name_max: int) -> bytes:

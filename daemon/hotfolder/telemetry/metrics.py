@@ -33,7 +33,6 @@ READY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 EVENTS = ("created", "closed", "attrib", "deleted", "moved", "overflow")
 RESULTS = ("done", "failed", "retried", "skipped")
 STATES = ("ok", "polling", "degraded", "offline")
-EXTRAS = ("heif", "raw", "jxl")
 CAMERAS = ("phone", "action", "camera", "unknown")
 VERDICTS = ("sharp", "blurred", "blank")
 LANES = ("fresh", "backlog")
@@ -50,7 +49,7 @@ log = logs.get("metrics")
 class Metrics:
     """Attributes are the metrics; names, units and labels are fixed by the contract."""
 
-    def __init__(self, version: str, jpeg: str = "pillow") -> None:
+    def __init__(self, version: str, jpeg: str = "pillow", extras: Iterable[str] = ()) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series
         self.registry = r = _of_the_process()
         prefix = "hotfolder_"
@@ -122,7 +121,7 @@ class Metrics:
         r.register(_InternalErrors())
         build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python", "jpeg")
         build.labels(version, platform.python_version(), jpeg).set(1)
-        self.known_reasons, self.known_extras = tuple(Reason), EXTRAS
+        self.known_reasons, self.known_extras = tuple(Reason), tuple(extras)
         self._presets: frozenset[str] = frozenset()
         self._start_at_zero()
 
@@ -136,7 +135,7 @@ class Metrics:
                 self.analyzed.labels(camera, verdict)
         for reason in Reason:
             self.quarantined.labels(reason)
-        for extra in EXTRAS:
+        for extra in self.known_extras:
             self.skipped.labels(extra)
         for lane in LANES:
             for gauge in (self.oldest_pending, self.queue_depth, self.paused):

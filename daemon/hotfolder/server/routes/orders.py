@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import Field, StrictInt, model_validator
 
 from hotfolder.config.checks import SUFFIX
+from hotfolder.config.schema import CopyFormat, WrittenFormat
 from hotfolder.engine import Engine
-from hotfolder.presets import Fit, Format, OptimizeMode, Preset
+from hotfolder.presets import DEFAULT_FORMAT, Fit, OptimizeMode, Preset
 from hotfolder.server.bodies import MOST, Body
 from hotfolder.server.files import in_thread
 from hotfolder.server.models import Accepted
@@ -44,7 +45,7 @@ class Size(Body):
     width: Side
     height: Side
     fit: Fit = "contain"
-    format: Format = "jpeg"
+    format: WrittenFormat = DEFAULT_FORMAT
     quality: Quality = 85
     suffix: Annotated[str, Field(pattern=f"^{SUFFIX.pattern}$")]
 
@@ -72,7 +73,7 @@ class OptimizeBody(ImagesBody):
     mode: OptimizeMode | None = None
     quality: Quality | None = None
     max_dimension: Side | None = None
-    format: Literal["keep"] | Format | None = None
+    format: CopyFormat | None = None
     output: Output | None = None
 
 

@@ -1,0 +1,1 @@
+"""What colours mean: profiles, what files declare otherwise, HDR and samples that eight bits cannot carry."""

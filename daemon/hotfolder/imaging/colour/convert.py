@@ -1,0 +1,77 @@
+"""Colour: pictures become sRGB, or Display P3, or keep their own space, as a preset asks.
+
+A broken profile, or one of another colour model than the pixels, is left out with a note.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+
+from PIL import Image, ImageCms
+
+from hotfolder.imaging.colour.profiles import display_p3
+from hotfolder.presets import Colorspace
+
+__all__ = ["convert", "display_p3"]
+
+ICC_MAX = 4_000_000
+CACHED = 8
+_INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
+_FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+_local = threading.local()
+
+
+def convert(
+    image: Image.Image, profile: bytes | None, goal: Colorspace = "srgb"
+) -> tuple[Image.Image, bytes | None, str]:
+    """The picture as L, RGB or RGBA, the profile that must go with it (None: sRGB), and a note on a useless profile.
+
+    Grey stays grey: its numbers are the same in sRGB and P3. Inks (CMYK) never stay, `keep` makes them sRGB.
+    """
+    wide = goal == "p3" and image.mode != "L"
+    carried = display_p3() if wide else None
+    try:
+        if profile and len(profile) > ICC_MAX:
+            raise ValueError("larger than any honest profile")
+        transform = _transform(profile or b"", "RGB" if image.mode == "RGBA" else image.mode, wide)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
+        return (*convert(image, None, goal)[:2], "icc_ignored")
+    if goal == "keep" and profile and image.mode != "CMYK":
+        return image, profile, ""
+    if transform is not None:
+        return _apply(image, transform), carried, ""
+    return (image.convert("RGB") if image.mode == "CMYK" else image), carried, ""
+
+
+def _transform(profile: bytes, mode: str, wide: bool) -> ImageCms.ImageCmsTransform | None:
+    """From the profile (none: sRGB) to sRGB or P3; None where nothing is to do.
+
+    Kept for each thread: a transform is not to be shared.
+    """
+    if not profile and (mode == "CMYK" or not wide):
+        return None
+    kept: dict[tuple[bytes, str, bool], ImageCms.ImageCmsTransform | None] = _local.__dict__.setdefault("kept", {})
+    key = (hashlib.md5(profile, usedforsecurity=False).digest(), mode, wide)
+    if key not in kept:
+        if len(kept) >= CACHED:
+            kept.clear()
+        srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else srgb
+        target = ImageCms.ImageCmsProfile(io.BytesIO(display_p3())) if wide else srgb
+        transform = ImageCms.buildTransform(source, target, mode, "RGB", _INTENT, _FLAGS)  # refuses a mismatch
+        already = not wide and mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(source).lower()
+        kept[key] = None if already else transform
+    return kept[key]
+
+
+def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    if image.mode != "RGBA":
+        result = ImageCms.applyTransform(image, transform)
+        assert result is not None
+        return result.convert("L") if image.mode == "L" else result
+    colours = ImageCms.applyTransform(image.convert("RGB"), transform)
+    assert colours is not None
+    colours.putalpha(image.getchannel("A"))
+    return colours

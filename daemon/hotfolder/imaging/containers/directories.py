@@ -1,0 +1,102 @@
+"""The directories of a TIFF structure (TIFF 6.0, BigTIFF): those of TIFF files, of camera RAW and of EXIF blocks.
+
+Only numbers are read, none of them trusted: entries of unknown types are passed over, as decoders do, and a value that
+lies behind the end of the file is told as it is, for the caller to leave out.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from hotfolder.imaging.containers import Endless
+
+ENTRIES_MOST = 65_535
+"""Entries of one directory, as many as that of a classic TIFF can have."""
+DIRECTORIES_MOST = 64
+"""Directories of one structure that are looked at."""
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
+"""Bytes of one value, by the number of its type; 129 is Exif 3.0's UTF-8."""
+EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
+"""Entries that point to another directory."""
+_BIG = 43
+_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q"}
+
+
+class Entry(NamedTuple):
+    """A tag, its type, how many values it has, where they lie in the file and how many bytes they take."""
+
+    tag: int
+    kind: int
+    values: int
+    at: int
+    size: int
+
+
+class Structure:
+    """A TIFF structure at a place of a file, from which its own offsets count."""
+
+    def __init__(self, data: bytes, base: int, order: str) -> None:
+        self.data, self.base, self.order = data, base, order
+        self.big = data[base + 2 : base + 4] == struct.pack(order + "H", _BIG)
+        self._head = struct.Struct(order + ("HHQ" if self.big else "HHI"))
+        self._offset = struct.Struct(order + ("Q" if self.big else "I"))
+
+    def first(self) -> int:
+        """The offset of the first directory; 0 where there is none."""
+        return self._number(self._offset, self.base + (8 if self.big else 4))
+
+    def holds(self, offset: int) -> bool:
+        """Whether the directory at an offset lies in the file with all its entries."""
+        start, head = self.base + offset, 8 if self.big else 2
+        count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
+        return start + head + count * (20 if self.big else 12) <= len(self.data)
+
+    def entries(self, offset: int, most: int = ENTRIES_MOST) -> Iterator[Entry]:
+        """The entries of the directory at an offset, as many as lie in the file. Raises Endless behind the `most`th."""
+        start = self.base + offset
+        count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
+        step, inline = (20, 8) if self.big else (12, 4)
+        at = start + (8 if self.big else 2)
+        for number in range(count):
+            if at + step > len(self.data):
+                return
+            if number == most:
+                raise Endless(most)
+            tag, kind, values = self._head.unpack_from(self.data, at)
+            size = SIZES.get(kind, 0) * values
+            here = at + step - inline
+            if kind in SIZES:
+                place = here if size <= inline else self.base + self._number(self._offset, here)
+                yield Entry(tag, kind, values, place, size)
+            at += step
+
+    def tree(self) -> Iterator[Entry]:
+        """The entries of the first directory and of those that it points to (EXIF, GPS …), each directory once."""
+        waiting, seen = [self.first()], set[int]()
+        while waiting and len(seen) < DIRECTORIES_MOST:
+            offset = waiting.pop(0)
+            if offset in seen:
+                continue
+            seen.add(offset)
+            for entry in self.entries(offset):
+                if entry.tag in (EXIF, GPS, INTEROPERABILITY) and len(waiting) < DIRECTORIES_MOST:
+                    waiting.append(self.number(entry) or 0)
+                yield entry
+
+    def number(self, entry: Entry) -> int | None:
+        """The first value of an entry of whole numbers; None for others, and for what lies behind the file."""
+        code = _CODES.get(entry.kind)
+        if code is None or not entry.values or entry.at + SIZES[entry.kind] > len(self.data):
+            return None
+        return int(struct.unpack_from(self.order + code, self.data, entry.at)[0])
+
+    def _number(self, kind: struct.Struct, at: int) -> int:
+        return int(kind.unpack_from(self.data, at)[0]) if at + kind.size <= len(self.data) else 0
+
+
+def structure(data: bytes, base: int = 0) -> Structure | None:
+    """The structure that begins at a place; None where none does."""
+    order = {b"II": "<", b"MM": ">"}.get(data[base : base + 2])
+    return None if order is None else Structure(data, base, order)

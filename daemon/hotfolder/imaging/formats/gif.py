@@ -1,0 +1,88 @@
+"""GIF, of which the first frame counts. Pillow looks at the second one, too, to say whether it moves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from hotfolder.imaging.formats.format import Format
+from hotfolder.imaging.formats.values import Memory
+
+FRAMES = 2
+"""Frames up to which decoders read."""
+_EXTENSION, _FRAME, _END = 0x21, 0x2C, 0x3B
+_COMMENT, _APPLICATION = 0xFE, 0xFF
+_LOOP = b"NETSCAPE2.0"
+_BLOCK = re.compile(rb"[!,;]")
+
+
+class Gif(Format):
+    """256 colours, and old."""
+
+    name = "gif"
+    marks = (b"GIF87a", b"GIF89a")
+    extensions = ("gif",)
+    media_type = "image/gif"
+    plugins = ("GIF",)
+    memory = Memory(decoding=5)
+
+    def cut_short(self, data: bytes) -> bool:
+        return not data[-64:].rstrip(b"\0").endswith(b";")
+
+    def pieces(self, data: bytes) -> Iterator[int]:
+        """Comments and application blocks up to the second frame, and whatever stands between blocks: decoders pass
+        over it, byte by byte."""
+        blocks = _Blocks(data, 13 + (_palette(data[10]) if len(data) > 10 else 0))
+        frames = 0
+        while blocks.at + 10 < len(data) and data[blocks.at] != _END and frames < FRAMES:
+            start = blocks.at
+            if data[start] == _EXTENSION:
+                yield from _extension(blocks, first=not frames)
+            elif data[start] == _FRAME:
+                frames += 1
+                blocks.at += 11 + _palette(data[start + 9])
+                while frames < FRAMES and blocks.next():
+                    pass
+            else:
+                behind = _BLOCK.search(data, start)
+                blocks.at = behind.start() if behind else len(data)
+                yield blocks.at - start
+
+
+FORMAT = Gif()
+
+
+class _Blocks:
+    """The blocks of data from a place on."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data, self.at = data, at
+
+    def next(self) -> int:
+        """The length of the next one's content; 0 where it is empty, and at the end of the file."""
+        length = self.data[self.at] if self.at < len(self.data) else 0
+        self.at += 1 + length
+        return length
+
+
+def _extension(blocks: _Blocks, *, first: bool) -> Iterator[int]:
+    """The lengths of an extension's blocks, as Pillow steps through them: in all but comments an empty first block ends
+    nothing, nor does an empty one behind the mark of a loop."""
+    label = blocks.data[blocks.at + 1]
+    blocks.at += 2
+    start = blocks.at + 1
+    length = blocks.next()
+    yield length + 1
+    if label == _COMMENT:
+        while length and (length := blocks.next()):
+            yield length + 1
+        return
+    if first and label == _APPLICATION and blocks.data[start : start + length].startswith(_LOOP):
+        yield blocks.next() + 1
+    while length := blocks.next():
+        yield length + 1
+
+
+def _palette(flags: int) -> int:
+    """Bytes of the colours that follow."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0

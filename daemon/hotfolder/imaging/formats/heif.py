@@ -1,0 +1,57 @@
+"""HEIC and HEIF: HEVC in an ISO base media file, as phones write it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from hotfolder.imaging.containers import boxes
+from hotfolder.imaging.formats.format import Format
+from hotfolder.imaging.formats.values import Extra, Memory
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hotfolder.imaging.colour.signals import Cicp
+    from hotfolder.imaging.formats.opening import Found
+
+
+class Heif(Format):
+    """By libheif, in the extra of the same name."""
+
+    name = "heif"
+    brands = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+    extensions = ("heic", "heif", "hif")
+    media_type = "image/heic"
+    plugins = ("HEIF",)
+    distribution = "pillow-heif"
+    extra = Extra("heif", "pillow_heif", "HEIC and HEIF")
+    is_risky = True
+    is_photo = True
+    memory = Memory(decoding=12)
+
+    def cut_short(self, data: bytes) -> bool:
+        return boxes.cut(data)
+
+    def open(self, data: bytes) -> Found:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        return super().open(data)
+
+    def is_upright(self, image: Image.Image) -> bool:
+        return True
+
+    def cicp(self, data: bytes) -> Cicp | None:
+        from hotfolder.imaging.colour.signals import of_primary_item
+
+        return of_primary_item(data)
+
+    def codes(self, data: bytes) -> Any:
+        import numpy as np
+        import pillow_heif
+
+        return np.asarray(pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
+
+
+FORMAT = Heif()

@@ -1,0 +1,91 @@
+"""From bytes to a header with Pillow: size, how it must be turned, what its colours mean. Nothing is decoded here.
+
+Pillow decodes, unless it would clip or misread what is there: then `colour.deep` does.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from PIL import Image, UnidentifiedImageError
+
+from hotfolder.imaging.colour import deep, profiles, signals
+
+ORIENTATION = 0x0112
+UPRIGHT = 1
+
+
+class Readable(Protocol):
+    """What is asked of a format here (`format.Format` says what each means)."""
+
+    @property
+    def plugins(self) -> tuple[str, ...]: ...
+    def is_upright(self, image: Image.Image) -> bool: ...
+    def late_exif(self, data: bytes) -> bytes: ...
+    def cicp(self, data: bytes) -> signals.Cicp | None: ...
+    def is_deep(self, data: bytes) -> bool: ...
+    def codes(self, data: bytes) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Pillow's picture, whose metadata count; `pixels` decodes in its place, by `decoder`, where Pillow does not."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    orientation: int
+    pixels: Callable[[], Image.Image] | None = None
+    decoder: str = ""
+
+
+def by_pillow(format: Readable, data: bytes) -> Found:
+    """Raises OSError for what Pillow's own decoders do not take for theirs, and whatever else these raise."""
+    image = opened(data, format.plugins)
+    orientation = UPRIGHT if format.is_upright(image) else _orientation(format, image, data)
+    return with_colour(format, data, image, orientation)
+
+
+def opened(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
+    """Pillow's picture, its header read. Raises OSError."""
+    try:
+        return Image.open(io.BytesIO(data), formats=plugins)
+    except UnidentifiedImageError as error:
+        raise OSError("its header cannot be read") from error
+
+
+def with_colour(format: Readable, data: bytes, image: Image.Image, orientation: int) -> Found:
+    """The picture with a profile for what the file declares in other ways, or decoded deeper than Pillow does."""
+    cicp = format.cicp(data)
+    if cicp is not None and cicp.is_hdr and image.mode in ("RGB", "RGBA", "L", "I;16"):
+        image.info.pop("icc_profile", None)
+        return Found(image, image.size, orientation, lambda: deep.from_hdr(format.codes(data), image, cicp))
+    profile = image.info.get("icc_profile") or _declared(cicp, image)
+    pixels = None
+    if profile and profiles.linear_space(profile) and format.is_deep(data):
+        profile = deep.encoded_profile(profile)
+        pixels = lambda: deep.integers(deep.by_opencv(data), linear=True)  # noqa: E731 - a function that may be None
+    if profile:
+        image.info["icc_profile"] = profile
+    return Found(image, image.size, orientation, pixels)
+
+
+def _declared(cicp: signals.Cicp | None, image: Image.Image) -> bytes | None:
+    """A profile for what the file declares otherwise; None for sRGB."""
+    if image.mode in ("L", "LA", "1", "I;16", "I"):
+        return None
+    space = profiles.of_cicp(cicp.primaries, cicp.transfer) if cicp else signals.by_gamma(image.info)
+    return space.profile() if space else None
+
+
+def _orientation(format: Readable, image: Image.Image, data: bytes) -> int:
+    try:
+        if "exif" not in image.info and (late := format.late_exif(data)):
+            image.info["exif"] = late
+        # Not a plugin's own: that of PNG decodes the picture to see what stands behind it.
+        value = Image.Image.getexif(image).get(ORIENTATION, UPRIGHT)
+    except Exception:  # noqa: BLE001 - broken EXIF is no reason to refuse the picture: it is then shown as it lies
+        return UPRIGHT
+    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT

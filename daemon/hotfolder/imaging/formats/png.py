@@ -1,0 +1,129 @@
+"""PNG (third edition), animated ones among them, of which the first frame counts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from hotfolder.imaging.containers import Endless, chunks
+from hotfolder.imaging.formats.format import Format
+from hotfolder.imaging.formats.values import Carried, Memory, Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hotfolder.imaging.colour.signals import Cicp
+
+LEVEL = 6
+PICTURE = (b"IDAT", b"fdAT", b"fcTL")
+KEPT = frozenset(
+    b"cHRM gAMA iCCP sBIT sRGB cICP mDCV cLLI bKGD hIST tRNS pHYs acTL fcTL fdAT".split(),
+)
+"""Chunks that stay when the metadata go, beside those that no decoder can do without."""
+METADATA = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
+HEAD_MOST = 1_000
+"""Chunks before the picture in which colours are looked for."""
+_EFFORT = ((20_000_000, 2), (80_000_000, 1))
+"""Pixels up to which oxipng tries this hard; at 0 it costs about what zlib does. So 100 MP stay within a minute."""
+
+
+class Png(Format):
+    """What loses nothing."""
+
+    name = "png"
+    marks = (chunks.SIGNATURE,)
+    extensions = ("png", "apng")
+    media_type = "image/png"
+    plugins = ("PNG",)
+    is_photo = True
+    memory = Memory(decoding=1, encoding=1.0, encoding_lossless=13.0)  # its lines, filtered in several ways
+
+    is_written = True
+    loses_nothing = True
+    is_rewritten = True
+
+    def cut_short(self, data: bytes) -> bool:
+        return chunks.END not in data[-64:]
+
+    def pieces(self, data: bytes) -> Iterator[int]:
+        """All chunks but those of the picture."""
+        return (
+            min(chunk.stop - chunk.body, len(data) - chunk.start)
+            for chunk in chunks.walk(data)
+            if chunk.kind not in PICTURE and chunk.kind != chunks.END
+        )
+
+    def late_exif(self, data: bytes) -> bytes:
+        """The EXIF may stand behind the picture."""
+        return next((data[chunk.body : chunk.stop] for chunk in chunks.walk(data) if chunk.kind == b"eXIf"), b"")
+
+    def cicp(self, data: bytes) -> Cicp | None:
+        from hotfolder.imaging.colour.signals import Cicp
+
+        found: dict[bytes, bytes] = {}
+        try:
+            for chunk in chunks.walk(data, HEAD_MOST):
+                if chunk.kind in (b"IDAT", chunks.END):
+                    break
+                if chunk.kind in (b"cICP", b"cLLI"):
+                    found[chunk.kind] = data[chunk.body : min(chunk.stop, chunk.body + 4)]
+            else:
+                return None  # it ends in its head
+        except Endless:
+            pass
+        code, light = found.get(b"cICP", b""), found.get(b"cLLI", b"")
+        if len(code) < 2:
+            return None
+        return Cicp(code[0], code[1], int.from_bytes(light, "big") / 10_000 or None)
+
+    def is_deep(self, data: bytes) -> bool:
+        return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06")
+
+    def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
+        from PIL.PngImagePlugin import PngInfo
+
+        text = PngInfo()
+        if carried.xmp:
+            text.add_itxt(chunks.XMP, carried.xmp.decode("utf-8", "replace"))
+        image.save(
+            file,
+            "PNG",
+            compress_level=LEVEL,
+            pnginfo=text,
+            icc_profile=carried.icc or b"",
+            exif=carried.exif,
+        )
+
+    def rewrite(self, data: bytes, carried: Carried) -> bytes:
+        parts = [chunks.SIGNATURE]
+        metadata = b""
+        if carried.exif:
+            metadata += chunks.written(b"eXIf", carried.exif.removeprefix(b"Exif\0\0"))
+        if carried.xmp:
+            metadata += chunks.written(b"iTXt", chunks.XMP.encode() + b"\0\0\0\0\0" + carried.xmp)
+        for chunk in chunks.walk(data):
+            if chunk.end > len(data):
+                raise ValueError("a chunk ends behind the file")
+            if chunk.kind == b"IDAT":
+                parts.append(metadata)
+                metadata = b""
+            if chunk.kind not in METADATA and (chunk.kind.isupper() or chunk.kind in KEPT):
+                parts.append(data[chunk.start : chunk.end])
+            if chunk.kind == chunks.END:
+                return b"".join(parts)
+        raise ValueError("no end of the picture")
+
+    def smaller(self, data: bytes, pixels: int) -> bytes:
+        """By oxipng."""
+        os.environ.setdefault("RAYON_NUM_THREADS", "1")  # read once, when it starts: the pool has threads enough
+        import oxipng
+
+        level = next((level for most, level in _EFFORT if pixels <= most), 0)
+        try:
+            return bytes(oxipng.optimize_from_memory(data, level=level))
+        except oxipng.PngError:
+            return data
+
+
+FORMAT = Png()

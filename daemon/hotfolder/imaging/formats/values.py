@@ -1,0 +1,78 @@
+"""What a format says of itself in numbers, and what it is told when it writes: plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What has to be installed for a format: the extra's name, the module that it brings, and what it makes readable,
+    in words for people."""
+
+    name: str
+    module: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes a pixel of the full size, measured by benchmarks/memory.py.
+
+    `decoding`: what the decoder holds beside the picture; 0 works line by line. `encoding`: what the encoder of a
+    full-size copy takes; None of the others: the same for pictures with alpha, in inks, and for one that is stored
+    anew without loss.
+    """
+
+    decoding: float = 0.0
+    encoding: float = 0.0
+    encoding_alpha: float | None = None
+    encoding_inks: float | None = None
+    encoding_lossless: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """The setting of an encoder that mode `auto` searches: whole numbers, finer with each one.
+
+    `gain` is the score that one of them is usually worth, `start` the one at which usually a photo scores 85.
+    """
+
+    lowest: int
+    highest: int
+    start: int
+    gain: float
+
+    def clamp(self, setting: float) -> int:
+        """The whole setting that is no coarser, within the bounds."""
+        return min(self.highest, max(self.lowest, math.ceil(setting - 0.05)))
+
+    def up_to(self, highest: int) -> Dial:
+        """The same dial with a lower end."""
+        return replace(self, highest=max(self.lowest, min(self.highest, highest)))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a picture is written. `quality` is 1–100, and ignored by formats that lose nothing; `tables`, where a format
+    has them, stand in place of it. `exact`: nothing is lost, where the format can do that. `background` (#rrggbb)
+    shows through where the format has no alpha."""
+
+    quality: int = 0
+    progressive: bool = True
+    background: str = "#ffffff"
+    tables: Sequence[Sequence[int]] | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The metadata that a written file has; a format leaves out what it has no place for."""
+
+    exif: bytes = b""
+    icc: bytes | None = None
+    xmp: bytes = b""
+    comment: bytes = b""
+    iptc: bytes = b""

@@ -1,0 +1,1 @@
+"""The optimized copy: how its quality is found, what of the picture is improved."""

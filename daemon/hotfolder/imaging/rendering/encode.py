@@ -1,0 +1,76 @@
+"""From pixels to a file. Always into a real file: only then does Pillow give up the GIL."""
+
+from __future__ import annotations
+
+import os
+from typing import BinaryIO
+
+from PIL import Image
+
+from hotfolder.errors import Reason, SourceError
+from hotfolder.imaging import formats
+from hotfolder.imaging.formats import Carried, Settings
+from hotfolder.imaging.native import Picture
+from hotfolder.presets import Format
+
+
+def encode(
+    image: Image.Image,
+    file: BinaryIO,
+    format_name: Format,
+    settings: Settings,
+    carried: Carried = Carried(),  # noqa: B008 - frozen
+) -> int:
+    """Write the picture, with this metadata alone; returns the bytes written. Raises OSError (disk full …), and
+    SourceError where the format cannot carry so large a picture."""
+    format = formats.writing(format_name)
+    if not fits(image.size, format_name):
+        message = f"{format_name} carries at most {format.longest_side} pixels a side, not {max(image.size)}"
+        raise SourceError(Reason.UNSUPPORTED, message)
+    if not format.has_alpha:
+        image = flattened(image, settings.background)
+    elif not format.loses_nothing:
+        image = _in_colour(image)
+    format.write(image, file, settings, carried)
+    file.flush()
+    return file.seek(0, os.SEEK_END)
+
+
+def encode_planes(
+    picture: Picture,
+    file: BinaryIO,
+    format_name: Format,
+    settings: Settings,
+    carried: Carried = Carried(),  # noqa: B008 - frozen
+    *,
+    small: bool = False,
+) -> int:
+    """What `encode` does for a scaled picture that stayed planes. Raises OSError (disk full …).
+
+    `small`: fewer bytes, more time.
+    """
+    encoded = picture.jpeg(settings.quality, progressive=settings.progressive, small=small, tables=settings.tables)
+    for part in formats.writing(format_name).dressed(memoryview(encoded), carried):
+        file.write(part)
+    file.flush()
+    return file.seek(0, os.SEEK_END)
+
+
+def fits(size: tuple[int, int], format_name: str) -> bool:
+    """Whether the format can carry a picture of this size."""
+    return max(size) <= formats.of(format_name).longest_side
+
+
+def flattened(image: Image.Image, background: str) -> Image.Image:
+    """Without alpha, on the background; modes that have none stay as they are."""
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    if image.mode != "RGBA":
+        image = image.convert("RGBA")
+    board = Image.new("RGB", image.size, background)
+    board.paste(image, mask=image.getchannel("A"))
+    return board
+
+
+def _in_colour(image: Image.Image) -> Image.Image:
+    return image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if "A" in image.mode else "RGB")

@@ -1,0 +1,240 @@
+"""Decode once, make every rendition: the whole of imaging in one call, usable without the daemon.
+
+What is written goes into files that the caller opens; names, folders and their being seen whole are the caller's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from PIL import Image
+
+from hotfolder.imaging import formats, native
+from hotfolder.imaging.analysis.analyze import analyze
+from hotfolder.imaging.colour import convert as colour
+from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
+from hotfolder.imaging.decoding.guard import guarded
+from hotfolder.imaging.formats import Carried, Settings
+from hotfolder.imaging.metadata import carried as metadata
+from hotfolder.imaging.optimizing import copy as optimize
+from hotfolder.imaging.plan import Plan, Step, analyzed
+from hotfolder.imaging.record import Record
+from hotfolder.imaging.rendering import resize
+from hotfolder.imaging.rendering.base import Base
+from hotfolder.imaging.rendering.encode import encode, encode_planes
+from hotfolder.presets import ANALYSIS, DEFAULT_FORMAT, OPTIMIZED, Colorspace, OptimizeSpec, Preset
+
+Create = Callable[[str], BinaryIO]
+Stage = Callable[[str, float], None]
+Part = tuple[Plan, tuple[str, ...]]
+"""Some renditions, and the plan that they are made by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One rendition: pixels, bytes, and a note: ``larger`` than its source, or ``kept`` where none could be made."""
+
+    preset: str
+    width: int
+    height: int
+    bytes: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What one source gave. `notes` say what was left out, such as ``icc_ignored``, and what is odd (``misnamed``)."""
+
+    format: str
+    width: int
+    height: int
+    decoder: str
+    outputs: tuple[Output, ...]
+    notes: tuple[str, ...]
+    record: Record | None = None
+
+
+class _Clock:
+    """Adds up what each stage took."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self._at = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.spent[stage] = self.spent.get(stage, 0.0) + now - self._at
+        self._at = now
+
+
+def _ignore(stage: str, seconds: float) -> None:
+    pass
+
+
+def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, stage: Stage = _ignore) -> Rendered:
+    """Make the `wanted` renditions of the plan (preset names, OPTIMIZED) and write each into ``create(name)``; where
+    ANALYSIS is wanted, too, the record stands in the result.
+
+    `create` gives a real file opened for reading and writing and is asked only for what is written. `stage` is told
+    the seconds spent in decode, analyze, resize and encode. Raises SourceError for what the image causes, OSError for
+    what the disk does. `opened` is used up.
+    """
+    clock = _Clock()
+    mode, record = opened.image.mode, None
+    base = Base(opened, plan)
+    clock.lap("decode")
+    if plan.analyze is not None and ANALYSIS in wanted:
+        with guarded(opened.decoder):
+            record = analyze(opened, mode, base.small(analyzed(opened.size)), plan.analyze)
+        clock.lap("analyze")
+    steps = plan.steps(opened.size)
+    pictures = _Pictures(steps, base, metadata.icc_of(opened.image))
+    outputs: list[Output] = []
+    for step in steps:
+        name, preset = step.preset.name, step.preset
+        if name not in wanted:
+            continue
+        planes = pictures.planes(name)
+        if planes is not None:
+            clock.lap("resize")
+            size = encode_planes(planes, create(name), preset.format, _settings(preset))
+            outputs.append(Output(name, *planes.size, size))
+            clock.lap("encode")
+            continue
+        with guarded("pillow"):
+            picture = resize.finish(pictures.of(name), preset, step.canvas)
+        clock.lap("resize")
+        size = encode(picture, create(name), preset.format, _settings(preset), Carried(icc=pictures.icc(name)))
+        outputs.append(Output(name, *picture.size, size))
+        clock.lap("encode")
+    if plan.optimize is not None and OPTIMIZED in wanted:
+        outputs.append(_optimized(opened, base, plan, create))
+        clock.lap("encode")
+    for name, seconds in clock.spent.items():
+        stage(name, seconds)
+    notes = tuple(sorted({*pictures.notes, *opened.notes, *(("truncated",) if opened.partial else ())}))
+    return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes, record)
+
+
+def narrowed(parts: Sequence[Part], only: Collection[str]) -> tuple[Part, ...]:
+    """The parts without what is not wanted."""
+    chosen = ((plan, tuple(preset for preset in presets if preset in only)) for plan, presets in parts)
+    return tuple((plan, presets) for plan, presets in chosen if presets)
+
+
+def render_parts(
+    opened: Opened, parts: Sequence[Part], create: Create, limits: Limits, name: bytes, stage: Stage = _ignore
+) -> Rendered:
+    """Render each part by the whole of its own plan; the picture is opened anew for all but the first."""
+    first, *rest = parts
+    rendered = render(opened, first[0], first[1], create, stage)
+    for plan, presets in rest:
+        more = render(open_image(opened.data, limits, name), plan, presets, create, stage)
+        rendered = replace(
+            rendered,
+            outputs=rendered.outputs + more.outputs,
+            notes=tuple(sorted({*rendered.notes, *more.notes})),
+            record=rendered.record or more.record,
+        )
+    return rendered
+
+
+def sizes(opened: Opened, plan: Plan) -> dict[str, tuple[int, int]]:
+    """The size in pixels that each rendition will have; (0, 0) for a copy that cannot be made."""
+    found = {step.preset.name: step.canvas for step in plan.steps(opened.size)}
+    if plan.optimize is not None:
+        copied = _can_be_copied(opened, plan.optimize)
+        found[OPTIMIZED] = optimize.goal_size(opened.size, plan.optimize) if copied else (0, 0)
+    return found
+
+
+def _can_be_copied(opened: Opened, spec: OptimizeSpec) -> bool:
+    goal = optimize.goal(opened, spec)
+    return goal is not None and not (opened.animated and (goal != opened.format or spec.max_dimension is not None))
+
+
+def _optimized(opened: Opened, base: Base, plan: Plan, create: Create) -> Output:
+    assert plan.optimize is not None
+    if not _can_be_copied(opened, plan.optimize):
+        return Output(OPTIMIZED, 0, 0, 0, "kept")
+    copy = optimize.write(opened, base, plan.optimize, create(OPTIMIZED))
+    if copy is None:
+        return Output(OPTIMIZED, 0, 0, 0, "kept")
+    return Output(OPTIMIZED, copy.width, copy.height, copy.bytes, copy.note)
+
+
+class _Pictures:
+    """The pixels of each step, made when asked for, with those of its parents."""
+
+    def __init__(self, steps: tuple[Step, ...], base: Base, profile: bytes | None) -> None:
+        self._steps = {step.preset.name: step for step in steps}
+        self._base = base
+        self._profile = profile
+        self._made: dict[str, Image.Image] = {}
+        self._made_planes: dict[str, native.Picture] = {}
+        self._icc: dict[str, bytes | None] = {}
+        self._keeping: dict[Colorspace, bool] = {}
+        self.notes: set[str] = set()
+
+    def icc(self, name: str) -> bytes | None:
+        """The profile that a picture made by `of` must carry; None for sRGB."""
+        return self._icc[name]
+
+    def planes(self, name: str) -> native.Picture | None:
+        """The picture as planes, where it can stay so to its end: a JPEG whose colours are those of the source."""
+        preset = self._steps[name].preset
+        if self._base.planes is None or not _stays_planes(preset) or not self._keeps_colours(preset.colorspace):
+            return None
+        return self._planes(name, self._base.planes)
+
+    def _planes(self, name: str, base: native.Picture) -> native.Picture:
+        if name not in self._made_planes:
+            step = self._steps[name]
+            parent = base if step.parent is None else self._planes(step.parent, base)
+            self._made_planes[name] = resize.apply(step, parent)
+        return self._made_planes[name]
+
+    def _keeps_colours(self, goal: Colorspace) -> bool:
+        if goal not in self._keeping:
+            pixel = Image.new("RGB", (1, 1))
+            same, icc, note = colour.convert(pixel, self._profile, goal)
+            self.notes |= {note} if note else set()
+            self._keeping[goal] = same is pixel and icc is None
+        return self._keeping[goal]
+
+    def of(self, name: str) -> Image.Image:
+        if name not in self._made:
+            step = self._steps[name]
+            if step.parent is not None:
+                self._made[name] = resize.apply(step, self.of(step.parent))
+                self._icc[name] = self._icc[step.parent]
+            else:
+                picture, icc, note = colour.convert(self._base.step(step), self._profile, step.preset.colorspace)
+                self._made[name], self._icc[name] = picture, icc
+                self.notes |= {note} if note else set()
+        return self._made[name]
+
+
+def _settings(preset: Preset) -> Settings:
+    return Settings(preset.quality, preset.progressive, preset.background)
+
+
+def _stays_planes(preset: Preset) -> bool:
+    return formats.of(preset.format).in_planes and preset.fit != "pad" and not preset.sharpen and not preset.contrast
+
+
+SMALL_TYPE = formats.of(DEFAULT_FORMAT).media_type
+"""Of what `small_jpeg` returns."""
+
+
+def small_jpeg(data: bytes, name: bytes, side: int, limits: Limits | None = None) -> bytes:
+    """A thumbnail of at most `side` pixels as bytes, for a page. Raises SourceError, MissingExtra."""
+    preset = Preset("small", side, side, quality=75)
+    with tempfile.TemporaryFile() as file:
+        render(open_image(data, limits or Limits(), name), Plan((preset,)), ("small",), lambda _: file)
+        file.seek(0)
+        return file.read()
