@@ -1,7 +1,8 @@
-"""Presets: named thumbnail specifications, and the specification of the optimized copy.
+"""The one truth of presets: the options of thumbnails, optimized copies and analyses, with their bounds and defaults.
 
-Pure values: nothing here reads a file or knows a pixel. A specification's `signature` is made of its fields alone,
-so that an update of a library or of hotfolder makes nothing again.
+Configuration, API and docs are derived from the fields here (`config/derived.py`): a new option is a new field. Pure
+values: nothing here reads a file or knows a pixel. A specification's `signature` is made of its fields alone, so that
+an update of a library or of hotfolder makes nothing again.
 """
 
 from __future__ import annotations
@@ -10,15 +11,34 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The least and the most that a number may be."""
+
+    least: float
+    most: float
+
 
 Fit = Literal["contain", "cover", "stretch", "pad"]
-Format = str
-"""The name of a format that can be written: one of `imaging.formats.written()`."""
 Gravity = Literal["centre", "attention"]
 Colorspace = Literal["srgb", "p3", "keep"]
 OptimizeMode = Literal["lossless", "lossy", "auto"]
 MetadataRule = Literal["keep", "safe", "strip"]
+Format = Annotated[str, "written"]
+"""The name of a format that can be written: one of `imaging.formats.written()`."""
+CopyFormat = Annotated[str, "copied"]
+"""What a copy's format can be: one of `imaging.formats.copied()`; "keep" is that of the source."""
+Pixels = Annotated[int, Bounds(1, 65535)]
+Quality = Annotated[int, Bounds(1, 100)]
+"""As libjpeg counts."""
+Fraction = Annotated[float, Bounds(0, 1)]
+Score = Annotated[float, Bounds(1, 100)]
+"""SSIMULACRA2."""
+Sharpen = Annotated[float, Bounds(0, 5)]
+Contrast = Annotated[float, Bounds(-1, 1)]
 
 OPTIMIZED = "optimized"
 """The name under which the optimized copy stands beside the presets in the index and in results."""
@@ -31,20 +51,20 @@ DEFAULT_FORMAT: Format = "jpeg"
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """How one thumbnail is made. Sizes in pixels, quality on libjpeg's scale 1–100, background as #rrggbb."""
+    """How one thumbnail is made. `background` as #rrggbb."""
 
     name: str
-    width: int
-    height: int
+    width: Pixels
+    height: Pixels
     fit: Fit = "contain"
     format: Format = DEFAULT_FORMAT
-    quality: int = 85
+    quality: Quality = 85
     suffix: str = ""
     background: str = "#ffffff"
     gravity: Gravity = "centre"
     progressive: bool = True
-    sharpen: float = 0.0
-    contrast: float = 0.0
+    sharpen: Sharpen = 0.0
+    contrast: Contrast = 0.0
     colorspace: Colorspace = "srgb"
 
     @property
@@ -55,19 +75,24 @@ class Preset:
         return asdict(self)
 
 
+CHOSEN = ("width", "height", "fit", "format", "quality", "suffix")
+"""The options by which presets are shown, and which callers of the API choose for sizes of their own."""
+
+
 @dataclass(frozen=True, slots=True)
 class OptimizeSpec:
-    """How the optimized copy is made: `max_dimension` in pixels, `min_saving` a fraction, `quality` as libjpeg's."""
+    """How the optimized copy is made. `max_dimension`: of its longer side; `target`: what mode `auto` keeps."""
 
+    # Whole numbers, as they stand in the signatures of copies that were made before.
     mode: OptimizeMode = "lossy"
-    quality: int = 85
-    max_dimension: int | None = None
-    format: Format | Literal["keep"] = "keep"
+    quality: Quality = 85
+    max_dimension: Pixels | None = None
+    format: CopyFormat = "keep"
     metadata: MetadataRule = "safe"
-    min_saving: float = 0.03
-    target: float = 85.0
-    sharpen: float = 0.0
-    contrast: float = 0.0
+    min_saving: Fraction = 0.03
+    target: Score = 85
+    sharpen: Sharpen = 0
+    contrast: Contrast = 0
     auto_enhance: bool = False
 
     @property
@@ -76,6 +101,10 @@ class OptimizeSpec:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+COPY_CHOSEN = ("mode", "quality", "max_dimension", "format")
+"""The options of a copy that callers of the API choose."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import typer
 from hotfolder.cli.common import ConfigOption, loaded
 from hotfolder.cli.ending import tell
 from hotfolder.errors import ConfigError, Exit, HotfolderError, UsageError
-from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
+from hotfolder.presets import BUILT_IN, CHOSEN, OptimizeSpec, Preset
 
 
 def _known(config: str | None) -> tuple[dict[str, Preset], OptimizeSpec | None]:
@@ -30,10 +30,11 @@ def presets(config: ConfigOption = None) -> None:
 
     from hotfolder.cli.console import Console
 
-    table = Table("name", "size", "fit", "format", "quality", "suffix")
+    others = [option for option in CHOSEN if option not in ("width", "height")]
+    table = Table("name", "size", *others)
     for preset in _known(config)[0].values():
         size = f"{preset.width}×{preset.height}"
-        table.add_row(preset.name, size, preset.fit, preset.format, str(preset.quality), preset.suffix)
+        table.add_row(preset.name, size, *(str(getattr(preset, option)) for option in others))
     Console().print(table)
 
 

@@ -48,7 +48,8 @@ def problems(config: Config, *, has_token: bool) -> list[Problem]:
 def lacking(config: Config) -> list[Problem]:
     """What is asked for that works without its extra, but does less."""
     without = [name for name in LOSSLESS_MODULES if importlib.util.find_spec(name) is None]
-    asked = [at for at, watch in enumerate(config.watches) if watch.optimize.enabled and watch.optimize.mode != "lossy"]
+    copies = [watch.optimize.spec for watch in config.watches]
+    asked = [at for at, copy in enumerate(copies) if copy is not None and copy.mode != "lossy"]
     text = "JPEG and PNG are stored in fewer bytes by the extra 'optimize' alone: pip install \"hotfolder[optimize]\""
     return [(("watches", at, "optimize", "mode"), text) for at in asked if without]
 

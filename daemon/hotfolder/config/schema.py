@@ -6,13 +6,10 @@ Values are resolved: durations are seconds, sizes bytes, shares 0–1, modes num
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -21,99 +18,30 @@ from pydantic import (
     StrictBool,
     StrictInt,
     StrictStr,
-    WithJsonSchema,
     field_validator,
     model_serializer,
     model_validator,
 )
 from pydantic_core import CoreSchema
 
-from hotfolder.config import units
-from hotfolder.config.units import DailyAt, Window
-from hotfolder.imaging import formats
+from hotfolder.config.derived import derived
+from hotfolder.config.types import (
+    AutoSize,
+    BacklogWorkers,
+    Count,
+    Duration,
+    Folder,
+    Interval,
+    Mode,
+    Share,
+    Size,
+    TimeWindow,
+    Workers,
+)
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
 
-_Text = {"type": "string"}
-LONGEST = 3650 * 86400.0
-"""Seconds. The system's own timers hold some more, and nobody waits that long."""
 MASK = "*" * 8
 """What stands for a secret wherever a configuration is shown."""
-
-
-def _duration(value: object) -> float:
-    if (seconds := units.duration(value)) > LONGEST:
-        raise ValueError("is too long; allowed: at most 3650d")
-    return seconds
-
-
-def _interval(value: object) -> float | DailyAt | None:
-    found = units.interval(value)
-    return _duration(value) if isinstance(found, float) else found
-
-
-Duration = Annotated[
-    float, BeforeValidator(_duration), PlainSerializer(units.show_duration),
-    WithJsonSchema(_Text | {"pattern": units.DURATION_PATTERN}),
-]  # fmt: skip
-Interval = Annotated[
-    float | DailyAt | None, BeforeValidator(_interval),
-    PlainSerializer(lambda v: "never" if v is None else str(v) if isinstance(v, DailyAt) else units.show_duration(v)),
-    WithJsonSchema(_Text),
-]  # fmt: skip
-Size = Annotated[
-    int, BeforeValidator(units.size), PlainSerializer(units.show_size),
-    WithJsonSchema(_Text | {"pattern": units.SIZE_PATTERN}),
-]  # fmt: skip
-Count = Annotated[
-    int, BeforeValidator(units.count),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, _Text | {"pattern": units.COUNT_PATTERN}]}),
-]  # fmt: skip
-Share = Annotated[
-    float, BeforeValidator(units.share), PlainSerializer(lambda v: f"{v * 100:g}%"),
-    WithJsonSchema(_Text | {"pattern": units.SHARE_PATTERN}),
-]  # fmt: skip
-TimeWindow = Annotated[
-    Window | None, BeforeValidator(units.window), PlainSerializer(lambda v: None if v is None else str(v)),
-    WithJsonSchema({"anyOf": [_Text | {"pattern": units.WINDOW_PATTERN}, {"type": "null"}]}),
-]  # fmt: skip
-Mode = Annotated[int, BeforeValidator(units.mode), PlainSerializer(lambda v: f"{v:04o}"), WithJsonSchema(_Text)]
-
-
-def _auto_workers(least: int) -> Callable[[object], object]:
-    def check(value: object) -> object:
-        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and least <= value <= 32):
-            return value
-        raise ValueError(f"is not a number of workers; allowed: auto, or {least} to 32")
-
-    return check
-
-
-def _auto_size(value: object) -> object:
-    return value if value == "auto" else units.size(value)
-
-
-Workers = Annotated[int | Literal["auto"], BeforeValidator(_auto_workers(2))]
-BacklogWorkers = Annotated[int | Literal["auto"], BeforeValidator(_auto_workers(1))]
-AutoSize = Annotated[
-    int | Literal["auto"], BeforeValidator(_auto_size),
-    PlainSerializer(lambda v: v if v == "auto" else units.show_size(v)), WithJsonSchema(_Text),
-]  # fmt: skip
-
-
-def _folder(value: str) -> str:
-    if not value or "\0" in value:
-        raise ValueError("has a NUL character; name a folder" if value else "is empty; name a folder")
-    return value
-
-
-Folder = Annotated[StrictStr, AfterValidator(_folder)]
-Quality = Annotated[StrictInt, Field(ge=1, le=100)]
-if TYPE_CHECKING:
-    WrittenFormat: TypeAlias = str
-    CopyFormat: TypeAlias = str
-else:
-    WrittenFormat, CopyFormat = Literal[formats.written()], Literal[formats.copied()]
-Pixels = Annotated[StrictInt, Field(ge=1, le=65535)]
 _NEEDS_RESTART = Field(json_schema_extra={"reload": "restart"})
 _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}")
 
@@ -133,18 +61,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_mark)
 
 
+@derived(OptimizeSpec)
 class Optimize(Section):
     enabled: StrictBool = True
-    mode: Literal["lossless", "lossy", "auto"] = "lossy"
-    quality: Quality = 85
-    max_dimension: Pixels | None = None
-    format: CopyFormat = "keep"
-    metadata: Literal["keep", "safe", "strip"] = "safe"
-    min_saving: Share = 0.03
-    target: Annotated[float, Field(ge=1, le=100)] = 85
-    sharpen: Annotated[float, Field(ge=0, le=5)] = 0
-    contrast: Annotated[float, Field(ge=-1, le=1)] = 0
-    auto_enhance: StrictBool = False
 
     @property
     def spec(self) -> OptimizeSpec | None:
@@ -153,15 +72,11 @@ class Optimize(Section):
         return OptimizeSpec(**fields) if self.enabled else None
 
 
+@derived(AnalyzeSpec)
 class Analyze(Section):
     """`true`, `false`, or a mapping that switches single parts."""
 
     enabled: StrictBool = True
-    exif: StrictBool = True
-    gps: StrictBool = False
-    pixels: StrictBool = True
-    phash: StrictBool = True
-    placeholder: StrictBool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -218,23 +133,11 @@ class Watch(Section):
     delete_guard: DeleteGuard = DeleteGuard()
 
 
+@derived(Preset, optional=True)
 class PresetFields(Section):
     """One entry of `presets`; what it leaves out comes from the built-in one of the same name, or is the default."""
 
-    width: Pixels | None = None
-    height: Pixels | None = None
-    fit: Literal["contain", "cover", "stretch", "pad"] | None = None
-    format: WrittenFormat | None = None
-    quality: Quality | None = None
-    suffix: StrictStr | None = None
-    background: StrictStr | None = None
-    gravity: Literal["centre", "attention"] | None = None
-    progressive: StrictBool | None = None
-    sharpen: Annotated[float, Field(ge=0, le=5)] | None = None
-    contrast: Annotated[float, Field(ge=-1, le=1)] | None = None
-    colorspace: Literal["srgb", "p3", "keep"] | None = None
-
-    @field_validator("background")
+    @field_validator("background", check_fields=False)
     @classmethod
     def _colour(cls, value: str | None) -> str | None:
         if value is None or _COLOUR.fullmatch(value) is None:
@@ -276,9 +179,9 @@ class Hook(Section):
     retries: Annotated[StrictInt, Field(ge=0, le=100)] = 5
     after: Duration = 5.0
     secret_file: StrictStr | None = None
-    secret: Annotated[
-        StrictStr | None, Field(repr=False), PlainSerializer(lambda v: None if v is None else MASK)
-    ] = None  # fmt: skip
+    secret: Annotated[StrictStr | None, Field(repr=False), PlainSerializer(lambda v: None if v is None else MASK)] = (
+        None
+    )
 
     @model_validator(mode="after")
     def _one_goal(self) -> Hook:

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from hotfolder.config.schema import WrittenFormat
-from hotfolder.presets import Fit
+from hotfolder.config.derived import derived
+from hotfolder.presets import CHOSEN, Preset
 from hotfolder.services.answers import Answer
 from hotfolder.services.offline import Knowing
 
 
+@derived(Preset, only=CHOSEN, shown=True)
 class PresetSpec(Answer):
     """How a thumbnail is made; sizes in pixels, quality from 1 to 100."""
-
-    width: int
-    height: int
-    fit: Fit
-    format: WrittenFormat
-    quality: int
-    suffix: str
 
 
 def presets(known: Knowing) -> dict[str, PresetSpec]:
     """By name."""
     return {
-        name: PresetSpec(
-            width=preset.width,
-            height=preset.height,
-            fit=preset.fit,
-            format=preset.format,
-            quality=preset.quality,
-            suffix=preset.suffix,
-        )
+        name: PresetSpec(**{option: getattr(preset, option) for option in CHOSEN})
         for name, preset in known.config.all_presets().items()
     }

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from pydantic import Field, StrictInt, model_validator
 
 from hotfolder.config.checks import SUFFIX
-from hotfolder.config.schema import CopyFormat, WrittenFormat
+from hotfolder.config.derived import derived
 from hotfolder.engine import Engine
-from hotfolder.presets import DEFAULT_FORMAT, Fit, OptimizeMode, Preset
+from hotfolder.presets import CHOSEN, COPY_CHOSEN, OptimizeSpec, Preset
 from hotfolder.server.bodies import MOST, Body
 from hotfolder.server.files import in_thread
 from hotfolder.server.models import Accepted
@@ -21,8 +21,8 @@ SIDE_MOST = 16_384
 """Pixels; what WebP can hold."""
 
 Path = Annotated[str, Field(min_length=1, max_length=4096)]
-Quality = Annotated[StrictInt, Field(ge=1, le=100)]
 Side = Annotated[StrictInt, Field(ge=1, le=SIDE_MOST)]
+Suffix = Annotated[str, Field(pattern=f"^{SUFFIX.pattern}$")]
 Output = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
@@ -39,18 +39,13 @@ class ImagesBody(Body):
         return self
 
 
+@derived(Preset, only=CHOSEN, width=(Side, ...), height=(Side, ...), suffix=(Suffix, ...))
 class Size(Body):
     """One thumbnail of the caller's own."""
 
-    width: Side
-    height: Side
-    fit: Fit = "contain"
-    format: WrittenFormat = DEFAULT_FORMAT
-    quality: Quality = 85
-    suffix: Annotated[str, Field(pattern=f"^{SUFFIX.pattern}$")]
-
     def preset(self) -> Preset:
-        return Preset(name=self.suffix, **self.model_dump())
+        chosen = self.model_dump()
+        return Preset(name=chosen["suffix"], **chosen)
 
 
 class GenerateBody(ImagesBody):
@@ -67,13 +62,14 @@ class GeneratePresetBody(ImagesBody):
     output: Output | None = None
 
 
-class OptimizeBody(ImagesBody):
+@derived(OptimizeSpec, only=COPY_CHOSEN, optional=True, max_dimension=(Side | None, None))
+class _CopyBody(ImagesBody):
     """What is left out is as the images' watch has it."""
 
-    mode: OptimizeMode | None = None
-    quality: Quality | None = None
-    max_dimension: Side | None = None
-    format: CopyFormat | None = None
+
+class OptimizeBody(_CopyBody):
+    """What is left out is as the images' watch has it."""
+
     output: Output | None = None
 
 
@@ -106,7 +102,7 @@ def router(engine: Engine) -> APIRouter:
     async def optimize(body: OptimizeBody) -> Accepted:
         """Optimized copies."""
         images = orders.Images(body.paths, body.glob, body.output)
-        given = body.model_dump(include={"mode", "quality", "max_dimension", "format"}, exclude_none=True)
+        given = body.model_dump(include=set(COPY_CHOSEN), exclude_none=True)
         return await accepted(lambda: orders.optimize(engine, images, given))
 
     @routes.post(f"{base}/images/analyze", status_code=202)
