@@ -97,7 +97,7 @@ Count = Annotated[
 Share = Annotated[
     float,
     BeforeValidator(units.share),
-    PlainSerializer(lambda value: f"{value * 100:g}%"),
+    PlainSerializer(units.show_share),
     WithJsonSchema(_text(units.SHARE_PATTERN)),
 ]
 TimeWindow = Annotated[

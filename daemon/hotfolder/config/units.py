@@ -138,6 +138,11 @@ def show_duration(seconds: float) -> str:
     return f"{seconds * 1000:g}ms"
 
 
+def show_share(part: float) -> str:
+    """0.03 is ``3%``."""
+    return f"{part * 100:g}%"
+
+
 def show_size(number: int) -> str:
     """The shortest exact text: 10⁹ is ``1GB``, 2³⁰ is ``1GiB``."""
     for unit in ("GB", "GiB", "MB", "MiB", "kB", "KiB"):
