@@ -14,9 +14,8 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, open_image
+from hotfolder.imaging import Limits, formats, open_image
 from hotfolder.presets import OptimizeSpec
-from hotfolder.store.layout import SOURCE_EXTENSIONS
 from tests.fuzzing import SLACK, Judge
 from tests.helpers import jpeg
 from tests.unit.imaging import corner, encoded, rendered, thumb
@@ -163,7 +162,7 @@ def foreign(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", [*FOREIGN, *PLUGINS])
 def test_no_other_decoder_is_reached_under_any_name(kind: str) -> None:
     data = foreign(kind)
-    for extension in sorted(SOURCE_EXTENSIONS):
+    for extension in sorted(formats.suffixes()):
         with pytest.raises(SourceError) as caught:
             open_image(data, Limits(), b"x" + extension)
         assert caught.value.reason in (Reason.UNSUPPORTED, Reason.NOT_AN_IMAGE, Reason.DAMAGED)
@@ -173,13 +172,13 @@ GUARD = """
 import sys
 from hotfolder.imaging import Limits, open_image
 from hotfolder.errors import SourceError
-from hotfolder.store.layout import SOURCE_EXTENSIONS
+from hotfolder.imaging import formats
 def hook(event, arguments):
     if event in ("subprocess.Popen", "os.exec", "os.system", "os.posix_spawn", "os.fork", "socket.connect"):
         raise SystemExit(f"{event} {arguments}")
 data = sys.stdin.buffer.read()
 sys.addaudithook(hook)
-for extension in SOURCE_EXTENSIONS:
+for extension in formats.suffixes():
     try:
         open_image(data, Limits(), b"x" + extension)
         raise SystemExit("it was opened")

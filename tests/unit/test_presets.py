@@ -57,8 +57,8 @@ def test_the_api_has_what_callers_choose() -> None:
 
 @pytest.mark.parametrize("spec", SPECS.values())
 def test_bounds_and_names_are_those_of_the_schema(spec: type[Any]) -> None:
-    model: type[BaseModel] = {Preset: PresetFields, OptimizeSpec: Optimize, AnalyzeSpec: Analyze}[spec]
-    found = {**(schema := model.model_json_schema()), **schema.get("anyOf", [{}, {}])[1]}["properties"]
+    models: dict[Any, type[BaseModel]] = {Preset: PresetFields, OptimizeSpec: Optimize, AnalyzeSpec: Analyze}
+    found = {**(schema := models[spec].model_json_schema()), **schema.get("anyOf", [{}, {}])[1]}["properties"]
     for name in options(spec):
         shown = {**found[name], **found[name].get("anyOf", [{}])[0]}
         takes = "".join(allowed(get_type_hints(spec, include_extras=True)[name]))

@@ -6,8 +6,6 @@ import subprocess
 import sys
 
 PROGRAM = """
-from tests.unit import toyformat  # registers it, before the configuration is read
-
 import io, json, pathlib, sys, tempfile
 from pydantic import ValidationError
 from hotfolder import imaging
@@ -19,6 +17,12 @@ from hotfolder.store.layout import is_image_name, optimized_name, thumbnail_name
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.presets import OptimizeSpec, Preset
 from hotfolder.server.routes.orders import Size
+
+try:
+    PresetFields(format="toy")
+except ValidationError as error:
+    assert "'webp' or 'avif'" in str(error), error
+from tests.unit import toyformat  # registers it, when all the others are there already
 
 def reason(data, limits=Limits()):
     try:

@@ -19,9 +19,6 @@ THUMBNAILS = b"thumbnails"
 OPTIMIZED_FOLDER = b"optimized"
 NAME_MAX = 255
 
-SOURCE_EXTENSIONS = frozenset(b"." + extension.encode() for extension in formats.extensions())
-"""The one list of extensions that make a file a source, lower case, the same whatever extras are installed."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -39,7 +36,8 @@ def split(name: bytes) -> tuple[bytes, bytes]:
 
 
 def is_image_name(name: bytes) -> bool:
-    return split(name)[1].lower() in SOURCE_EXTENSIONS
+    """Whether its extension makes it a source: the same ones whatever extras are installed."""
+    return split(name)[1].lower() in formats.suffixes()
 
 
 def thumbnail_name(name: bytes, preset: Preset, name_max: int = NAME_MAX) -> bytes:

@@ -4,6 +4,7 @@ a format can do asks here; no other part of hotfolder knows a format by its name
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 
 from hotfolder.errors import SourceError
@@ -27,22 +28,28 @@ BUILT_IN = (
     "tga",
 )
 """In the order in which a file's first bytes are tried: camera RAW is TIFF with something more, TGA has no mark."""
-_known: dict[str, Format] = {}
+
+
+@cache
+def _registry() -> dict[str, Format]:
+    """By name. Loaded when it is first asked for: not every command has to do with formats."""
+    return {name: import_module(f"{__name__}.{name}").FORMAT for name in BUILT_IN}
 
 
 def register(format: Format) -> None:
     """Adds a format, or puts another in the place of one of the same name."""
-    _known[format.name] = format
+    _registry()[format.name] = format
+    suffixes.cache_clear()
 
 
 def of(name: str) -> Format:
     """The format of this name. Raises KeyError."""
-    return _known[name]
+    return _registry()[name]
 
 
 def writing(name: str) -> Format:
     """The format of this name that renditions are to have. Raises ValueError."""
-    format = _known.get(name)
+    format = _registry().get(name)
     if format is None or not format.is_written:
         raise ValueError(f"{name!r} is no format that is written; allowed: {', '.join(written())}")
     return format
@@ -50,7 +57,7 @@ def writing(name: str) -> Format:
 
 def known() -> tuple[Format, ...]:
     """All of them, in the order in which a file is tried."""
-    return tuple(_known.values())
+    return tuple(_registry().values())
 
 
 def written() -> tuple[str, ...]:
@@ -66,6 +73,12 @@ def copied() -> tuple[str, ...]:
 def extensions() -> frozenset[str]:
     """What makes a name that of a source: lower case, without a dot, the same whatever extras are installed."""
     return frozenset(extension for each in known() for extension in each.extensions)
+
+
+@cache
+def suffixes() -> frozenset[bytes]:
+    """The same with their dots, as they end the names of files."""
+    return frozenset(b"." + extension.encode() for extension in extensions())
 
 
 def extras() -> tuple[Extra, ...]:
@@ -85,7 +98,7 @@ def installed_extras() -> tuple[str, ...]:
 
 def detect(data: bytes, name: bytes = b"") -> Format:
     """Whose bytes these are. Raises SourceError: EMPTY, UNSUPPORTED (a known other kind) or NOT_AN_IMAGE."""
-    return detection.detect(_known.values(), data, name)
+    return detection.detect(_registry().values(), data, name)
 
 
 def sniff(data: bytes, name: bytes = b"") -> str:
@@ -122,9 +135,6 @@ def pillow_plugins() -> tuple[str, ...]:
     return tuple(plugin for each in known() if each.is_written for plugin in each.plugins)
 
 
-for _name in BUILT_IN:
-    register(import_module(f"{__name__}.{_name}").FORMAT)
-
 __all__ = [
     "DEEP",
     "LENIENT",
@@ -147,6 +157,7 @@ __all__ = [
     "pillow_plugins",
     "register",
     "sniff",
+    "suffixes",
     "version",
     "writing",
     "written",
