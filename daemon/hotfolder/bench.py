@@ -19,7 +19,7 @@ from hotfolder.errors import MissingExtra, SourceError
 from hotfolder.imaging import Plan
 from hotfolder.pool import allocator, sizing
 from hotfolder.presets import BUILT_IN, OptimizeSpec
-from hotfolder.store.layout import is_image_name
+from hotfolder.store.names import is_image_name
 
 IMAGES_MOST = 24
 LOOKED_AT_MOST = 20_000

@@ -26,8 +26,9 @@ from hotfolder.index import catalog, folders, readonly, renditions, watches
 from hotfolder.pool import sizing
 from hotfolder.pool.threads import ElasticPool
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
-from hotfolder.store import atomic, layout
+from hotfolder.store import atomic
 from hotfolder.store.gathering import Gathering, Placed, Targets
+from hotfolder.store.names import rendition_path
 
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
@@ -276,7 +277,7 @@ class Index:
         files = []
         for made in renditions.of(self._connection, row.id):
             if made.present:
-                below = os.fsdecode(layout.rendition_path(folder, made.area, made.name))
+                below = os.fsdecode(rendition_path(folder, made.area, made.name))
                 path = None if made.note == "kept" else Path(row.output) / below
                 files.append(File(made.preset, path, made.width, made.height, made.bytes, made.note))
         source = Path(row.root) / os.fsdecode(folder) / os.fsdecode(row.name)

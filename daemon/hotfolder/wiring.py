@@ -14,11 +14,11 @@ from functools import partial
 from hotfolder import faults, imaging, mounts, probe
 from hotfolder.config import Config, Watch
 from hotfolder.errors import Reason, StartError
-from hotfolder.index import backlog, failures, meta, watches
+from hotfolder.index import areas, backlog, failures, meta, watches
 from hotfolder.index.database import Database
 from hotfolder.index.outbox import Subscriber
 from hotfolder.presets import Preset
-from hotfolder.store import outputs
+from hotfolder.store import layouts, outputs
 from hotfolder.store.outputs import Habits
 from hotfolder.watcher.rules import Rules
 from hotfolder.watches.site import Site
@@ -36,7 +36,7 @@ def check_folders(watches: Collection[Watch]) -> None:
 
 def _check_output(watch: Watch) -> None:
     with contextlib.suppress(OSError):
-        outputs.prepare(watch.output, watch.files.dir_mode, Habits())
+        outputs.prepare(watch.output, layouts.of(watch.layout), watch.files.dir_mode, Habits())
 
 
 def _check_root(watch: Watch) -> None:
@@ -76,8 +76,13 @@ def wanted(config: Config, watch: Watch) -> Wanted:
 
 def site_of(config: Config, watch: Watch, index: Database) -> Site:
     """The watch as the workers see it; its row is made or brought up to date."""
-    watch_id = index.write(lambda c: watches.settle(c, watch.name, watch.path, watch.output)).result()
-    return _site(config, watch, watch_id)
+
+    def settle(connection: sqlite3.Connection) -> int:
+        for area in layouts.of(watch.layout).areas:  # before the first file: after a crash they are looked into
+            areas.ensure(connection, area)
+        return watches.settle(connection, watch.name, watch.path, watch.output)
+
+    return _site(config, watch, index.write(settle).result())
 
 
 def known_site(config: Config, watch: Watch, index: Database) -> Site:
@@ -95,6 +100,7 @@ def _site(config: Config, watch: Watch, id_: int) -> Site:
         presets=tuple(presets[name] for name in watch.presets),
         optimize=watch.optimize.spec,
         analyze=watch.analyze.spec,
+        layout=layouts.of(watch.layout),
         mode=watch.files.mode,
         dir_mode=watch.files.dir_mode,
         source_times=watch.files.mtime == "source",

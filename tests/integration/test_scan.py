@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hotfolder.presets import BUILT_IN
-from hotfolder.store import layout
+from hotfolder.store.layouts import mirror
+from hotfolder.store.names import NAME_MAX
 from tests.helpers import Daemon, Place, jpeg
 
 
@@ -220,7 +221,7 @@ def test_two_sources_that_want_one_name(place: Place) -> None:
     """One bears the very name to which that of the other's rendition was cut."""
     place.configure(watch="    presets: [small]\n    optimize: {enabled: false}")
     long = "x" * 251 + ".jpg"
-    rendition = layout.thumbnail_name(long.encode(), BUILT_IN["small"]).decode()
+    rendition = mirror.LAYOUT.thumbnail(long.encode(), BUILT_IN["small"], NAME_MAX).name.decode()
     other = rendition.replace("_thumb_small", "")
     place.put(long, jpeg(300, 200, 1))
     assert place.scan().returncode == 0

@@ -19,6 +19,7 @@ from hotfolder.index.sources import Facts
 from hotfolder.model import Result, State, Version
 from hotfolder.pipeline import changes
 from hotfolder.store.inflight import InFlight
+from hotfolder.store.layouts.mirror import LAYOUT
 from hotfolder.store.outputs import Habits
 from hotfolder.watches.site import Site
 
@@ -232,6 +233,7 @@ def test_a_result_that_cannot_be_stored_ends_in_quarantine(index: Database, tmp_
         presets=(),
         optimize=None,
         analyze=None,
+        layout=LAYOUT,
         mode=0o644,
         dir_mode=0o755,
         source_times=True,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hotfolder.store import outputs
+from hotfolder.store.layouts.mirror import LAYOUT
 from hotfolder.watcher.rules import Rules
 
 
@@ -62,7 +63,7 @@ def test_ignore_files_of_deeper_folders_win(tmp_path: Path) -> None:
 
 def test_outputs_and_folders_of_others_are_not_entered(tmp_path: Path) -> None:
     made = tmp_path / "old-output"
-    outputs.prepare(str(made), 0o755, outputs.Habits())
+    outputs.prepare(str(made), LAYOUT, 0o755, outputs.Habits())
     assert os.path.exists(made / "CACHEDIR.TAG")
     found = rules(tmp_path, not_below=lambda: [b"mine"])
     assert not found.enters(b"old-output")

@@ -13,7 +13,8 @@ from hotfolder.config.schema import Optimize, PresetFields
 from hotfolder.doctor import _codecs
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Limits, Plan, formats, open_image
-from hotfolder.store.layout import is_image_name, optimized_name, thumbnail_name
+from hotfolder.store.layouts.mirror import LAYOUT
+from hotfolder.store.names import is_image_name
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.presets import OptimizeSpec, Preset
 from hotfolder.server.routes.orders import Size
@@ -62,8 +63,8 @@ else:
 
 # names, types, the configuration, the API, doctor, metrics
 assert is_image_name(b"A.TY") and not is_image_name(b"a.toys")
-assert thumbnail_name(b"a.toy", Preset("t", 9, 9, suffix="_t", format="toy")) == b"a_t.toy"
-assert optimized_name(b"a.jpg", OptimizeSpec(format="toy")).endswith(b".toy")
+assert LAYOUT.thumbnail(b"a.toy", Preset("t", 9, 9, suffix="_t", format="toy"), 255).name == b"a_t.toy"
+assert LAYOUT.copy(b"a.jpg", OptimizeSpec(format="toy"), 255).name.endswith(b".toy")
 assert formats.media_type(data) == "image/x-toy"
 assert PresetFields(format="toy").format == Optimize(format="toy").format == "toy"
 assert Size(width=9, height=9, format="toy", suffix="_x").format == "toy"

@@ -181,7 +181,7 @@ def _fail(path: str, message: str, failed: list[str]) -> None:
 
 def _files(paths: list[str], failed: list[str]) -> Iterator[str]:
     """The files named, and the images below the folders named; links are not followed."""
-    from hotfolder.store.layout import is_image_name
+    from hotfolder.store.names import is_image_name
     from hotfolder.watcher.rules import built_in
 
     for path in paths:

@@ -14,7 +14,7 @@ from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOpti
 from hotfolder.config import units
 from hotfolder.errors import Exit, UsageError
 from hotfolder.paths import show
-from hotfolder.store.layout import is_image_name
+from hotfolder.store.names import is_image_name
 
 PAGE = 1000
 """Paths in one question (the server's bound)."""

@@ -20,6 +20,7 @@ from hotfolder import probe
 from hotfolder.config.document import Path
 from hotfolder.config.schema import Config
 from hotfolder.presets import ANALYSIS, BUILT_IN, OPTIMIZED, Preset
+from hotfolder.store import layouts
 
 NAME = re.compile(r"[a-z0-9-]{1,32}")
 SUFFIX = re.compile(r"[A-Za-z0-9._-]{1,32}")
@@ -65,8 +66,9 @@ def _names(config: Config) -> Iterator[Problem]:
             other = f"watches[{seen[watch.name]}]"
             yield ("watches", at, "name"), f'"{watch.name}" is also the name of {other}; names have to differ'
         seen.setdefault(watch.name, at)
-        if watch.layout != "mirror":
-            yield ("watches", at, "layout"), f'"{watch.layout}" does not exist yet; allowed: mirror'
+        if watch.layout not in layouts.known():
+            text = f'"{watch.layout}" does not exist yet; allowed: {", ".join(layouts.known())}'
+            yield ("watches", at, "layout"), text
 
 
 def _real_paths(config: Config) -> dict[str, str | probe.Silent]:

@@ -32,6 +32,7 @@ from hotfolder.config.types import (
     Duration,
     Folder,
     Interval,
+    LayoutName,
     Mode,
     Share,
     Size,
@@ -127,7 +128,7 @@ class Watch(Section):
     presets: tuple[StrictStr, ...] = tuple(BUILT_IN)
     optimize: Optimize = Optimize()
     analyze: Analyze = Analyze()
-    layout: Literal["mirror", "sidecar", "freedesktop", "synology"] = "mirror"
+    layout: LayoutName = "mirror"
     files: Files = Files()
     on_delete: Literal["remove", "keep"] = "remove"
     delete_guard: DeleteGuard = DeleteGuard()

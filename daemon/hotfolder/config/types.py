@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 from hotfolder.config import units
 from hotfolder.config.units import DailyAt, Window
 from hotfolder.imaging import formats
+from hotfolder.store import layouts
 
 LONGEST = 3650 * 86400.0
 """Seconds. The system's own timers hold some more, and nobody waits that long."""
@@ -45,9 +46,11 @@ class OneOf:
 if TYPE_CHECKING:
     WrittenFormat: TypeAlias = str
     CopyFormat: TypeAlias = str
+    LayoutName: TypeAlias = str
 else:
     WrittenFormat = Annotated[Any, OneOf(formats.written)]
     CopyFormat = Annotated[Any, OneOf(formats.copied)]
+    LayoutName = Annotated[Any, OneOf(layouts.names)]
 
 
 def _text(pattern: str | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hotfolder.index import failures, outbox, renditions, sources
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
 from hotfolder.model import State
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 from hotfolder.watches.site import Site
 
 PAGE = 500

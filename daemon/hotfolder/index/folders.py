@@ -10,7 +10,7 @@ from hotfolder import paths
 from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
 from hotfolder.index.rows import Columns
-from hotfolder.store.layout import fold
+from hotfolder.store.names import fold
 
 _MOVING = "moving:"
 _CHILD = "SELECT id FROM folder WHERE watch_id = ? AND parent_id = ? AND name = ?"

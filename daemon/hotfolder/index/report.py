@@ -16,7 +16,7 @@ from hotfolder.index.renditions import Made
 from hotfolder.index.rows import Columns
 from hotfolder.model import State
 from hotfolder.presets import OPTIMIZED
-from hotfolder.store import layout
+from hotfolder.store import names
 
 PAGE = 500
 
@@ -179,9 +179,9 @@ def _source(connection: Reader, known: _Exported) -> dict[str, Any]:
 
 
 def _rendition(made: Made, folder: bytes, path: bytes, source: _Exported) -> dict[str, Any]:
-    return paths.named("", layout.rendition_path(folder, made.area, made.name)) | {
+    return paths.named("", names.rendition_path(folder, made.area, made.name)) | {
         "preset": made.preset,
-        "key": layout.key(path, source.size, source.mtime_ns, made.signature),
+        "key": names.key(path, source.size, source.mtime_ns, made.signature),
         "width": made.width,
         "height": made.height,
         "bytes": made.bytes,

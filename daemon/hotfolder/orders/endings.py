@@ -18,7 +18,7 @@ from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
 from hotfolder.model import Outcome, Result, State
 from hotfolder.presets import OPTIMIZED
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 from hotfolder.watches import wants
 from hotfolder.watches.site import Site
 from hotfolder.watches.wants import Spec

@@ -26,6 +26,7 @@ from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.orders.endings import RETRY_SECONDS, Out, Verdict, end, judge
 from hotfolder.orders.estimates import Estimates
 from hotfolder.queue.queue import JobQueue
+from hotfolder.store import layouts
 from hotfolder.telemetry import bugs, logs
 from hotfolder.watches.site import Site
 from hotfolder.watches.wants import Spec
@@ -101,8 +102,8 @@ class Orders:
 
         def change(connection: sqlite3.Connection) -> int:
             # The area stands before the first file: after a crash it is looked into.
-            for name in ("thumbnails", "optimized") if spec.output else ():
-                areas.ensure(connection, f"{spec.output}/{name}".encode("utf-8", "surrogateescape"))
+            for area in layouts.areas() if spec.output else ():
+                areas.ensure(connection, spec.output.encode("utf-8", "surrogateescape") + b"/" + area)
             return orders.add(connection, key, kind, spec.to_json(), items, time.time())
 
         self._index.write(change).result()

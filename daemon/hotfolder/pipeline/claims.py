@@ -10,8 +10,8 @@ from hotfolder.errors import Reason, SourceError
 from hotfolder.index import folders, renditions
 from hotfolder.index.database import Database
 from hotfolder.paths import show
-from hotfolder.store import layout
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target
+from hotfolder.store.names import fold
 from hotfolder.watches.site import Site, place_key
 
 Key = tuple[int, bytes, bytes, bytes]
@@ -26,7 +26,7 @@ class Claims:
 
     def take(self, site: Site, folder: bytes, targets: Iterable[Target]) -> Claim | None:
         """Hold these paths until released. None, and nothing held, where another job has one of them."""
-        where = layout.fold(folder) if site.folds else folder
+        where = fold(folder) if site.folds else folder
         keys = frozenset((site.id, where, t.area, place_key(site, t.name)) for t in targets)
         claim = Claim(self, keys)
         with self._lock:

@@ -24,7 +24,7 @@ from hotfolder.pipeline.publish import Draw, Drawn
 from hotfolder.pipeline.work import Work
 from hotfolder.store import atomic
 from hotfolder.store.atomic import Staging
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 
 
 class Changed(Exception):

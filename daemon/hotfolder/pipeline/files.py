@@ -14,7 +14,7 @@ from hotfolder.errors import SourceError
 from hotfolder.index.renditions import Made
 from hotfolder.pipeline import output
 from hotfolder.store import atomic
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 from hotfolder.telemetry import logs
 from hotfolder.watches import wants
 from hotfolder.watches.site import Site
@@ -65,8 +65,7 @@ def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Ma
     followed: list[Made] = []
     left: list[Made] = []
     for rendition in made:
-        bound = site.habits.name_max
-        target = wants.target(rendition, name, bound) if rendition.ordered else targets.get(rendition.preset)
+        target = wants.target(site, rendition, name) if rendition.ordered else targets.get(rendition.preset)
         known = rendition.ordered or site.signatures.get(rendition.preset) == rendition.signature
         if target is None or not known or not rendition.present:
             left.append(rendition)

@@ -90,7 +90,7 @@ class Moves:
     def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
         """Whether what an order made cannot follow, since another source has its new name."""
         folder, name = paths.split(path)
-        target = wants.target(made, name, site.habits.name_max)
+        target = wants.target(site, made, name)
         if target is None:
             return True
         try:

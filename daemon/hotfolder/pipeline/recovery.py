@@ -20,7 +20,8 @@ from hotfolder.index.renditions import Made
 from hotfolder.pipeline import files
 from hotfolder.store import atomic
 from hotfolder.store.inflight import InFlight, Note
-from hotfolder.store.layout import Target, rendition_path
+from hotfolder.store.layouts import Target
+from hotfolder.store.names import rendition_path
 from hotfolder.telemetry import logs
 from hotfolder.watches import wants
 from hotfolder.watches.site import Site, place_key

@@ -13,7 +13,7 @@ from hotfolder.renderers import children
 from hotfolder.renderers.children import Child
 from hotfolder.renderers.picture import Request, Stage
 from hotfolder.store.atomic import Staging
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target
 
 
 class PictureInChild:

@@ -9,7 +9,7 @@ from typing import Protocol
 from hotfolder import imaging
 from hotfolder.index.sources import Facts
 from hotfolder.store.atomic import Staging
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target
 
 Stage = Callable[[str, float], None]
 """Is called with the name of each stage and the seconds that it took."""

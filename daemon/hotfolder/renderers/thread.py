@@ -9,7 +9,7 @@ from hotfolder import imaging
 from hotfolder.index.sources import Facts
 from hotfolder.renderers.picture import Request, Stage
 from hotfolder.store.atomic import Staging
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target
 
 
 class PictureInThread:

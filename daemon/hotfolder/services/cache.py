@@ -17,6 +17,7 @@ from hotfolder.services import naming
 from hotfolder.services.answers import AbsentCount, Answer
 from hotfolder.services.offline import Knowing
 from hotfolder.store import atomic
+from hotfolder.store.layouts import mirror
 from hotfolder.store.outputs import Habits
 from hotfolder.watches.site import Site
 
@@ -177,7 +178,21 @@ def _remove_all(index: Database, watch: Known) -> Cleared:
         output_fd = atomic.open_root(watch.output)
     except OSError:
         return NOTHING  # the output went with the watch
-    site = Site("", watch.id, "", watch.output, (), None, None, 0o644, 0o755, True, False, Habits())
+    site = Site(
+        name="",
+        id=watch.id,
+        root="",
+        output=watch.output,
+        presets=(),
+        optimize=None,
+        analyze=None,
+        layout=mirror.LAYOUT,  # no matter which: nothing is named any more
+        mode=0o644,
+        dir_mode=0o755,
+        source_times=True,
+        keep_deleted=False,
+        habits=Habits(),
+    )
     total = NOTHING
     try:
         for _, folder, made in _made(index, watch.id):

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from hotfolder.paths import show
 from hotfolder.services.errors import Invalid, NotFound, Outside
 from hotfolder.services.offline import Knowing
-from hotfolder.store import atomic, layout
+from hotfolder.store import atomic, layouts
+from hotfolder.store.names import NAME_MAX
 from hotfolder.watcher.watcher import Watcher
 
 HITS_MOST = 1000
 SCANNED_MOST = 1_000_000
 """Entries that one glob may look at."""
 _WILD = re.compile(r"[*?\[]")
-_AREAS = {layout.THUMBNAILS.decode(), layout.OPTIMIZED_FOLDER.decode()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,11 @@ def output_below(known: Knowing, output: str, named: list[Named]) -> str:
         raise Invalid("output", "give a folder below the output of all images' watches, as a relative path")
     relative = found.pop()
     parts = relative.split("/")
-    if _AREAS & set(parts):
-        raise Invalid("output", f"a folder called {' or '.join(sorted(_AREAS))} is for hotfolder itself")
-    if any(len(os.fsencode(part)) > layout.NAME_MAX for part in parts):
-        raise Invalid("output", f"a name has at most {layout.NAME_MAX} bytes")
+    own = {os.fsdecode(area) for area in layouts.areas()}
+    if own & set(parts):
+        raise Invalid("output", f"a folder called {' or '.join(sorted(own))} is for hotfolder itself")
+    if any(len(os.fsencode(part)) > NAME_MAX for part in parts):
+        raise Invalid("output", f"a name has at most {NAME_MAX} bytes")
     return "" if relative == "." else relative
 
 

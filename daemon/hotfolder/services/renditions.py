@@ -20,7 +20,7 @@ from hotfolder.index.renditions import Made
 from hotfolder.model import Job, Lane, Result, State
 from hotfolder.services.errors import Conflict, NotFound, Unavailable
 from hotfolder.store import atomic
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 from hotfolder.watcher.watcher import Watcher
 
 T = TypeVar("T")

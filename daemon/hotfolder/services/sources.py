@@ -18,7 +18,7 @@ from hotfolder.model import State
 from hotfolder.services import naming
 from hotfolder.services.answers import AbsentText, Answer, Place
 from hotfolder.services.errors import Invalid, NotFound
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 
 
 class Source(Place):

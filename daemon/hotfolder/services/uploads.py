@@ -19,7 +19,8 @@ from hotfolder.index import uploads
 from hotfolder.services import naming
 from hotfolder.services.answers import Answer
 from hotfolder.services.errors import Conflict, Invalid, TooLarge, Unavailable
-from hotfolder.store import atomic, layout
+from hotfolder.store import atomic
+from hotfolder.store.names import NAME_MAX, is_image_name
 from hotfolder.telemetry import logs
 from hotfolder.watcher.watcher import Watcher
 
@@ -123,10 +124,10 @@ def _clean(filename: str, watcher: Watcher) -> str:
     last = filename.replace("\\", "/").rpartition("/")[2]
     name = "".join(c for c in last if c.isprintable()).strip().lstrip(".")
     encoded = name.encode("utf-8", "replace")
-    if not layout.is_image_name(encoded):
+    if not is_image_name(encoded):
         raise Invalid("files", f"{name or filename!r} has no extension of an image")
-    if len(encoded) > layout.NAME_MAX:
-        raise Invalid("files", f"a name has at most {layout.NAME_MAX} bytes")
+    if len(encoded) > NAME_MAX:
+        raise Invalid("files", f"a name has at most {NAME_MAX} bytes")
     if ignored := watcher.rules.why_not(encoded):
         raise Invalid("files", f"{name} would be ignored: {ignored}")
     return name

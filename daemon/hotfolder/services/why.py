@@ -19,7 +19,7 @@ from hotfolder.paths import show
 from hotfolder.services import hindrance
 from hotfolder.services.answers import Answer, Place
 from hotfolder.services.offline import Knowing
-from hotfolder.store.layout import rendition_path
+from hotfolder.store.names import rendition_path
 from hotfolder.watcher.watcher import Watcher
 
 NOTHING = "nothing"

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from hotfolder import paths
 from hotfolder.faults import Unnamed
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target
 
 TEMP_PREFIX = b".hotfolder-"
 TEMP_SUFFIX = b".tmp"

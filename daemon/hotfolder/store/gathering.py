@@ -15,11 +15,11 @@ from pathlib import Path
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.presets import OptimizeSpec, Preset
-from hotfolder.store import layout
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target, mirror, targets
+from hotfolder.store.names import fold, rendition_path
 
 Targets = dict[str, Target]
-_AREAS = {layout.THUMBNAILS: b"", layout.OPTIMIZED_FOLDER: layout.OPTIMIZED_FOLDER}
+_AREAS = {mirror.THUMBNAILS: b"", mirror.OPTIMIZED_FOLDER: mirror.OPTIMIZED_FOLDER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,9 @@ class Gathering:
 
     def targets(self, placed: Placed) -> Targets:
         """Where its renditions go, by preset; the area of each is relative to `to`."""
-        found = layout.targets(os.fsencode(placed.source.name), self._presets, self._optimize)
+        found = targets(mirror.LAYOUT, os.fsencode(placed.source.name), self._presets, self._optimize)
         return {
-            each.preset: replace(each, area=layout.rendition_path(b"", _AREAS[each.area], placed.folder))
-            for each in found
+            each.preset: replace(each, area=rendition_path(b"", _AREAS[each.area], placed.folder)) for each in found
         }
 
     def arrange(self, sources: Iterable[Path]) -> list[Placed]:
@@ -114,12 +113,12 @@ class _Owned:
 
     def add(self, paths: Iterable[bytes], source: Path) -> None:
         for path in paths:
-            self._by_key.setdefault(layout.fold(path), []).append((path, source))
+            self._by_key.setdefault(fold(path), []).append((path, source))
 
     def by_others(self, paths: Iterable[bytes], source: Path) -> Iterator[Path]:
         """The other sources that own one of these paths, as far as the folder tells names apart."""
         for path in paths:
-            for other_path, other in self._by_key.get(layout.fold(path), ()):
+            for other_path, other in self._by_key.get(fold(path), ()):
                 if other != source and (path == other_path or self._ignores_case()):
                     yield other
 
@@ -142,7 +141,7 @@ def ignores_case(folder: Path) -> bool:
 
 
 def _paths(targets: Targets) -> list[bytes]:
-    return [layout.rendition_path(b"", each.area, each.name) for each in targets.values()]
+    return [rendition_path(b"", each.area, each.name) for each in targets.values()]
 
 
 def _place(source: Path) -> str:
@@ -164,7 +163,7 @@ def _entry(path: str) -> tuple[int, int, bytes] | None:
         folder = os.stat(os.path.dirname(path))
     except OSError:
         return None
-    return folder.st_dev, folder.st_ino, layout.fold(os.fsencode(os.path.basename(path)))
+    return folder.st_dev, folder.st_ino, fold(os.fsencode(os.path.basename(path)))
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -10,7 +10,8 @@ import secrets
 from dataclasses import dataclass, field
 
 from hotfolder.errors import StartError
-from hotfolder.store.layout import NAME_MAX, OPTIMIZED_FOLDER, THUMBNAILS
+from hotfolder.store.layouts import Layout
+from hotfolder.store.names import NAME_MAX
 
 TAG = b"CACHEDIR.TAG"
 TAG_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
@@ -38,7 +39,7 @@ class Habits:
     """What is nice to have and was refused, and said so in the log."""
 
 
-def prepare(path: str, dir_mode: int, habits: Habits) -> None:
+def prepare(path: str, layout: Layout, dir_mode: int, habits: Habits) -> None:
     """Make the output, mark it as ours and learn its habits. Raises StartError where it is a file or holds files of
     others, OSError where it cannot be written, or not be reached."""
     try:
@@ -50,7 +51,7 @@ def prepare(path: str, dir_mode: int, habits: Habits) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if not _is_tagged(fd):
-            for area in (THUMBNAILS, OPTIMIZED_FOLDER):
+            for area in layout.areas:
                 if _holds_something(fd, area):
                     raise StartError(
                         f"output {path}: {area.decode()}/ already holds files that hotfolder did not make; "

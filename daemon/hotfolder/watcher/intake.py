@@ -18,7 +18,7 @@ from typing import Protocol
 from hotfolder import paths
 from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane, Version
-from hotfolder.store.layout import is_image_name
+from hotfolder.store.names import is_image_name
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.watcher.events import Kind

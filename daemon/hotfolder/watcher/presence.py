@@ -101,7 +101,7 @@ class Presence:
         try:
             with self._output_touch:
                 with output.writing(site):
-                    outputs.prepare(site.output, site.dir_mode, site.habits)
+                    outputs.prepare(site.output, site.layout, site.dir_mode, site.habits)
                 folder_moves.undo(self._index, site)
                 watcher.clean(site)
         except (SourceError, StartError) as error:

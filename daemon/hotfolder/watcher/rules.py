@@ -17,7 +17,7 @@ from pathspec import GitIgnoreSpec
 
 from hotfolder import paths
 from hotfolder.store import atomic, outputs
-from hotfolder.store.layout import is_image_name
+from hotfolder.store.names import is_image_name
 from hotfolder.telemetry import logs
 
 CACHED_FOLDERS = 4096

@@ -17,8 +17,9 @@ from hotfolder.imaging.plan import Plan
 from hotfolder.index.outbox import Subscriber
 from hotfolder.model import Version
 from hotfolder.presets import ANALYSIS, OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
-from hotfolder.store import layout
-from hotfolder.store.layout import Target
+from hotfolder.store import layouts
+from hotfolder.store.layouts import Layout, Target
+from hotfolder.store.names import fold
 from hotfolder.store.outputs import Habits
 
 
@@ -75,6 +76,7 @@ class Site:
     presets: tuple[Preset, ...]
     optimize: OptimizeSpec | None
     analyze: AnalyzeSpec | None
+    layout: Layout
     mode: int
     dir_mode: int
     source_times: bool
@@ -112,7 +114,7 @@ class Site:
 
     def targets(self, name: bytes) -> dict[str, Target]:
         """Where each rendition of a source of this name goes, by preset."""
-        found = layout.targets(name, self.presets, self.optimize, self.habits.name_max)
+        found = layouts.targets(self.layout, name, self.presets, self.optimize, self.habits.name_max)
         if self.below:
             found = tuple(replace(target, area=self.below + b"/" + target.area) for target in found)
         return {target.preset: target for target in found}
@@ -143,4 +145,4 @@ class Site:
 
 def place_key(site: Site, name: bytes) -> bytes:
     """The form of a rendition's name in which it must be unique in its folder."""
-    return layout.fold(name) if site.folds else name
+    return fold(name) if site.folds else name

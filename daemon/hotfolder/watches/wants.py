@@ -14,8 +14,7 @@ from typing import Any
 from hotfolder.imaging.plan import Plan
 from hotfolder.index.renditions import Made
 from hotfolder.presets import OPTIMIZED, AnalyzeSpec, OptimizeSpec, Preset
-from hotfolder.store import layout
-from hotfolder.store.layout import Target
+from hotfolder.store.layouts import Target
 from hotfolder.watches.site import Site
 
 CUSTOM = "custom"
@@ -86,16 +85,18 @@ def site_of(site: Site, spec: Spec) -> Site:
     )
 
 
-def target(made: Made, name: bytes, name_max: int) -> Target | None:
+def target(site: Site, made: Made, name: bytes) -> Target | None:
     """Where a rendition of an order belongs if its source has this name; None where its plan cannot be read."""
     try:
         plan = Plan.from_json(made.plan)
     except (ValueError, TypeError, KeyError):
         return None
     if (preset := next((each for each in plan.presets if each.name == made.preset), None)) is not None:
-        return Target(made.preset, made.area, layout.thumbnail_name(name, preset, name_max))
+        found = site.layout.thumbnail(name, preset, site.habits.name_max)
+        return replace(found, area=made.area)
     if plan.optimize is not None and label(made.preset).startswith(OPTIMIZED):
-        return Target(made.preset, made.area, layout.optimized_name(name, plan.optimize, name_max))
+        found = site.layout.copy(name, plan.optimize, site.habits.name_max)
+        return replace(found, preset=made.preset, area=made.area)
     return None
 
 

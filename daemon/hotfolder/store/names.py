@@ -1,6 +1,6 @@
-"""Where renditions go: pure naming, from a source's name alone. Nothing here looks at a file or a folder.
+"""Names of sources and renditions: what is one, how long it may be, where it lies, and when two of them meet.
 
-The rules are the contract's ("Where renditions go"); what they cannot keep apart is told apart by the index's unique
+Pure: nothing here looks at a file or a folder. What names cannot keep apart is told apart by the index's unique
 rendition paths: `a.jpg` beside `a.JPG` on an output that ignores case, two cut names whose eight digits agree, a source
 that bears the very name another's was cut to.
 """
@@ -9,24 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from hotfolder.imaging import formats
-from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 
-THUMBNAILS = b"thumbnails"
-OPTIMIZED_FOLDER = b"optimized"
 NAME_MAX = 255
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One rendition's place: its preset, its area below the output, its file name."""
-
-    preset: str
-    area: bytes
-    name: bytes
 
 
 def split(name: bytes) -> tuple[bytes, bytes]:
@@ -40,24 +26,7 @@ def is_image_name(name: bytes) -> bool:
     return split(name)[1].lower() in formats.suffixes()
 
 
-def thumbnail_name(name: bytes, preset: Preset, name_max: int = NAME_MAX) -> bytes:
-    """The name of one thumbnail of a source of this name, of at most `name_max` bytes."""
-    stem, extension = split(name)
-    own = formats.writing(preset.format).suffixes
-    suffix = preset.suffix.encode()
-    if extension.lower() in own and not is_image_name(stem):
-        return _bounded(stem, suffix + extension, name, name_max)
-    return _bounded(name, suffix + own[0], name, name_max)
-
-
-def optimized_name(name: bytes, spec: OptimizeSpec, name_max: int = NAME_MAX) -> bytes:
-    """The source's own name under ``format: keep``; otherwise that name with the format's extension added."""
-    if spec.format == "keep":
-        return _bounded(*split(name), name, name_max)
-    return _bounded(name, formats.writing(spec.format).suffixes[0], name, name_max)
-
-
-def _bounded(head: bytes, tail: bytes, full_name: bytes, name_max: int) -> bytes:
+def bounded(head: bytes, tail: bytes, full_name: bytes, name_max: int) -> bytes:
     """`head` + `tail`; where that would pass `name_max` `head` is cut and told apart by the MD5 of the full name."""
     if len(head) + len(tail) <= name_max:
         return head + tail
@@ -66,16 +35,6 @@ def _bounded(head: bytes, tail: bytes, full_name: bytes, name_max: int) -> bytes
     while cut and head[cut] & 0xC0 == 0x80:  # not within a UTF-8 character
         cut -= 1
     return head[:cut] + mark + tail
-
-
-def targets(
-    name: bytes, presets: Iterable[Preset], optimize: OptimizeSpec | None, name_max: int = NAME_MAX
-) -> tuple[Target, ...]:
-    """All renditions of a source of this name."""
-    found = [Target(preset.name, THUMBNAILS, thumbnail_name(name, preset, name_max)) for preset in presets]
-    if optimize is not None:
-        found.append(Target(OPTIMIZED, OPTIMIZED_FOLDER, optimized_name(name, optimize, name_max)))
-    return tuple(found)
 
 
 def rendition_path(folder: bytes, area: bytes, name: bytes) -> bytes:
