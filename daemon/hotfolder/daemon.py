@@ -84,9 +84,13 @@ class Daemon:
         for watch in engine.config.watches:
             watcher = engine.watchers[watch.name]
             log.info(
-                "watching", watch=watch.name, path=os.fsencode(watch.path), output=watch.output,
-                state=watcher.condition.state, presets=",".join(watch.presets),
-            )  # fmt: skip
+                "watching",
+                watch=watch.name,
+                path=os.fsencode(watch.path),
+                output=watch.output,
+                state=watcher.condition.state,
+                presets=",".join(watch.presets),
+            )
         log.info("started", page=server.address or "off", state=engine.config.state, workers=engine.pool.size)
 
     def _beat(self, engine: Engine, server: Server) -> None:

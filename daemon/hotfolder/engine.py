@@ -83,9 +83,14 @@ class Engine:
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(workers)
         self.balance = Balance(
-            self.pool, self.queue, self.memory, self.metrics, low=low, high=high,
+            self.pool,
+            self.queue,
+            self.memory,
+            self.metrics,
+            low=low,
+            high=high,
             auto_memory=config.pool.memory_limit == "auto",
-        )  # fmt: skip
+        )
         self.mount_changes = mounts.Changes()
         self.health = Health(self.index)
         self.free_space = mounts.FreeSpace()
@@ -169,9 +174,15 @@ class Engine:
         self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
         self.revival = Revival()
         self._chores = Chores(
-            "main", self.revival.look, self.balance.beat, self._check_mounts, self.holds.check, self._check_pace,
-            self._check_watchers, self._check_children,
-        )  # fmt: skip
+            "main",
+            self.revival.look,
+            self.balance.beat,
+            self._check_mounts,
+            self.holds.check,
+            self._check_pace,
+            self._check_watchers,
+            self._check_children,
+        )
 
     def _set_up_watches(self, names: Collection[str]) -> None:
         """Have a watcher for each watch: new ones, not yet started, for these; the others stay at work."""
@@ -186,9 +197,16 @@ class Engine:
             site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
             rules = wiring.rules_of(config, watch)
             watchers[watch.name] = Watcher(
-                watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live,
+                watch,
+                site,
+                rules,
+                self.index,
+                self.queue,
+                self.metrics,
+                self.feeder.kick,
+                live=self.live,
                 clean=self.leftovers.clean,
-            )  # fmt: skip
+            )
         self.watchers = watchers
         self._wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}
         self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in config.watches})

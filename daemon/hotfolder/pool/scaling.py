@@ -26,9 +26,17 @@ class Balance:
     """Between `low` and `high` workers. `auto_memory`: the limit follows what the machine has left, downwards."""
 
     def __init__(
-        self, pool: ElasticPool, queue: JobQueue, memory: Reservation, metrics: Metrics, *, low: int, high: int,
-        auto_memory: bool, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        pool: ElasticPool,
+        queue: JobQueue,
+        memory: Reservation,
+        metrics: Metrics,
+        *,
+        low: int,
+        high: int,
+        auto_memory: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pool = pool
         self._queue = queue
         self._memory = memory
