@@ -196,6 +196,7 @@ class Engine:
             site = wiring.site_of(config, watch, self.index)
             site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
             rules = wiring.rules_of(config, watch)
+            self.queue.limit(watch.name, 0)  # nothing of it is made before its root and output have been looked at
             watchers[watch.name] = Watcher(
                 watch,
                 site,

@@ -21,7 +21,7 @@ from hotfolder.pipeline import files
 from hotfolder.store import atomic
 from hotfolder.store.inflight import InFlight, Note
 from hotfolder.store.layout import Target, rendition_path
-from hotfolder.telemetry import logs
+from hotfolder.telemetry import bugs, logs
 from hotfolder.watches import wants
 from hotfolder.watches.site import Site, place_key
 from hotfolder.watches.wants import Spec
@@ -57,8 +57,9 @@ class Leftovers:
         with left.lock:
             notes, rows = left.notes, left.open_rows
             left.notes, left.open_rows = [], []
-            for note in notes:
-                self._recover(site, note)
+            for note in notes:  # one that a bug keeps from its end stays in the file, for the next start
+                with bugs.guarded("reconcile", watch=site.name, path=note.path):
+                    self._recover(site, note)
             if rows:
                 self._compare(site, rows)
 
@@ -77,8 +78,10 @@ class Leftovers:
         for source_id in rows:
             try:
                 lost += compare(self._index, site, source_id)
-            except OSError:
+            except Exception as error:  # noqa: BLE001 - a bug costs no other row its comparison
                 site.habits.doubted = True  # compared by the first walk that can
+                if not isinstance(error, OSError):
+                    bugs.report("reconcile", error, watch=site.name, source=source_id)
         log.info("after_reboot", watch=site.name, sources_compared=len(rows), renditions_lost=lost)
 
 
