@@ -92,7 +92,7 @@ def test_the_table_has_every_loop(tmp_path: Path) -> None:
         names = {each.name for each in threading.enumerate() if each not in threads_before}
         names -= {name for name in names if not name.startswith("hotfolder-") or name.startswith("hotfolder-worker-")}
         # What only does one thing and ends needs nobody to look after it.
-        names -= {"hotfolder-leftovers", "hotfolder-free", "hotfolder-courtesy"}
+        names -= {"hotfolder-leftovers", "hotfolder-free", "hotfolder-priority"}
         assert names <= {each.name for each in ours}
     finally:
         server.stop()

@@ -26,7 +26,7 @@ def killed(place: Place) -> Place:
     for name in ("a.jpg", "b.jpg"):
         place.put(name, jpeg())
     assert place.scan().returncode == 0
-    notes = InFlight(str(place.base / ".hotfolder/inflight"), slots=8)
+    notes = InFlight(str(place.base / ".hotfolder/inflight"), slots=8).open()
     notes.enter("inbox", b"a.jpg")
     notes.decoded(notes.enter("inbox", b"b.jpg"))
     for name in ("a.jpg", "b.jpg"):

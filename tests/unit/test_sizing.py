@@ -109,7 +109,8 @@ def test_the_beat_grows_a_pool_that_idles_and_looks_at_nothing_without_work(monk
     now = [100.0]
     metrics, queue, pool = Metrics("test"), JobQueue(100), ElasticPool(2)
     memory = Reservation(10**9)
-    beat = Balance(pool, queue, memory, metrics, low=2, high=4, auto_memory=False, clock=lambda: now[0])
+    beat = Balance(pool, queue, memory, metrics, clock=lambda: now[0])
+    beat.bound(2, 4, auto_memory=False)
     looked: list[float] = []
 
     def cpu_share() -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hotfolder import paths
@@ -17,6 +17,7 @@ from hotfolder.index import areas, backlog, folders, orders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
+from hotfolder.index.suspects import Key
 from hotfolder.pipeline import files
 from hotfolder.store import atomic
 from hotfolder.store.inflight import InFlight, Note
@@ -46,7 +47,22 @@ class Leftovers:
         self._inflight = inflight
         self._left: dict[int, Left] = {}
 
-    def of(self, watch_id: int) -> Left:
+    def note(self, ids: Mapping[str, int]) -> list[Key]:
+        """What jobs of a killed process may have left; `ids`: of the watches, by the names that they had. Returns the
+        suspects among their sources."""
+        found = [(note, ids[note.watch]) for note in self._inflight.leftovers if note.watch in ids]
+        for note, watch_id in found:
+            self._of(watch_id).notes.append(note)
+        return [(watch_id, note.path) for note, watch_id in found if note.suspect]
+
+    def compare(self, rows: Collection[tuple[int, int]]) -> None:
+        """After a crash of the machine: sources, and their watches, whose renditions may not be on the disk."""
+        for source_id, watch_id in rows:
+            self._of(watch_id).open_rows.append(source_id)
+        if not rows:
+            log.info("after_reboot", sources_compared=0, renditions_lost=0)
+
+    def _of(self, watch_id: int) -> Left:
         return self._left.setdefault(watch_id, Left())
 
     def clean(self, site: Site) -> None:
