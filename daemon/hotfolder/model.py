@@ -14,6 +14,7 @@ from hotfolder.errors import Reason
 
 if TYPE_CHECKING:
     from hotfolder.imaging.record import Record
+    from hotfolder.imaging.rendition import Rendition
 
 
 class Lane(StrEnum):
@@ -114,18 +115,6 @@ class Result(StrEnum):
     SKIPPED = "skipped"
     GONE = "gone"
     CHANGED = "changed"
-
-
-@dataclass(frozen=True, slots=True)
-class Rendition:
-    """One file that was made: pixels, bytes, the mtime it was given, and a note (``larger``, ``kept`` or empty)."""
-
-    preset: str
-    width: int
-    height: int
-    bytes: int
-    mtime_ns: int
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

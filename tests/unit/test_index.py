@@ -44,7 +44,7 @@ def put(index: Database, path: bytes, state: State = State.DONE) -> int:
         folder_id = folders.ensure(connection, 1, folder, folds=False)
         source_id = sources.ensure(connection, 1, folder_id, name, time.time())
         sources.settle(connection, source_id, VERSION, state, "want", Facts(), time.time())
-        made = Made("small", "s", "{}", b"thumbnails", name + b"_s", 1, 1, 5, 6, True, "")
+        made = Made("small", 1, 1, 5, "", "s", "{}", b"thumbnails", name + b"_s", 6, True)
         place = folders.place(connection, folder_id)
         renditions.put(connection, source_id, place, made.name, made, 0)
         return source_id
@@ -67,7 +67,7 @@ def test_a_moved_folder_is_one_row(index: Database) -> None:
 def test_rendition_paths_are_unique_and_one_failure_undoes_itself_alone(index: Database) -> None:
     first = put(index, b"x.jpg")
     second = put(index, b"y.jpg")
-    stolen = Made("large", "s", "{}", b"thumbnails", b"x.jpg_s", 1, 1, 5, 6, True, "")
+    stolen = Made("large", 1, 1, 5, "", "s", "{}", b"thumbnails", b"x.jpg_s", 6, True)
     place = folders.place(index.read(), folders.find(index.read(), 1, b"") or 0)
     conflict = index.write(lambda c: renditions.put(c, second, place, stolen.name, stolen, 0))
     fine = index.write(lambda c: renditions.drop(c, second, "small"))

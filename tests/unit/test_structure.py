@@ -20,7 +20,7 @@ ROOMS = (
     ("containers",),
     ("colour",),
     ("formats",),
-    ("plan", "record"),
+    ("plan", "record", "rendition"),
     ("decoding",),
     ("metadata",),
     ("native",),

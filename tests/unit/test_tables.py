@@ -65,8 +65,8 @@ def test_every_field_comes_back_as_it_was_put(connection: sqlite3.Connection) ->
     assert (row.version, row.state, row.made, row.tries) == (VERSION, State.DONE, "want", 0)
     assert (row.young, row.gone, row.extra) == (False, 0, "heif")
     made = [
-        Made("a", "s1", "{1}", b"thumbnails", b"a_s", 1, 2, 3, 1 << 70, True, "", True),
-        Made("b", "s2", "{2}", b"elsewhere", b"b_s", 4, 5, 6, 7, True, "larger", False),
+        Made("a", 1, 2, 3, "", "s1", "{1}", b"thumbnails", b"a_s", 1 << 70, True, True),
+        Made("b", 4, 5, 6, "larger", "s2", "{2}", b"elsewhere", b"b_s", 7, True, False),
     ]
     for each in reversed(made):
         renditions.put(connection, source_id, row.folder_id, each.name, each, 0)

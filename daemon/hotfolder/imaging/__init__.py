@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from hotfolder.imaging.plan import Plan
     from hotfolder.imaging.record import Record
     from hotfolder.imaging.rendering.resize import has_simd
+    from hotfolder.imaging.rendition import Rendition
     from hotfolder.imaging.renditions import (
         SMALL_TYPE,
-        Output,
         Part,
         Rendered,
         narrowed,
@@ -41,9 +41,9 @@ _FROM = {
     "native": ("Stop",),
     "plan": ("Plan",),
     "record": ("Record",),
+    "rendition": ("Rendition",),
     "renditions": (
         "SMALL_TYPE",
-        "Output",
         "Part",
         "Rendered",
         "narrowed",
@@ -72,11 +72,11 @@ __all__ = [
     "SMALL_TYPE",
     "Limits",
     "Opened",
-    "Output",
     "Part",
     "Plan",
     "Record",
     "Rendered",
+    "Rendition",
     "Stop",
     "analyze_bytes",
     "decoders",

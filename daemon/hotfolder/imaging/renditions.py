@@ -26,23 +26,13 @@ from hotfolder.imaging.record import Record
 from hotfolder.imaging.rendering import resize
 from hotfolder.imaging.rendering.base import Base
 from hotfolder.imaging.rendering.encode import encode, encode_planes
+from hotfolder.imaging.rendition import Rendition
 from hotfolder.presets import ANALYSIS, DEFAULT_FORMAT, OPTIMIZED, Colorspace, OptimizeSpec, Preset
 
 Create = Callable[[str], BinaryIO]
 Stage = Callable[[str, float], None]
 Part = tuple[Plan, tuple[str, ...]]
 """Some renditions, and the plan that they are made by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One rendition: pixels, bytes, and a note: ``larger`` than its source, or ``kept`` where none could be made."""
-
-    preset: str
-    width: int
-    height: int
-    bytes: int
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +43,7 @@ class Rendered:
     width: int
     height: int
     decoder: str
-    outputs: tuple[Output, ...]
+    outputs: tuple[Rendition, ...]
     notes: tuple[str, ...]
     record: Record | None = None
 
@@ -93,7 +83,7 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
         clock.lap("analyze")
     steps = plan.steps(opened.size)
     pictures = _Pictures(steps, base, metadata.icc_of(opened.image))
-    outputs: list[Output] = []
+    outputs: list[Rendition] = []
     for step in steps:
         name, preset = step.preset.name, step.preset
         if name not in wanted:
@@ -102,14 +92,14 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
         if planes is not None:
             clock.lap("resize")
             size = encode_planes(planes, create(name), preset.format, _settings(preset))
-            outputs.append(Output(name, *planes.size, size))
+            outputs.append(Rendition(name, *planes.size, size, note=""))
             clock.lap("encode")
             continue
         with guarded("pillow"):
             picture = resize.finish(pictures.of(name), preset, step.canvas)
         clock.lap("resize")
         size = encode(picture, create(name), preset.format, _settings(preset), Carried(icc=pictures.icc(name)))
-        outputs.append(Output(name, *picture.size, size))
+        outputs.append(Rendition(name, *picture.size, size, note=""))
         clock.lap("encode")
     if plan.optimize is not None and OPTIMIZED in wanted:
         outputs.append(_optimized(opened, base, plan, create))
@@ -157,14 +147,14 @@ def _can_be_copied(opened: Opened, spec: OptimizeSpec) -> bool:
     return goal is not None and not (opened.animated and (goal != opened.format or spec.max_dimension is not None))
 
 
-def _optimized(opened: Opened, base: Base, plan: Plan, create: Create) -> Output:
+def _optimized(opened: Opened, base: Base, plan: Plan, create: Create) -> Rendition:
     assert plan.optimize is not None
     if not _can_be_copied(opened, plan.optimize):
-        return Output(OPTIMIZED, 0, 0, 0, "kept")
+        return Rendition(OPTIMIZED, width=0, height=0, bytes=0, note="kept")
     copy = optimize.write(opened, base, plan.optimize, create(OPTIMIZED))
     if copy is None:
-        return Output(OPTIMIZED, 0, 0, 0, "kept")
-    return Output(OPTIMIZED, copy.width, copy.height, copy.bytes, copy.note)
+        return Rendition(OPTIMIZED, width=0, height=0, bytes=0, note="kept")
+    return Rendition(OPTIMIZED, copy.width, copy.height, copy.bytes, copy.note)
 
 
 class _Pictures:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hotfolder.imaging.rendition import Rendition
 from hotfolder.index import areas, plans
 from hotfolder.index.numbers import number, stored
 from hotfolder.index.readers import Reader
@@ -13,23 +14,18 @@ from hotfolder.index.rows import Columns
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Made(Rendition):
     """One rendition as the index knows it; `area` is the folder below the output in which its tree lies.
 
     `ordered`: made because a caller ordered it, not because the watch wants it.
     """
 
-    preset: str
     signature: str
     plan: str
     area: bytes
     name: bytes
-    width: int
-    height: int
-    bytes: int
     mtime_ns: int
     present: bool
-    note: str
     ordered: bool = False
 
 

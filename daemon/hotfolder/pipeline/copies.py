@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from hotfolder.imaging import Output, formats
+from hotfolder.imaging import formats
 from hotfolder.index import analyses, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
@@ -64,9 +64,8 @@ def _copying(index: Database, work: Work, row: Row, folder: bytes, made: list[Ma
                 if each.note != "kept":
                     path = rendition_path(folder, each.area, each.name)
                     _copy(output_fd, path, each, staging.create(targets[each.preset]))
-        outputs = tuple(Output(each.preset, each.width, each.height, each.bytes, each.note) for each in made)
         record = analyses.of(index.read(), row.id, site.analyze.signature) if site.analyze else None
-        return Drawn(outputs, sources.facts(index.read(), row.id), record=record)
+        return Drawn(tuple(made), sources.facts(index.read(), row.id), record=record)
 
     return draw
 

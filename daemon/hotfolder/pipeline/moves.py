@@ -16,7 +16,7 @@ from hotfolder.index import renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
-from hotfolder.model import Job, Outcome, Rendition, Result, State, Version
+from hotfolder.model import Job, Outcome, Result, State, Version
 from hotfolder.paths import show
 from hotfolder.pipeline import changes, files, judge, output
 from hotfolder.pipeline.claims import Claims, check_names
@@ -84,8 +84,7 @@ class Moves:
             change = changes.Moved(site, former.id, old, job.path, version, tuple(followed), whole, epoch)
             # Committed here: the old path may be claimed by others as soon as this returns.
             self._index.write(change).result()
-        shown = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in followed)
-        return Outcome(Result.REUSED, shown, old_path=old, source_id=former.id)
+        return Outcome(Result.REUSED, tuple(followed), old_path=old, source_id=former.id)
 
     def _is_taken(self, site: Site, path: bytes, made: Made, source_id: int) -> bool:
         """Whether what an order made cannot follow, since another source has its new name."""

@@ -13,10 +13,11 @@ from hotfolder import faults, imaging
 from hotfolder.errors import Reason, SourceError
 from hotfolder.faults import Operation
 from hotfolder.imaging.plan import Plan
+from hotfolder.imaging.rendition import Rendition
 from hotfolder.index import renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
-from hotfolder.model import Outcome, Rendition, Result, Version
+from hotfolder.model import Outcome, Result, Version
 from hotfolder.pipeline import changes, files, output, source
 from hotfolder.pipeline.claims import Claims, check_names
 from hotfolder.pipeline.work import Finding, Work
@@ -36,7 +37,7 @@ log = logs.get("working")
 class Drawn:
     """What was written into temporary files, and what that said of the source."""
 
-    outputs: tuple[imaging.Output, ...]
+    outputs: tuple[Rendition, ...]
     facts: sources.Facts
     notes: tuple[str, ...] = ()
     record: imaging.Record | None = None
@@ -84,7 +85,7 @@ class Publisher:
                 height=rendered.height,
                 notes=",".join(rendered.notes),
             )
-            return Drawn(tuple(rendered.outputs), facts, rendered.notes, rendered.record)
+            return Drawn(rendered.outputs, facts, rendered.notes, rendered.record)
 
         return draw
 
@@ -127,8 +128,7 @@ class Publisher:
         gone = frozenset(m.preset for m in stale)
         kind = changes.Ordered if site.ordered else changes.Done
         change = kind(site, work.job.path, version, made, gone, drawn.facts, epoch, drawn.record)
-        shown = tuple(Rendition(m.preset, m.width, m.height, m.bytes, m.mtime_ns, m.note) for m in made)
-        outcome = Outcome(result, shown, version.size, notes=drawn.notes, record=drawn.record)
+        outcome = Outcome(result, made, version.size, notes=drawn.notes, record=drawn.record)
         return Finding(outcome, change)
 
 

@@ -216,6 +216,6 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
 def rendered(answer: dict[str, Any]) -> imaging.Rendered:
     """What a helper made, from its answer."""
     fields = answer["rendered"]
-    outputs = tuple(imaging.Output(**output) for output in fields["outputs"])
+    outputs = tuple(imaging.Rendition(**output) for output in fields["outputs"])
     record = imaging.Record.from_dict(fields["record"]) if fields["record"] else None
     return imaging.Rendered(**{**fields, "outputs": outputs, "notes": tuple(fields["notes"]), "record": record})
