@@ -149,12 +149,10 @@ def _can_be_copied(opened: Opened, spec: OptimizeSpec) -> bool:
 
 def _optimized(opened: Opened, base: Base, plan: Plan, create: Create) -> Rendition:
     assert plan.optimize is not None
-    if not _can_be_copied(opened, plan.optimize):
-        return Rendition(OPTIMIZED, width=0, height=0, bytes=0, note="kept")
-    copy = optimize.write(opened, base, plan.optimize, create(OPTIMIZED))
-    if copy is None:
-        return Rendition(OPTIMIZED, width=0, height=0, bytes=0, note="kept")
-    return Rendition(OPTIMIZED, copy.width, copy.height, copy.bytes, copy.note)
+    copy = None
+    if _can_be_copied(opened, plan.optimize):
+        copy = optimize.write(opened, base, plan.optimize, create(OPTIMIZED))
+    return copy or Rendition(OPTIMIZED, width=0, height=0, bytes=0, note="kept")
 
 
 class _Pictures:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import BinaryIO
 
@@ -24,19 +24,10 @@ from hotfolder.imaging.optimizing import enhance
 from hotfolder.imaging.rendering import resize
 from hotfolder.imaging.rendering.base import Base
 from hotfolder.imaging.rendering.encode import encode, encode_planes, fits, flattened
-from hotfolder.presets import Format, OptimizeSpec
+from hotfolder.imaging.rendition import Rendition
+from hotfolder.presets import OPTIMIZED, Format, OptimizeSpec
 
 BACKGROUND = "#ffffff"
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """What was written: its size in pixels, bytes, and a note (``larger`` or empty)."""
-
-    width: int
-    height: int
-    bytes: int
-    note: str
 
 
 def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
@@ -47,7 +38,7 @@ def goal(opened: Opened, spec: OptimizeSpec) -> Format | None:
     return format_name
 
 
-def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Copy | None:
+def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Rendition | None:
     """Write the copy of the `base`, decoded in full size, into `file`; None where none can be made of this source."""
     format_name = goal(opened, spec)
     if format_name is None:
@@ -57,16 +48,20 @@ def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Cop
     pixels, source = goal_size(opened.size, spec), len(opened.data)
     same = not opened.partial and format_name == opened.format and pixels == opened.size
     if same and opened.kind.is_ours(opened.data, opened.image) and _stands(opened, spec, _rewritten(opened, spec)):
-        return Copy(*pixels, _replace(file, opened.data), "")
+        return _written(opened, pixels, _replace(file, opened.data))
     job = _Job(opened, base, spec, file, format_name, same)
     size = job.worth_it()
     if size is not None and size <= source * (1 - spec.min_saving):
-        return Copy(*pixels, size, "")
+        return _written(opened, pixels, size)
     kept = _kept(opened, spec) if job.same else None
     if kept is not None and (size is None or len(kept) <= max(source, size)):
-        return Copy(*pixels, _replace(file, kept), "larger" if len(kept) > source else "")
+        return _written(opened, pixels, _replace(file, kept))
     size = size or job.in_any_case()
-    return Copy(*pixels, size, "larger" if size > source else "")
+    return _written(opened, pixels, size)
+
+
+def _written(opened: Opened, size: tuple[int, int], written: int) -> Rendition:
+    return Rendition(OPTIMIZED, *size, written, "larger" if written > len(opened.data) else "")
 
 
 class _Job:
@@ -189,14 +184,16 @@ class _Job:
         self._file.truncate()
 
 
-def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: Format) -> Copy | None:
+def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: Format) -> Rendition | None:
     """An animation is left as it is but for its metadata, where its format allows that."""
     if format_name != opened.format or spec.max_dimension is not None:
         return None
     rewritten = _rewritten(opened, spec)
     if rewritten is None:
         return None
-    return Copy(*opened.size, _replace(file, rewritten), "larger" if len(rewritten) > len(opened.data) else "")
+    return Rendition(
+        OPTIMIZED, *opened.size, _replace(file, rewritten), "larger" if len(rewritten) > len(opened.data) else ""
+    )
 
 
 def _kept(opened: Opened, spec: OptimizeSpec) -> bytes | None:
