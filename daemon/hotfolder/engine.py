@@ -17,9 +17,10 @@ from hotfolder.hooks.courier import Couriers
 from hotfolder.index.database import Database
 from hotfolder.index.epochs import Epochs
 from hotfolder.loop import Chores, Revival
-from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.model import Job, Lane, Result
 from hotfolder.orders.making import Making
 from hotfolder.orders.orders import Orders
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline.admission import IN_FLIGHT_MOST, Admission
 from hotfolder.pipeline.claims import Claims
 from hotfolder.pipeline.ends import Ends

@@ -1,4 +1,4 @@
-"""The values that travel between the parts: frozen, small, without behaviour that touches the outside world.
+"""The values that travel between the parts, and the names of their states: frozen, small, touching nothing outside.
 
 Paths are bytes, relative to the root of their watch, with ``/`` between parts; the root itself is ``b""``.
 """
@@ -8,13 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
-
-from hotfolder.errors import Reason
-
-if TYPE_CHECKING:
-    from hotfolder.imaging.record import Record
-    from hotfolder.imaging.rendition import Rendition
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 
 class Lane(StrEnum):
@@ -22,6 +16,41 @@ class Lane(StrEnum):
 
     FRESH = "fresh"
     BACKLOG = "backlog"
+
+
+class Held(StrEnum):
+    """What can be paused: all but fresh drops, or everything."""
+
+    BACKLOG = "backlog"
+    ALL = "all"
+
+
+class Rank(IntEnum):
+    """`priority` of a watch; the lower the sooner."""
+
+    HIGH = 0
+    NORMAL = 1
+    LOW = 2
+
+
+class WatchState(StrEnum):
+    """How a watch is, in one word."""
+
+    OK = "ok"
+    POLLING = "polling"
+    DEGRADED = "degraded"
+    OFFLINE = "offline"
+
+
+class Kind(StrEnum):
+    """What an event says, in the words of hotfolder_events_total."""
+
+    CREATED = "created"
+    CLOSED = "closed"
+    ATTRIB = "attrib"
+    DELETED = "deleted"
+    MOVED = "moved"
+    OVERFLOW = "overflow"
 
 
 class State(IntEnum):
@@ -32,6 +61,17 @@ class State(IntEnum):
     FAILED = 2
     SKIPPED = 3
 
+
+HookEvent = Literal["ready", "failed", "removed", "batch_done"]
+"""What hooks can be told of."""
+if TYPE_CHECKING:
+    RankName: TypeAlias = str
+    StateName: TypeAlias = str
+    HeldName: TypeAlias = str
+else:
+    RankName = Literal[tuple(rank.name.lower() for rank in reversed(Rank))]
+    StateName = Literal[tuple(state.name.lower() for state in State)]
+    HeldName = Literal[tuple(Held)]
 
 RACY_SECONDS = 2.0
 """The coarsest timestamps of any file system (FAT)."""
@@ -117,29 +157,5 @@ class Result(StrEnum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a worker reports of one job."""
-
-    result: Result
-    renditions: tuple[Rendition, ...] = ()
-    source_bytes: int = 0
-    seconds: float = 0.0
-    reason: Reason | None = None
-    message: str = ""
-    extra: str = ""
-    retry_at: float | None = None
-    """RETRIED: when it is tried again, in seconds since 1970."""
-    notes: tuple[str, ...] = ()
-    look: Version | None = None
-    """CHANGED: what was seen, for the next look to compare with."""
-    stirs: bool = False
-    """CHANGED: it was seen to change, or someone has it open for writing; not only that nothing is known of it yet."""
-    old_path: bytes | None = None
-    """REUSED by a rename: where the source and its renditions were before."""
-    removed: bool = False
-    """GONE: its row and renditions have been removed."""
-    record: Record | None = None
-    """What the analysis found, where it was made."""
-    source_id: int | None = None
-    """Its row in the index, where it has one."""
+COUNTED = (Result.DONE, Result.FAILED, Result.RETRIED, Result.SKIPPED)
+"""Those that hotfolder_jobs_total counts: something became of the source."""

@@ -10,9 +10,8 @@ from hotfolder import probe, wiring
 from hotfolder.config import Config
 from hotfolder.index.database import Database
 from hotfolder.index.suspects import Key
-from hotfolder.model import Job, Lane
+from hotfolder.model import Job, Lane, Rank
 from hotfolder.pipeline.recovery import Leftovers
-from hotfolder.queue.lane import Rank
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from hotfolder.telemetry.metrics import CAMERAS, VERDICTS
+from hotfolder.imaging.record import CAMERA_CLASSES, VERDICTS
 from tests.helpers import RENDITIONS, Daemon, Place, jpeg, picture, wait_for
 
 
@@ -142,7 +142,9 @@ def test_the_daemon_sums_up_what_it_analysed(place: Place, run: Callable[[Place]
     assert found["duplicates"]["exact"] == 1
     assert found["bytes"] == sum((place.inbox / name).stat().st_size for name in names)
     assert found["rendition_bytes"] == sum((place.out / name).stat().st_size for name in place.renditions())
-    verdicts = [daemon.metric("hotfolder_analyzed_total", camera=c, verdict=v) for c in CAMERAS for v in VERDICTS]
+    verdicts = [
+        daemon.metric("hotfolder_analyzed_total", camera=c, verdict=v) for c in CAMERA_CLASSES for v in VERDICTS
+    ]
     assert sum(verdicts) == daemon.decoded()
     place.put("four.jpg", jpeg(seed=5))
     daemon.wait_renditions(set().union(*(place.of(name) for name in (*names, "four.jpg"))))

@@ -17,7 +17,8 @@ from hotfolder.config import load
 from hotfolder.engine import Engine
 from hotfolder.errors import Owner, Reason
 from hotfolder.faults import Operation
-from hotfolder.model import Job, Outcome, Result
+from hotfolder.model import Job, Result
+from hotfolder.outcome import Outcome
 from hotfolder.watcher.request import Request
 from tests.helpers import jpeg, wait_for
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.model import Job, Lane, Result
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline.admission import Admission
 from hotfolder.pipeline.work import Finding
 from hotfolder.pool.oversight import Oversight

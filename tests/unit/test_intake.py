@@ -7,10 +7,9 @@ from typing import cast
 
 import pytest
 
-from hotfolder.model import Job
+from hotfolder.model import Job, Kind
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.watcher import intake as module
-from hotfolder.watcher.events import Kind
 from hotfolder.watcher.intake import Intake, Outlet
 from hotfolder.watcher.rules import Rules
 from hotfolder.watcher.settle import Pace

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hotfolder.collection import Entry, Summary, exact, near, page
 from hotfolder.imaging import Record
 from hotfolder.imaging.record import CAMERA_CLASSES, VERDICTS
-from hotfolder.telemetry import metrics
+from hotfolder.pipeline.reporter import Reporter
+from hotfolder.telemetry.bus import Bus
+from hotfolder.telemetry.metrics import Metrics
 from tests.helpers import jpeg
 
 PLAIN = Record("jpeg", "RGB", 4000, 3000, 12.0, 1, False, sharpness=0.5, contrast=0.2, exposure=0.4, phash="0" * 16)
@@ -139,7 +141,12 @@ def test_names_from_files_cannot_break_the_page(tmp_path: Path) -> None:
 
 
 def test_metrics_know_every_class_and_verdict_from_the_start() -> None:
-    assert (metrics.CAMERAS, metrics.VERDICTS) == (CAMERA_CLASSES, VERDICTS)
+    counts = Metrics("0")
+    Reporter(counts, Bus())
+    text = counts.expose("")[0].decode()
+    for camera in CAMERA_CLASSES:
+        for verdict in VERDICTS:
+            assert f'hotfolder_analyzed_total{{camera="{camera}",verdict="{verdict}"}} 0.0' in text
     found = {replace(PLAIN, sharpness=s, contrast=c).verdict for s, c in ((0.5, 0.2), (0.1, 0.2), (0.0, 0.0))}
     assert found == set(VERDICTS)
     assert replace(PLAIN, sharpness=None).verdict is None

@@ -12,9 +12,8 @@ import pytest
 
 from hotfolder.config import Window
 from hotfolder.index.database import Database
-from hotfolder.model import Job, Lane
+from hotfolder.model import Job, Lane, Rank
 from hotfolder.queue.holds import Holds
-from hotfolder.queue.lane import Rank
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry.metrics import Metrics
 from tests.unit.hand import SECONDS, Hand

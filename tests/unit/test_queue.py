@@ -11,8 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from hotfolder.model import Job, Lane
-from hotfolder.queue.lane import Rank
+from hotfolder.model import Job, Lane, Rank
 from hotfolder.queue.queue import BACKLOG_EVERY, JobQueue
 from tests.helpers import wait_for
 from tests.unit.hand import SECONDS, Hand, waiters

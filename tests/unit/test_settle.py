@@ -5,9 +5,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hotfolder.model import Job, Lane, Version
+from hotfolder.model import Job, Kind, Lane, Version
 from hotfolder.pipeline.source import Writers, is_whole
-from hotfolder.watcher.events import Kind
 from hotfolder.watcher.settle import DELETE_SECONDS, LONGEST_WAIT, NETWORK_WAIT, Note, Pace
 
 PACE = Pace(settle=0.5)

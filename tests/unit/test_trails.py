@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hotfolder.model import Job, Lane, Version
+from hotfolder.model import Job, Kind, Lane, Version
 from hotfolder.telemetry.metrics import Metrics
-from hotfolder.watcher.events import Kind
 from hotfolder.watcher.intake import Intake, Outlet
 from hotfolder.watcher.rules import Rules
 from hotfolder.watcher.settle import DELETE_SECONDS, Pace

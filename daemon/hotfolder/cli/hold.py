@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from hotfolder.cli.common import ConfigOption, Control, change_index, check_watch, loaded
-
-
-class Lanes(StrEnum):
-    """What can be held."""
-
-    BACKLOG = "backlog"
-    ALL = "all"
-
+from hotfolder.model import Held
 
 LaneOption = Annotated[
-    Lanes, typer.Option("--lane", help="backlog: all but fresh drops; all: everything (the default).")
+    Held, typer.Option("--lane", help="backlog: all but fresh drops; all: everything (the default).")
 ]
 WatchOption = Annotated[str | None, typer.Option("--watch", help="Only this watch.")]
 
 
-def pause(config: ConfigOption = None, lane: LaneOption = Lanes.ALL, watch: WatchOption = None) -> None:
+def pause(config: ConfigOption = None, lane: LaneOption = Held.ALL, watch: WatchOption = None) -> None:
     """Begin no more work until `hotfolder resume`. Watching goes on, and nothing is lost."""
     _say(_ask("pause", config, lane, watch))
 
 
-def resume(config: ConfigOption = None, lane: LaneOption = Lanes.ALL, watch: WatchOption = None) -> None:
+def resume(config: ConfigOption = None, lane: LaneOption = Held.ALL, watch: WatchOption = None) -> None:
     """Go on with what was paused."""
     _say(_ask("resume", config, lane, watch))
 
 
-def _ask(what: str, config: str | None, lane: Lanes, watch: str | None) -> dict[str, Any]:
+def _ask(what: str, config: str | None, lane: Held, watch: str | None) -> dict[str, Any]:
     """By the daemon; where none runs it is noted for the next one."""
     settings = loaded(config).config
     check_watch(settings, watch)

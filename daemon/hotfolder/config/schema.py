@@ -39,7 +39,10 @@ from hotfolder.config.types import (
     TimeWindow,
     Workers,
 )
+from hotfolder.model import HookEvent, RankName
+from hotfolder.mounts import Backend
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
+from hotfolder.telemetry.logs import Level, Style
 
 MASK = "*" * 8
 """What stands for a secret wherever a configuration is shown."""
@@ -116,7 +119,7 @@ class Watch(Section):
     output: Folder
     create: StrictBool = True
     recursive: StrictBool = True
-    backend: Literal["auto", "inotify", "polling", "hybrid"] = "auto"
+    backend: Literal["auto", Backend] = "auto"
     poll_interval: Duration = 30.0
     rescan_interval: Interval = 21600.0
     settle: Duration = 0.5
@@ -124,7 +127,7 @@ class Watch(Section):
     include: tuple[StrictStr, ...] = ()
     exclude: tuple[StrictStr, ...] = ()
     ignore_files: tuple[StrictStr, ...] = (".hotfolderignore", ".nomedia")
-    priority: Literal["low", "normal", "high"] = "normal"
+    priority: RankName = "normal"
     presets: tuple[StrictStr, ...] = tuple(BUILT_IN)
     optimize: Optimize = Optimize()
     analyze: Analyze = Analyze()
@@ -147,12 +150,16 @@ class PresetFields(Section):
         return "#" + (digits if len(digits) == 6 else "".join(digit * 2 for digit in digits))
 
 
+Isolation = Literal["auto", "always", "never"]
+"""Whether pictures are decoded in processes of their own."""
+
+
 class Pool(Section):
     workers: Workers = "auto"
     queue_per_worker: Annotated[StrictInt, Field(ge=1, le=1000)] = 50
     memory_limit: AutoSize = "auto"
     job_timeout: Duration = 120.0
-    isolate: Literal["auto", "always", "never"] = "auto"
+    isolate: Isolation = "auto"
     executor: Annotated[Literal["threads", "dask"], _NEEDS_RESTART] = "threads"
 
 
@@ -172,7 +179,7 @@ class Hook(Section):
     """`secret` has the content of `secret_file`, or comes from the environment alone."""
 
     name: StrictStr
-    events: Annotated[tuple[Literal["ready", "failed", "removed", "batch_done"], ...], Field(min_length=1)]
+    events: Annotated[tuple[HookEvent, ...], Field(min_length=1)]
     watches: tuple[StrictStr, ...] = ()
     run: Annotated[tuple[StrictStr, ...], Field(min_length=1)] | None = None
     url: Annotated[StrictStr, Field(pattern=r"^https?://[^/]")] | None = None
@@ -202,8 +209,8 @@ class Http(Section):
 
 
 class Log(Section):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["text", "json"] = "text"
+    level: Level = "info"
+    format: Style = "text"
 
 
 class Config(Section):

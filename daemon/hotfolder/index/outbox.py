@@ -12,13 +12,16 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from hotfolder import times
 from hotfolder.index.readers import Reader
 from hotfolder.index.rows import Columns
+from hotfolder.model import HookEvent
 
-READY, FAILED, REMOVED, BATCH_DONE, RESYNC = "ready", "failed", "removed", "batch_done", "resync"
+READY, FAILED, REMOVED, BATCH_DONE = get_args(HookEvent)
+RESYNC = "resync"
+"""Told to every hook: events beyond what can wait have been left out."""
 
 MOST_WAITING = 10_000
 """Of one hook; beyond that the oldest become one `resync`."""

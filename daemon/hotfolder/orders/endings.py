@@ -16,7 +16,8 @@ from hotfolder.index import analyses, failures, orders, renditions, sources
 from hotfolder.index.orders import Item, Order
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
-from hotfolder.model import Outcome, Result, State
+from hotfolder.model import Result, State
+from hotfolder.outcome import Outcome
 from hotfolder.presets import OPTIMIZED
 from hotfolder.store.names import rendition_path
 from hotfolder.watches import wants

@@ -12,7 +12,8 @@ from hotfolder.index import analyses, renditions
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
-from hotfolder.model import Outcome, Result, State
+from hotfolder.model import Result, State
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline import files, output, steps
 from hotfolder.pipeline.steps import Steps
 from hotfolder.pipeline.work import Finding, Work

@@ -22,9 +22,10 @@ from hotfolder.index import areas, orders
 from hotfolder.index.database import Database
 from hotfolder.index.orders import Item, Kind, New, Order
 from hotfolder.loop import Loop
-from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.model import Job, Lane, Result
 from hotfolder.orders.endings import RETRY_SECONDS, Out, Verdict, end, judge
 from hotfolder.orders.estimates import Estimates
+from hotfolder.outcome import Outcome
 from hotfolder.queue.queue import JobQueue
 from hotfolder.store import layouts
 from hotfolder.telemetry import bugs, logs

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from hotfolder.errors import Reason
 from hotfolder.index.database import Database
-from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.model import Job, Lane, Result
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline import changes
 from hotfolder.pipeline.work import Finding, Work
 from hotfolder.pool.oversight import Oversight, Phase, Task

@@ -19,7 +19,8 @@ from hotfolder.index.deletions import Mark
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Facts, Row
-from hotfolder.model import Outcome, Result, State, Version
+from hotfolder.model import Result, State, Version
+from hotfolder.outcome import Outcome
 from hotfolder.watches.site import Site, place_key
 
 NOT_STORED_TRIES = 3

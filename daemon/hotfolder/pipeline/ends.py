@@ -10,7 +10,8 @@ from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.faults import Operation
 from hotfolder.index import backlog, deletions, renditions
 from hotfolder.index.database import Database
-from hotfolder.model import Outcome, Result
+from hotfolder.model import Result
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline import changes, files, judge
 from hotfolder.pipeline.judge import Verdict
 from hotfolder.pipeline.retries import SUSPECT_TRIES, Retries, innocent_delay

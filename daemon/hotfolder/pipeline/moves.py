@@ -16,7 +16,8 @@ from hotfolder.index import renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
 from hotfolder.index.sources import Row
-from hotfolder.model import Job, Outcome, Result, State, Version
+from hotfolder.model import Job, Result, State, Version
+from hotfolder.outcome import Outcome
 from hotfolder.paths import show
 from hotfolder.pipeline import changes, files, judge, output
 from hotfolder.pipeline.claims import Claims, check_names

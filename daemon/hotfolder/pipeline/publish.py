@@ -17,7 +17,8 @@ from hotfolder.imaging.rendition import Rendition
 from hotfolder.index import renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
-from hotfolder.model import Outcome, Result, Version
+from hotfolder.model import Result, Version
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline import changes, files, output, source
 from hotfolder.pipeline.claims import Claims, check_names
 from hotfolder.pipeline.work import Finding, Work

@@ -11,9 +11,11 @@ from typing import Any
 
 from hotfolder import paths, times
 from hotfolder.errors import Reason
+from hotfolder.imaging.record import CAMERA_CLASSES, VERDICTS
 from hotfolder.index import report
 from hotfolder.index.orders import Order
-from hotfolder.model import Job, Lane, Outcome, Result
+from hotfolder.model import COUNTED, Job, Lane, Result
+from hotfolder.outcome import Outcome
 from hotfolder.paths import show
 from hotfolder.presets import OPTIMIZED
 from hotfolder.telemetry import logs
@@ -61,6 +63,9 @@ class Reporter:
         self._extras: set[str] = set()
         self._told: dict[int, float] = {}
         self._drops: deque[float] = deque(maxlen=RECENT_DROPS)
+        for camera in CAMERA_CLASSES:
+            for verdict in VERDICTS:
+                metrics.analyzed.labels(camera, verdict)
 
     @property
     def counts(self) -> Counts:
@@ -76,7 +81,7 @@ class Reporter:
     def tell(self, job: Job, outcome: Outcome) -> None:
         result = outcome.result
         self._count(outcome)
-        if result in (Result.DONE, Result.FAILED, Result.RETRIED, Result.SKIPPED):
+        if result in COUNTED:
             self._metrics.jobs.labels(job.watch, result).inc()
         if result is Result.DONE:
             self._done(job, outcome)

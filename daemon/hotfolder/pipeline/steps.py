@@ -20,7 +20,8 @@ from hotfolder.faults import Operation
 from hotfolder.index import analyses, deletions, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
-from hotfolder.model import Outcome, Result, State, Version
+from hotfolder.model import Result, State, Version
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline import changes, copies, files, judge, output, publish, source
 from hotfolder.pipeline.moves import Moves
 from hotfolder.pipeline.publish import Drawn, Publisher

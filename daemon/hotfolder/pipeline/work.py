@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from hotfolder import paths
 from hotfolder.index.database import Change
 from hotfolder.index.sources import Row
-from hotfolder.model import Job, Outcome, State, Version
+from hotfolder.model import Job, State, Version
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline.claims import Claim
 from hotfolder.pool.memory import Held
 from hotfolder.pool.oversight import Task

@@ -6,7 +6,8 @@ import sqlite3
 from collections.abc import Callable, Mapping
 
 from hotfolder.errors import MissingExtra, Reason, SourceError
-from hotfolder.model import Job, Outcome, Result
+from hotfolder.model import Job, Result
+from hotfolder.outcome import Outcome
 from hotfolder.pipeline import steps
 from hotfolder.pipeline.admission import Admission
 from hotfolder.pipeline.ends import Ends

@@ -39,6 +39,8 @@ class Balance:
         self._metrics = metrics
         self._clock = clock
         self._process = psutil.Process()
+        for why in sizing.Why:
+            metrics.pool_resizes.labels(why)
         self._at: float | None = None
         self._low = self._high = pool.size
         self._auto_memory = False

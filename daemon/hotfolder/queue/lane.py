@@ -7,22 +7,13 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
-from enum import IntEnum
 
-from hotfolder.model import Job
+from hotfolder.model import Job, Rank
 
 Key = tuple[str, bytes]
 
 OLDEST_EVERY = 4
 """A lane that takes the newest first takes the oldest every fourth time, so that none waits for ever."""
-
-
-class Rank(IntEnum):
-    """`priority` of a watch."""
-
-    HIGH = 0
-    NORMAL = 1
-    LOW = 2
 
 
 _HIGH_FIRST = (Rank.HIGH, Rank.NORMAL, Rank.LOW)

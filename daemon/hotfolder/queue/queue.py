@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from hotfolder.model import Job, Lane
-from hotfolder.queue.lane import Key, Rank, Ranked
+from hotfolder.model import Job, Lane, Rank
+from hotfolder.queue.lane import Key, Ranked
 
 BACKLOG_EVERY = 16
 """While fresh drops keep coming, the backlog still has one turn in sixteen."""

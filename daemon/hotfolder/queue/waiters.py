@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 
-from hotfolder.model import Job, Outcome
+from hotfolder.model import Job
+from hotfolder.outcome import Outcome
 
 Key = tuple[str, bytes]
 

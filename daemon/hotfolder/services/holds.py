@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
-from hotfolder.model import Lane
+from hotfolder.model import HeldName, Lane
 from hotfolder.queue.holds import Holds, State
 from hotfolder.services.answers import Answer
-
-LaneName = Literal["backlog", "all"]
 
 
 class Holding(Protocol):
@@ -44,17 +42,17 @@ def held(holding: Holding) -> Held:
     return _shown(holding.holds.state)
 
 
-def pause(holding: Holding, lane: LaneName, watch: str | None) -> Held:
+def pause(holding: Holding, lane: HeldName, watch: str | None) -> Held:
     """Begin no more work of the lane, of one watch or of all."""
     return _shown(holding.holds.pause(_lanes(lane), watch))
 
 
-def resume(holding: Holding, lane: LaneName, watch: str | None) -> Held:
+def resume(holding: Holding, lane: HeldName, watch: str | None) -> Held:
     """Go on with what was paused."""
     return _shown(holding.holds.resume(_lanes(lane), watch))
 
 
-def _lanes(name: LaneName) -> frozenset[Lane]:
+def _lanes(name: HeldName) -> frozenset[Lane]:
     return frozenset(Lane) if name == "all" else frozenset({Lane.BACKLOG})
 
 

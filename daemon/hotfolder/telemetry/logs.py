@@ -16,7 +16,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, get_args
 
 from hotfolder.paths import show
 
@@ -29,7 +29,9 @@ _internal: Counter[str] = Counter()
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _FOREIGN = ("watchdog", "uvicorn", "asyncio", "concurrent.futures", "py.warnings")
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+Level = Literal["debug", "info", "warning", "error"]
+Style = Literal["text", "json"]
+LEVELS = {name: getattr(logging, name.upper()) for name in get_args(Level)}
 
 
 def count_internal(where: str) -> None:

@@ -25,17 +25,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hotfolder.errors import Reason
+from hotfolder.model import COUNTED, Kind, Lane, WatchState
 from hotfolder.telemetry import logs
 
 STAGES = ("settle", "wait", "read", "decode", "resize", "encode", "store", "analyze")
 STAGE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 READY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
-EVENTS = ("created", "closed", "attrib", "deleted", "moved", "overflow")
-RESULTS = ("done", "failed", "retried", "skipped")
-STATES = ("ok", "polling", "degraded", "offline")
-CAMERAS = ("phone", "action", "camera", "unknown")
-VERDICTS = ("sharp", "blurred", "blank")
-LANES = ("fresh", "backlog")
 WHERE = (
     "main",
     "index",
@@ -59,7 +54,6 @@ WHERE = (
     "log",
 )
 """Where an error of our own can come up: the kinds of threads first, then what belongs to none."""
-RESIZES = ("cpu_idle", "cpu_short", "memory_short")
 
 log = logs.get("metrics")
 
@@ -156,30 +150,25 @@ class Metrics:
             self.stages.labels(stage)
         for result in ("hit", "miss"):
             self.cache_requests.labels(result)
-        for camera in CAMERAS:
-            for verdict in VERDICTS:
-                self.analyzed.labels(camera, verdict)
         for reason in Reason:
             self.quarantined.labels(reason)
         for extra in self.known_extras:
             self.skipped.labels(extra)
-        for lane in LANES:
+        for lane in Lane:
             for gauge in (self.oldest_pending, self.queue_depth, self.paused):
                 gauge.labels(lane)
         for state in ("busy", "idle", "stuck"):
             self.workers.labels(state)
         for bound in ("low", "high"):
             self.workers_bound.labels(bound)
-        for why in RESIZES:
-            self.pool_resizes.labels(why)
 
     def know_watch(self, watch: str) -> None:
         """Begin all series of this watch at 0."""
-        for kind in EVENTS:
+        for kind in Kind:
             self.events.labels(watch, kind)
-        for result in RESULTS:
+        for result in COUNTED:
             self.jobs.labels(watch, result)
-        for state in STATES:
+        for state in WatchState:
             self.watch_state.labels(watch, state)
         self.drop_to_ready.labels(watch)
         self.misnamed.labels(watch)
@@ -215,11 +204,10 @@ class Metrics:
     def stage(self, name: str, seconds: float) -> None:
         self.stages.labels(name).observe(seconds)
 
-    def set_state(self, watch: str, state: str) -> None:
-        """One of ok, polling, degraded, offline."""
-        for known in STATES:
+    def set_state(self, watch: str, state: WatchState) -> None:
+        for known in WatchState:
             self.watch_state.labels(watch, known).set(known == state)
-        self.watch_up.labels(watch).set(state != "offline")
+        self.watch_up.labels(watch).set(state is not WatchState.OFFLINE)
 
     def value(self, name: str, **labels: str) -> float:
         """One sample as /metrics would show it; 0 where there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from hotfolder.model import WatchState
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
 
@@ -27,13 +28,12 @@ class Condition:
         """Deletions that wait for a second reconcile."""
 
     @property
-    def state(self) -> str:
-        """One of ok, polling, degraded, offline."""
+    def state(self) -> WatchState:
         if ROOT in self._troubles:
-            return "offline"
+            return WatchState.OFFLINE
         if self._troubles:
-            return "degraded"
-        return "polling" if self.polled else "ok"
+            return WatchState.DEGRADED
+        return WatchState.POLLING if self.polled else WatchState.OK
 
     @property
     def troubles(self) -> dict[str, str]:

@@ -11,11 +11,11 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from hotfolder import loop
 from hotfolder.loop import Pause
+from hotfolder.model import Kind
 
 if TYPE_CHECKING:
     from watchdog.observers.inotify_c import CallbackId, InotifyEvent, WatchDescriptor
@@ -33,16 +33,6 @@ MASK = (
 
 PAIR_SECONDS = 1.0
 """The two halves of a rename come together; what has waited this long has left the tree."""
-
-
-class Kind(StrEnum):
-    """What happened, in the words of hotfolder_events_total."""
-
-    CREATED = "created"
-    CLOSED = "closed"
-    ATTRIB = "attrib"
-    DELETED = "deleted"
-    MOVED = "moved"
 
 
 class Sink(Protocol):

@@ -17,11 +17,10 @@ from typing import Protocol
 
 from hotfolder import paths
 from hotfolder.loop import Loop
-from hotfolder.model import Job, Lane, Version
+from hotfolder.model import Job, Kind, Lane, Version
 from hotfolder.store.names import is_image_name
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
-from hotfolder.watcher.events import Kind
 from hotfolder.watcher.rules import Rules
 from hotfolder.watcher.settle import DELETE_SECONDS, TWICE_SECONDS, Note, Pace
 from hotfolder.watcher.trails import Trails
@@ -167,7 +166,7 @@ class Intake:
                 note.first = min(note.first, before.first) if before is not None else note.first
 
     def overflow(self) -> None:
-        self._metrics.events.labels(self._watch, "overflow").inc()
+        self._metrics.events.labels(self._watch, Kind.OVERFLOW).inc()
         self._metrics.overflows.labels(self._watch).inc()
         log.warning("events_lost", watch=self._watch, why="the kernel's queue overflowed", next="reconcile")
         with self._changed:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hotfolder.model import Version
-from hotfolder.watcher.events import Kind
+from hotfolder.model import Kind, Version
 
 DELETE_SECONDS = 2.0
 """A deletion waits this long, so that delete-and-make-again changes nothing."""

@@ -21,7 +21,8 @@ from hotfolder.index import backlog, deletions, folders, sources
 from hotfolder.index.database import Database
 from hotfolder.index.deletions import Mark
 from hotfolder.loop import Pause
-from hotfolder.model import Job, Outcome, Result
+from hotfolder.model import Job, Result
+from hotfolder.outcome import Outcome
 from hotfolder.paths import show
 from hotfolder.pipeline import judge
 from hotfolder.pipeline.judge import Verdict

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hotfolder import imaging
 from hotfolder.config import Config
+from hotfolder.config.schema import Isolation
 
 
 class Settings:
@@ -30,7 +29,7 @@ class Settings:
         return self.config.pool.job_timeout
 
     @property
-    def isolate(self) -> Literal["auto", "always", "never"]:
+    def isolate(self) -> Isolation:
         return self.config.pool.isolate
 
     @property

@@ -191,9 +191,7 @@ def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: 
     rewritten = _rewritten(opened, spec)
     if rewritten is None:
         return None
-    return Rendition(
-        OPTIMIZED, *opened.size, _replace(file, rewritten), "larger" if len(rewritten) > len(opened.data) else ""
-    )
+    return _written(opened, opened.size, _replace(file, rewritten))
 
 
 def _kept(opened: Opened, spec: OptimizeSpec) -> bytes | None:

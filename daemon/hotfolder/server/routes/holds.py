@@ -5,15 +5,16 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from hotfolder.engine import Engine
+from hotfolder.model import HeldName
 from hotfolder.server.bodies import Body
 from hotfolder.services import holds, naming
-from hotfolder.services.holds import Held, LaneName
+from hotfolder.services.holds import Held
 
 
 class HoldBody(Body):
     """The backlog or all lanes, of one watch or of all."""
 
-    lane: LaneName = "all"
+    lane: HeldName = "all"
     watch: str | None = None
 
 

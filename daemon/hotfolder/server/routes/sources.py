@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
 from hotfolder.engine import Engine
-from hotfolder.model import State
+from hotfolder.model import State, StateName
 from hotfolder.services import sources
 from hotfolder.services.sources import SourceDetail, SourcePage
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-StateName = Literal["pending", "done", "failed", "skipped"]
 
 
 def router(engine: Engine) -> APIRouter:
