@@ -171,9 +171,8 @@ class Orders:
     # -- feeding -------------------------------------------------------------------------------------------------------
 
     def _round(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._next)
-            self._kicked = False
+        self.loop.rest(lambda: self._kicked, self._next)
+        self._kicked = False  # before it feeds: a kick from here on is another round
         try:
             self._offer_again()
             self._next = self._feed()
