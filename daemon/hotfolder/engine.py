@@ -169,8 +169,8 @@ class Engine:
         self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
         self.revival = Revival()
         self._chores = Chores(
-            "main", self.revival.look, self.balance.beat, self._check_mounts, self.holds.check, self._check_pace,
-            self._check_watchers, self._check_children,
+            "main", self._check_state, self.revival.look, self.balance.beat, self._check_mounts, self.holds.check,
+            self._check_pace, self._check_watchers, self._check_children,
         )  # fmt: skip
 
     def _set_up_watches(self, names: Collection[str]) -> None:
@@ -288,6 +288,19 @@ class Engine:
         """Part of the beat: states that follow from time or from several parts, and threads that have ended."""
         self._chores.do()
 
+    def _check_state(self) -> None:
+        """Without its lock in its place another may take the state folder, and would work beside this one."""
+        problem, former = self.lock.problem(), self.health.state_problem
+        if problem is not None:
+            problem += "; bring it back, or restart hotfolder: nothing is begun until then"
+        self.health.state_problem = problem
+        if (problem is None) != (former is None):
+            self.holds.halt(problem is not None)
+            if problem is None:
+                log.warning("state_back", path=self.config.state)
+            else:
+                log.error("state_lost", message=problem)
+
     def _check_mounts(self) -> None:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
@@ -295,7 +308,7 @@ class Engine:
 
     def _check_watchers(self) -> None:
         for watcher in self.watchers.values():
-            watcher.check(self.index.problem, self.pool.size)
+            watcher.check(self.health.state_problem or self.index.problem, self.pool.size)
 
     def check_answers(self) -> None:
         """For whoever waits for a scan, and has no beat: a folder that does not answer ends its part."""
