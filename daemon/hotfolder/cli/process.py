@@ -11,6 +11,7 @@ from hotfolder.cli.common import ConfigOption, loaded
 from hotfolder.cli.ending import tell
 from hotfolder.cli.typos import NO_FILE, status
 from hotfolder.errors import ConfigError, HotfolderError, UsageError
+from hotfolder.paths import show
 from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 
 
@@ -64,7 +65,8 @@ def process(
             typer.echo(f"hotfolder: {file}: {NO_FILE}", err=True)
         elif isinstance(done, OSError):
             failed += 1
-            typer.echo(f"hotfolder: {done.filename or file}: {done.strerror}", err=True)
+            subject = show(os.fsencode(done.filename or file))  # of the output, or the image
+            typer.echo(f"hotfolder: {subject}: {done.strerror}", err=True)
         elif isinstance(done, HotfolderError):
             failed += 1
             typer.echo(f"hotfolder: {file}: {done}", err=True)
