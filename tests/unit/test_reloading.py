@@ -208,7 +208,7 @@ TABLE: dict[str, Row] = {
         "a secret of thirty-two characters",
     ),
     "http.hosts": (
-        section("http", hosts=["nas.local"]), lambda s: s.guard._stranger({"host": "nas.local"}, "/healthz"), None,
+        section("http", hosts=["nas.local"]), lambda s: s.guard._stranger({"host": "nas.local"}, "/", "GET"), None,
     ),
     "http.upload_limit": (section("http", upload_limit="5MB"), lambda s: s.guard._http().upload_limit, 5_000_000),
     "http.root_path": (section("http", root_path="/photos"), lambda s: s.guard._http().root_path, "/photos"),
