@@ -117,9 +117,7 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
         def ask() -> dict[str, Any]:
             if problem := engine.lock.problem():
                 raise StoppedEarly(f"{problem}; what is missing is made by the next scan")
-            engine.balance.beat()
-            engine.revival.look()
-            engine.check_answers()
+            engine.check_scan()
             found: dict[str, Any] = plain(rescans.one(job_id))
             return found
 

@@ -49,7 +49,7 @@ def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
     assert hook.url is not None
     return address.post(
         hook.url, delivery.event, delivery.delivery, delivery.body, delivery.tries, hook.timeout, hook.secret
-    )  # fmt: skip
+    )
 
 
 class Courier:
@@ -57,7 +57,7 @@ class Courier:
 
     def __init__(
         self, hook: Hook, index: Database, metrics: Metrics, sites: Mapping[str, Site], idle: Callable[[str], bool]
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.hook = hook
         self._index = index
         self._metrics = metrics
@@ -119,12 +119,10 @@ class Courier:
             return True
         if self._once:
             return False
-        with self._changed:
-            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, pause)
-            self._kicked = False
+        self.loop.rest(lambda: self._kicked, pause)
+        self._kicked = False
         if (rest := self._rest_until - time.monotonic()) > 0:
-            with self._changed:
-                self._changed.wait_for(lambda: self.loop.stopped, rest)
+            self.loop.rest(seconds=rest)
         return True
 
     def _deliver_next(self) -> bool:

@@ -55,9 +55,8 @@ class Feeder:
         self.loop.stop()
 
     def _round(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._pause())
-            self._kicked = False
+        self.loop.rest(lambda: self._kicked, self._pause())
+        self._kicked = False  # before it feeds: a kick from here on is another round
         try:
             self._feed()
         except sqlite3.Error as error:
@@ -87,9 +86,7 @@ class Feeder:
                 if room <= 0:
                     continue
                 young = lane is Lane.FRESH
-                page = backlog.due(
-                    self._index.read(), watch_id, time.time(), after[watch_id], room, young=young
-                )  # fmt: skip
+                page = backlog.due(self._index.read(), watch_id, time.time(), after[watch_id], room, young=young)
                 if not page:
                     del after[watch_id]
                 for row in page:

@@ -1,6 +1,6 @@
 """Records the examples of the OpenAPI document: asks a real daemon everything, and keeps what was asked and answered.
 
-PYTHONPATH=. python docs/record_examples.py      # writes daemon/hotfolder/server/examples.json
+PYTHONPATH=. python docs/internals/record_examples.py      # writes daemon/hotfolder/server/examples.json
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/api/cache/gc", None),
     ("DELETE", f"{BASE}/cache/thumbnails?watch=inbox&preset=banner", None),
     ("POST", "/api/session", {"token": "what http.token_file holds"}),
-]  # fmt: skip
+]
 
 
 def ask(port: int, method: str, path: str, body: Any) -> tuple[int, Any]:

@@ -1,4 +1,4 @@
-"""Makes docs/at-work.svg from a real run: ``python docs/make_picture.py FOLDER_WITH_PHOTOS``."""
+"""Makes docs/at-work.svg from a real run: ``python docs/internals/make_picture.py FOLDER_WITH_PHOTOS``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from hotfolder.cli import main; main()"]
 
 
@@ -37,8 +37,12 @@ def main() -> None:
         daemon.wait(20)
         tree = sorted(str(path.relative_to(base)) for path in Path(base, "renditions").rglob(f"{photos[0].stem}*"))
         console = Console(record=True, width=120, file=open("/dev/null", "w", encoding="utf-8"))
-        show = [("$ hotfolder run", lines), (f"$ cp {' '.join(p.name for p in photos)} inbox/", []),
-                ("$ ls renditions/**", tree), ("$ hotfolder status", status.splitlines())]  # fmt: skip
+        show = [
+            ("$ hotfolder run", lines),
+            (f"$ cp {' '.join(p.name for p in photos)} inbox/", []),
+            ("$ ls renditions/**", tree),
+            ("$ hotfolder status", status.splitlines()),
+        ]
         for command, output in show:
             console.print(Text(command, style="bold"))
             for line in output:
