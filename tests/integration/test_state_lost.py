@@ -82,5 +82,7 @@ def test_a_state_folder_that_is_lost_is_told_and_nothing_is_begun(place: Place, 
         assert place.cli("status", "--once").returncode == 0
     if how == "replaced":
         made = json.loads(place.cli("cache", "stats", "--json").stdout)
+        (state / "control.sock").write_bytes(b"of another daemon")
         assert daemon.stop() == 0
+        assert (state / "control.sock").exists()
         assert json.loads(place.cli("cache", "stats", "--json").stdout) == made
