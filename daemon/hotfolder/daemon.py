@@ -97,7 +97,9 @@ class Daemon:
         """Wait for signals; between them size the pool, give memory back, tell systemd that we live."""
         watchdog = systemd.watchdog_seconds()
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
-        chores = Chores("main", engine.check, Gauges(engine).look, processes.reap_orphans, lambda: _notify(engine))
+        chores = Chores(
+            "main", engine.check, server.check, Gauges(engine).look, processes.reap_orphans, lambda: _notify(engine)
+        )
         while not self._ending:
             with bugs.guarded("main"):
                 self._wake.wait(pause)

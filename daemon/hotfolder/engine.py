@@ -218,6 +218,7 @@ class Engine:
 
     def _parts_of_the_beat(self) -> list[Callable[[], object]]:
         return [
+            self._check_state,
             self.revival.look,
             self.balance.beat,
             self._check_mounts,
@@ -227,6 +228,19 @@ class Engine:
             self._check_children,
         ]
 
+    def _check_state(self) -> None:
+        """Without its lock in its place another may take the state folder, and would work beside this one."""
+        problem, former = self.lock.problem(), self.health.state_problem
+        if problem is not None:
+            problem += "; bring it back, or restart hotfolder: nothing is begun until then"
+        self.health.state_problem = problem
+        if (problem is None) != (former is None):
+            self.holds.halt(problem is not None)
+            if problem is None:
+                log.warning("state_back", path=self.config.state)
+            else:
+                log.error("state_lost", message=problem)
+
     def _check_mounts(self) -> None:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
@@ -234,7 +248,7 @@ class Engine:
 
     def _check_watchers(self) -> None:
         for watcher in self.watchers.values():
-            watcher.check(self.index.problem, self.pool.size)
+            watcher.check(self.health.state_problem or self.index.problem, self.pool.size)
 
     def check_scan(self) -> None:
         """The beat of whoever waits for a scan without a daemon."""

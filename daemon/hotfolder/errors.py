@@ -45,6 +45,7 @@ class Reason(StrEnum):
     TOO_MUCH_MEMORY = "too_much_memory"
     NAME_TAKEN = "name_taken"
     BAD_NAME = "bad_name"
+    WRITE_PROTECTED = "write_protected"
     NO_PERMISSION = "no_permission"
     NOT_FOUND = "not_found"
     BUSY = "busy"
@@ -80,6 +81,7 @@ class Reason(StrEnum):
 _OWNERS = {
     Reason.NAME_TAKEN: Owner.NAME,
     Reason.BAD_NAME: Owner.NAME,
+    Reason.WRITE_PROTECTED: Owner.NAME,
     Reason.BUSY: Owner.NAME,
     Reason.OUTPUT_ERROR: Owner.OUTPUT,
     Reason.UNREACHABLE: Owner.ROOT,
@@ -87,7 +89,7 @@ _OWNERS = {
     Reason.INTERNAL: Owner.OURSELVES,
 }
 _OTHERS = frozenset({Owner.OUTPUT, Owner.ROOT, Owner.MACHINE})
-_MAY_PASS = frozenset({Reason.BUSY, Reason.IO_ERROR})
+_MAY_PASS = frozenset({Reason.BUSY, Reason.WRITE_PROTECTED, Reason.IO_ERROR})
 _YOUNG_MAY_PASS = frozenset({Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.DAMAGED})
 
 

@@ -25,6 +25,8 @@ class Operation(StrEnum):
     """A root: opened, listed."""
     NAME = "name"
     """A file or folder of an output got a name that follows from a source's: made or renamed."""
+    ALLOW = "allow"
+    """One path of an output was denied, where its area takes others."""
     WRITE = "write"
     """All else on an output: opened, looked at, written, removed from."""
     START = "start"
@@ -56,13 +58,19 @@ class Unnamed(OSError):
         self.path = path
 
 
+class Denied(Unnamed, PermissionError):
+    """One path was denied (immutable, another user's …), while its output takes others."""
+
+
 def owner(number: int | None, operation: Operation) -> Owner:
     """The one whose fault it is."""
     if number in SHORT or operation is Operation.START:
         return Owner.MACHINE
     if operation is Operation.NAME and number in _UNSPEAKABLE | _IN_THE_WAY | _IN_USE:
         return Owner.NAME
-    if operation in (Operation.NAME, Operation.WRITE):
+    if operation is Operation.ALLOW and number in _DENIED:
+        return Owner.NAME
+    if operation in (Operation.NAME, Operation.ALLOW, Operation.WRITE):
         return Owner.OUTPUT
     if operation is Operation.REACH or number in AWAY:
         return Owner.ROOT
@@ -79,6 +87,8 @@ def reason(number: int | None, operation: Operation) -> Reason:
         case Owner.ROOT:
             return Reason.UNREACHABLE
         case Owner.NAME:
+            if number in _DENIED:
+                return Reason.WRITE_PROTECTED
             if number in _IN_USE:
                 return Reason.BUSY
             return Reason.BAD_NAME if number in _UNSPEAKABLE else Reason.NAME_TAKEN
@@ -88,7 +98,8 @@ def reason(number: int | None, operation: Operation) -> Reason:
 
 def failure(error: OSError, operation: Operation, what: str) -> SourceError:
     """The error as one that can be told: `what` says what could not be done, to what."""
-    operation = Operation.NAME if isinstance(error, Unnamed) else operation
+    if isinstance(error, Unnamed):
+        operation = Operation.ALLOW if isinstance(error, Denied) else Operation.NAME
     found = reason(error.errno, operation)
     text = os.strerror(error.errno) if error.errno else str(error)
     if isinstance(error, Unnamed) and owner(error.errno, operation) is Owner.NAME:
@@ -98,6 +109,9 @@ def failure(error: OSError, operation: Operation, what: str) -> SourceError:
 
 def _of_name(error: Unnamed, found: Reason, text: str) -> str:
     where = show(error.path)
+    if found is Reason.WRITE_PROTECTED:
+        text = f"its rendition {where} may be neither written nor removed ({text}), though others beside it may"
+        return f"{text}; look at its and its folder's owner, mode and attributes (lsattr)"
     if found is Reason.BUSY:
         return f"its rendition {where} is in use: {text}"
     if found is Reason.NAME_TAKEN:

@@ -1,4 +1,5 @@
-"""Whether the process lives: its lasting threads are there, the main one beats, the index commits.
+"""Whether the process lives: its lasting threads are there, the main one beats, the index commits, and the state
+folder is still the one that was locked.
 
 Asked by /healthz and before each word to systemd's watchdog; touches no file.
 """
@@ -24,6 +25,8 @@ class Health:
         self._index = index
         self._clock = clock
         self._beat = clock()
+        self.state_problem: str | None = None
+        """Why the state folder is lost; None while it is there."""
 
     def beat(self) -> None:
         """Called by the main thread, again and again."""
@@ -31,7 +34,7 @@ class Health:
 
     def problems(self) -> dict[str, str]:
         """What does not live, by subject; empty when well."""
-        found = {}
+        found = {} if self.state_problem is None else {"state": self.state_problem}
         silent = self._clock() - self._beat
         if silent > BEAT_SECONDS:
             found["main"] = f"has not beaten for {silent:.0f} s"

@@ -147,6 +147,130 @@ def test_a_folder_in_the_way_of_a_rendition(tmp_path: Path, run: Run) -> None:
     wait_for("x.jpg", (place.out / "thumbnails/x_thumb_small.jpg").is_file, context=daemon.text)
 
 
+class Protected:
+    """Files and folders that nobody may write, until the test ends."""
+
+    def __init__(self) -> None:
+        self._paths: list[Path] = []
+
+    def protect(self, path: Path) -> None:
+        need("chattr")
+        if subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode:
+            pytest.skip("this file system has no attributes")
+        self._paths.append(path)
+
+    def free(self) -> None:
+        for path in self._paths:
+            subprocess.run(["chattr", "-i", path], check=True)
+        self._paths.clear()
+
+
+@pytest.fixture
+def protected() -> Iterator[Protected]:
+    made = Protected()
+    yield made
+    made.free()
+
+
+@pytest.mark.parametrize("what", ["thumbnails/sub/x_thumb_small.jpg", "thumbnails/sub"])
+def test_one_rendition_that_is_write_protected(tmp_path: Path, run: Run, protected: Protected, what: str) -> None:
+    """The fault of that path alone: others are made, the watch is well, and it is tried again by itself."""
+    place = Place(tmp_path, watch=SMALL)
+    place.put("sub/x.jpg", jpeg(seed=1))
+    assert place.scan().returncode == 0
+    protected.protect(place.out / what)
+    daemon = run(place)
+    before = (place.out / "thumbnails/sub/x_thumb_small.jpg").read_bytes()
+    place.put("sub/x.jpg", jpeg(seed=2))
+    wait_for("the complaint", lambda: "reason=write_protected" in daemon.text(), context=daemon.text)
+    assert "lsattr" in daemon.text()
+    place.put("y.jpg", jpeg(seed=3))
+    daemon.wait_renditions({"thumbnails/sub/x_thumb_small.jpg", "thumbnails/y_thumb_small.jpg"})
+    assert readiness(daemon) == {}
+    assert place.failures() == []
+    protected.free()
+    wait_for(
+        "the next try",
+        lambda: (place.out / "thumbnails/sub/x_thumb_small.jpg").read_bytes() != before,
+        60,
+        context=daemon.text,
+    )
+    assert "trouble" not in daemon.text()
+
+
+def test_a_scan_and_a_rendition_that_is_write_protected(tmp_path: Path, protected: Protected) -> None:
+    place = Place(tmp_path, watch=SMALL)
+    place.put("x.jpg", jpeg(seed=1))
+    assert place.scan().returncode == 0
+    protected.protect(place.out / "thumbnails/x_thumb_small.jpg")
+    place.put("x.jpg", jpeg(seed=2))
+    place.put("y.jpg", jpeg(seed=3))
+    scan = place.scan()
+    assert scan.returncode == 1, scan.stderr
+    assert reasons(place) == {"x.jpg": "write_protected"}
+    assert "thumbnails/y_thumb_small.jpg" in place.renditions()
+    protected.free()
+    assert place.cli("failures", "retry").returncode == 0
+    assert place.failures() == []
+
+
+def test_a_rendition_that_may_not_be_removed(tmp_path: Path, run: Run, protected: Protected) -> None:
+    place = Place(tmp_path, watch=SMALL)
+    for n, name in enumerate(("x.jpg", "y.jpg")):
+        place.put(name, jpeg(seed=n))
+    daemon = run(place)
+    daemon.wait_renditions({"thumbnails/x_thumb_small.jpg", "thumbnails/y_thumb_small.jpg"})
+    protected.protect(place.out / "thumbnails/x_thumb_small.jpg")
+    for name in ("x.jpg", "y.jpg"):
+        (place.inbox / name).unlink()
+    daemon.wait_renditions({"thumbnails/x_thumb_small.jpg"})
+    wait_for("the complaint", lambda: "reason=write_protected" in daemon.text(), context=daemon.text)
+    assert readiness(daemon) == {}
+    protected.free()
+    daemon.wait_renditions(set())
+    assert "trouble" not in daemon.text()
+
+
+def test_an_area_that_is_write_protected_is_the_outputs_fault(tmp_path: Path, run: Run, protected: Protected) -> None:
+    place = Place(tmp_path, watch=SMALL)
+    place.put("x.jpg", jpeg(seed=1))
+    daemon = run(place)
+    daemon.wait_renditions({"thumbnails/x_thumb_small.jpg"})
+    protected.protect(place.out / "thumbnails")
+    place.put("sub/y.jpg", jpeg(seed=2))
+    wait_for("the trouble", lambda: readiness(daemon), context=daemon.text)
+    protected.free()
+    daemon.wait_renditions({"thumbnails/x_thumb_small.jpg", "thumbnails/sub/y_thumb_small.jpg"})
+    wait_for("the end of it", lambda: readiness(daemon) == {}, context=daemon.text)
+    assert place.failures() == []
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "folder"])
+def test_what_is_no_file_at_a_renditions_path_is_never_written_through(tmp_path: Path, what: str) -> None:
+    place = Place(tmp_path, watch=SMALL)
+    place.put("a.jpg", jpeg(seed=1))
+    assert place.scan().returncode == 0
+    (tmp_path / "precious").write_bytes(b"precious")
+    target = place.out / "thumbnails/x_thumb_small.jpg"
+    match what:
+        case "link":
+            target.symlink_to(tmp_path / "precious")
+        case "pipe":
+            os.mkfifo(target)
+        case "folder":
+            (target / "below").mkdir(parents=True)
+    place.put("x.jpg", jpeg(seed=2))
+    scan = place.scan()
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    if what == "folder":
+        assert (scan.returncode, reasons(place)) == (1, {"x.jpg": "name_taken"})
+        assert (target / "below").is_dir()
+    else:
+        assert scan.returncode == 0, scan.stderr
+        assert target.is_file()
+        assert not target.is_symlink()
+
+
 # -- outputs ---------------------------------------------------------------------------------------------------------
 
 

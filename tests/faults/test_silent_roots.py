@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+import urllib.error
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -231,3 +232,28 @@ def test_commands_end_beside_a_daemon(
     if command[0] != "failures":
         assert f"{tmp_path}/inbox does not answer" in done.stdout + done.stderr
     daemon.get("/healthz")
+
+
+def test_calls_that_name_a_path_on_a_silent_root_are_answered(
+    tmp_path: Path, silent: Mount, start: Callable[[Place], Daemon]
+) -> None:
+    """Each left a thread of the server behind; some dozens, and nobody was answered any more."""
+    place = two(tmp_path)
+    mount = silent(tmp_path / "inbox")
+    put_other(tmp_path, "x", 50)
+    daemon = start(place).ready()
+    mount.hush()
+
+    def asked(name: str) -> int:
+        try:
+            daemon.get(f"/api/why?path={tmp_path}/{name}")
+        except urllib.error.HTTPError as error:
+            return error.code
+        return 200
+
+    began = time.monotonic()
+    assert [asked(f"inbox/{n}.jpg") for n in range(60)] == [503] * 60
+    assert time.monotonic() - began < BOUND
+    assert asked("other/x.jpg") == 200
+    mount.answer()
+    wait_for("an answer", lambda: asked("inbox/0.jpg") == 200, 60, daemon.text)

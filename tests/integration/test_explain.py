@@ -22,6 +22,19 @@ from tests.helpers import Daemon, Place, jpeg, wait_for
 Run = Callable[[Place], Daemon]
 
 
+def test_why_of_a_folder(place: Place) -> None:
+    place.put("sub/good.jpg", jpeg(60, 40))
+    place.put("@eaDir/x.jpg", jpeg(60, 40))
+    assert place.scan().returncode == 0
+    for name in ("", "sub"):
+        found = place.cli("why", str(place.inbox / name)).stdout
+        assert "a folder, which is looked into" in found
+        assert "hotfolder scan" in found
+    assert (
+        "ignored: its folder '@eaDir' is on the built-in list" in place.cli("why", str(place.inbox / "@eaDir")).stdout
+    )
+
+
 @pytest.mark.parametrize("living", [True, False])
 def test_why(place: Place, run: Run, living: bool) -> None:
     place.put("good.jpg", jpeg(500, 400))

@@ -19,6 +19,9 @@ from hotfolder.errors import Owner, Reason
 from hotfolder.faults import Operation
 from hotfolder.model import Job, Result
 from hotfolder.outcome import Outcome
+from hotfolder.pipeline.claims import Claims
+from hotfolder.renderers.picture import Picture
+from hotfolder.store import outputs
 from hotfolder.watcher.request import Request
 from tests.helpers import jpeg, wait_for
 
@@ -32,6 +35,7 @@ def test_every_error_has_an_owner_and_a_reason_of_his(operation: Operation) -> N
         Operation.READ: {Owner.IMAGE, Owner.ROOT, Owner.MACHINE},
         Operation.REACH: {Owner.ROOT, Owner.MACHINE},
         Operation.NAME: {Owner.NAME, Owner.OUTPUT, Owner.MACHINE},
+        Operation.ALLOW: {Owner.NAME, Owner.OUTPUT, Owner.MACHINE},
         Operation.WRITE: {Owner.OUTPUT, Owner.MACHINE},
         Operation.START: {Owner.MACHINE},
     }
@@ -39,8 +43,9 @@ def test_every_error_has_an_owner_and_a_reason_of_his(operation: Operation) -> N
     assert set(found.values()) == owners[operation]
     for name in ("ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "ENODEV"):
         assert found[getattr(errno, name)] not in (Owner.IMAGE, Owner.NAME)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "EACCES"):
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO"):
         assert found[getattr(errno, name)] is not Owner.NAME
+    assert (found[errno.EACCES] is Owner.NAME) == (operation is Operation.ALLOW)
     for number, owner in found.items():
         assert faults.reason(number, operation).owner is owner
         assert faults.reason(number, operation).innocent is (owner in (Owner.OUTPUT, Owner.ROOT, Owner.MACHINE))
@@ -65,9 +70,13 @@ CASES = [
     *row("mkdir", Reason.BAD_NAME, *UNSPEAKABLE),
     *row("mkdir", Reason.NAME_TAKEN, "ENOTDIR"),
     *row("mkdir", Reason.OUTPUT_ERROR, "ENOSPC"),
+    *row("mkdir", Reason.WRITE_PROTECTED, "EACCES"),
+    *row("mkdir area", Reason.OUTPUT_ERROR, "EACCES"),
     *row("mkdir area", Reason.OUTPUT_ERROR, "EINVAL", "ENOTDIR"),
     *row("create", Reason.OUTPUT_ERROR, "EROFS", "EINVAL"),
+    *row("create", Reason.OUTPUT_ERROR, "EACCES"),
     *row("create", Reason.SHORTAGE, "ENFILE"),
+    *row("create below", Reason.WRITE_PROTECTED, "EPERM", "EACCES"),
     *row("write", Reason.OUTPUT_ERROR, "ENOSPC", "EIO"),
     *row("write", Reason.SHORTAGE, "ENOMEM"),
     *row("fsync", Reason.OUTPUT_ERROR, "EIO"),
@@ -75,6 +84,7 @@ CASES = [
     *row("rename", Reason.BAD_NAME, "EILSEQ", "ENOENT"),
     *row("rename", Reason.NAME_TAKEN, "EISDIR"),
     *row("rename", Reason.BUSY, "EBUSY"),
+    *row("rename", Reason.WRITE_PROTECTED, "EPERM", "EACCES"),
     *row("rename", Reason.OUTPUT_ERROR, "EDQUOT"),
     *row("utime", None, "EPERM", "EIO"),
     *row("chmod", None, "EPERM", "EIO"),
@@ -127,6 +137,9 @@ def spoil(patch: pytest.MonkeyPatch, base: Path, call: str, number: int) -> None
             fails(os, "mkdir", lambda path, *_, **keys: path == b"thumbnails" and beneath(keys.get("dir_fd")))
         case "create":
             fails(os, "open", lambda path, flags=0, *_, **keys: flags & os.O_CREAT and beneath(keys.get("dir_fd")))
+        case "create below":
+            below = output + "/thumbnails/sub"
+            fails(os, "open", lambda path, flags=0, *_, **keys: flags & os.O_CREAT and beneath(keys["dir_fd"], below))
         case "write":
             full = real("/dev/full", os.O_RDWR)
             former = os.fdopen
@@ -230,6 +243,43 @@ def test_who_pays_for_an_error(
     made.engine.index.write(lambda c: c.execute("UPDATE source SET retry_at = 0")).result()
     made.engine.feeder.kick()
     wait_for("the image", (made.base / "out/thumbnails/sub/x_thumb_small.jpg").exists)
+
+
+def test_two_sources_that_want_one_name_at_once(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an output that ignores case. The one that comes second waits for the first, and is told whose the name is."""
+    monkeypatch.setattr(outputs, "_ignores_case", lambda fd: True)
+    made = bench()
+    (made.base / "inbox/sub/X.JPG").write_bytes(jpeg(seed=3))
+    render = Picture.render
+    second = threading.Event()
+
+    def slow(self: Picture, *args: Any, **keys: Any) -> Any:
+        second.wait(30)
+        return render(self, *args, **keys)
+
+    take = Claims.take
+
+    def taking(self: Claims, *args: Any, **keys: Any) -> Any:
+        found = take(self, *args, **keys)
+        if found is None:
+            second.set()
+        return found
+
+    monkeypatch.setattr(Picture, "render", slow)
+    monkeypatch.setattr(Claims, "take", taking)
+    requests = made.scan()
+    assert second.is_set()
+    assert made.quarantine() == ["name_taken"]
+    assert [each.problem for each in requests] == [None, None]
+    assert made.reasons() == {Reason.NAME_TAKEN}
+
+
+def test_a_scan_waits_for_tries_of_its_images(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name in use, an error while it is read: after the last try it is decided, and nothing is put off."""
+    made = bench()
+    spoil(monkeypatch, made.base, "rename", errno.EBUSY)
+    made.scan()
+    assert made.quarantine() == ["busy"]
 
 
 def test_an_index_that_cannot_be_written_is_no_fault_of_an_image(

@@ -246,7 +246,7 @@ def test_process_needs_no_index(place: Place) -> None:
     done = place.cli("process", str(source), "--to", str(place.base / "to"), "--preset", "small", "--preset", "square")
     assert done.returncode == 0, done.stderr
     assert sorted(each.name for each in (place.base / "to").iterdir()) == ["p_square.jpeg", "p_thumb_small.jpeg"]
-    assert place.cli("process", "missing.jpg", "--to", "to").returncode == 1
+    assert place.cli("process", "missing.jpg", "--to", "to").returncode == 2
     assert place.cli("process", str(source), "--to", "to", "--preset", "nope").returncode == 2
 
 

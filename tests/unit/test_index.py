@@ -240,7 +240,14 @@ def test_a_result_that_cannot_be_stored_ends_in_quarantine(index: Database, tmp_
         keep_deleted=False,
         habits=Habits(),
     )
-    outcomes = [index.write(changes.NotStored(site, b"a.jpg", VERSION, "no room for it")).result() for _ in range(4)]
+    index.write(changes.Retry(site, b"a.jpg", 0.0, 5, young=False, put_off=2)).result()  # what it had failed before
+    outcomes = []
+    for tries in range(1, 5):
+        outcomes.append(index.write(changes.NotStored(site, b"a.jpg", VERSION, "no room for it", tries)).result())
+        if tries < 4:
+            before = sources.find(index.read(), 1, b"a.jpg")
+            assert before is not None
+            assert (before.tries, before.put_off) == (5, 2)
     assert [each.result for each in outcomes] == [Result.RETRIED] * 3 + [Result.FAILED]
     row = sources.find(index.read(), 1, b"a.jpg")
     assert row is not None and row.state is State.FAILED

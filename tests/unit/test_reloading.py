@@ -232,7 +232,7 @@ TABLE: dict[str, Row] = {
     ),
     "http.hosts": (
         section("http", hosts=["nas.local"]),
-        lambda s: s.guard._stranger({"host": "nas.local"}, "/healthz"),
+        lambda s: s.guard._stranger({"host": "nas.local"}, "/", "GET"),
         None,
     ),
     "http.upload_limit": (section("http", upload_limit="5MB"), lambda s: s.guard._http().upload_limit, 5_000_000),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -78,3 +79,31 @@ def test_a_rule_in_a_folder_whose_name_is_no_text_can_be_told(tmp_path: Path) ->
     with open(os.path.join(folder, b".nomedia"), "wb"):
         pass
     assert rules(tmp_path).why_not(b"f\xff/a.jpg") == "the empty f\\xff/.nomedia leaves its folder out"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("what", ["root", "folder", "ignore file", "mark"])
+def test_a_shortage_does_not_mean_that_there_is_no_ignore_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+) -> None:
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f/.hotfolderignore").write_text("*.jpg\n")
+    real = os.open
+    short: object = {
+        "root": str(tmp_path),
+        "folder": b"f",
+        "ignore file": b".hotfolderignore",
+        "mark": b"CACHEDIR.TAG",
+    }[what]
+
+    def failing(path: object, *args: int, **keys: int) -> int:
+        if path == short:
+            raise OSError(number, os.strerror(number))
+        return real(path, *args, **keys)  # type: ignore[arg-type]
+
+    found = rules(tmp_path, ignore_files=(".hotfolderignore",))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", failing)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            found.is_source(b"f/a.jpg")
+    assert not found.is_source(b"f/a.jpg")  # and nothing wrong was remembered

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hotfolder.cli.common import ConfigOption, JsonOption, loaded, show_size
+from hotfolder.cli.typos import NO_FILE, status
 from hotfolder.config import Config
 from hotfolder.errors import ConfigError, Exit, MissingExtra, Reason, SourceError, UsageError
 from hotfolder.paths import named, show
@@ -26,6 +27,16 @@ ZeroOption = Annotated[bool, typer.Option("-0", help="Only paths, each ended by 
 PathsArgument = Annotated[list[str] | None, typer.Argument(help="Files and folders; default: all in the index.")]
 ROWS_MOST = 500
 """Images that a table at a terminal shows."""
+
+
+class Failed:
+    """What could not be analyzed: files, and names of nothing."""
+
+    def __init__(self) -> None:
+        self.missing = self.files = 0
+
+    def status(self, named: Sequence[str] | None) -> Exit:
+        return status(missing=self.missing, failed=self.files, others=self.missing < len(named or ()))
 
 
 def analyze(
@@ -41,7 +52,7 @@ def analyze(
 
     if as_json + as_csv + (html is not None) > 1:
         raise UsageError("--json, --csv and --html: give one of them")
-    failed: list[str] = []
+    failed = Failed()
     summary = Summary()
     entries = _counted(_entries(paths, _config(config), failed), summary)
     if as_json:
@@ -52,7 +63,7 @@ def analyze(
         _write_page(html, entries, summary)
     else:
         _say_table(entries, summary)
-    raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
+    raise typer.Exit(failed.status(paths))
 
 
 def duplicates(
@@ -68,7 +79,7 @@ def duplicates(
     names: list[bytes] = []
     digests: list[tuple[bytes, int] | None] = []
     hashes: list[int | None] = []
-    failed: list[str] = []
+    failed = Failed()
     for entry in _chosen(paths, config, failed):
         names.append(entry.path)
         digests.append((entry.digest, entry.size) if entry.digest else None)
@@ -82,7 +93,7 @@ def duplicates(
     else:
         for number, group in enumerate(groups):
             typer.echo(("\n" if number else "") + "\n".join(named("", names[at])["path"] for at in group))
-    raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
+    raise typer.Exit(failed.status(paths))
 
 
 def _merged(alike: list[list[int]], same: list[list[int]]) -> list[list[int]]:
@@ -100,7 +111,7 @@ def blurred(
 ) -> None:
     """List images that are likely blurred, the most blurred first."""
 
-    failed: list[str] = []
+    failed = Failed()
     found: list[tuple[float, bytes]] = []
     for entry in _chosen(paths, config, failed):
         sharpness = entry.record.sharpness
@@ -115,7 +126,7 @@ def blurred(
     else:
         for value, path in found:
             typer.echo(f"{value:.3f}  {named('', path)['path']}")
-    raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
+    raise typer.Exit(failed.status(paths))
 
 
 def _say_zero(paths: Iterable[bytes]) -> None:
@@ -136,7 +147,7 @@ def _config(explicit: str | None) -> Config | None:
         return None
 
 
-def _chosen(paths: list[str] | None, config: str | None, failed: list[str]) -> Iterator[Entry]:
+def _chosen(paths: list[str] | None, config: str | None, failed: Failed) -> Iterator[Entry]:
     """Of the files and folders given; otherwise all that the index knows. It is only read: beside a daemon, too."""
     from hotfolder.collection import of_index
     from hotfolder.services.offline import index_file, reading
@@ -152,7 +163,7 @@ def _chosen(paths: list[str] | None, config: str | None, failed: list[str]) -> I
         yield from of_index(offline.index.read(), {watch.name: watch.path for watch in settings.watches})
 
 
-def _entries(paths: list[str], config: Config | None, failed: list[str]) -> Iterator[Entry]:
+def _entries(paths: list[str], config: Config | None, failed: Failed) -> Iterator[Entry]:
     """In the order of the paths; a few are read ahead, on as many threads as there are processors."""
     from hotfolder.cli.reading import Reader
     from hotfolder.pool import sizing
@@ -168,33 +179,35 @@ def _entries(paths: list[str], config: Config | None, failed: list[str]) -> Iter
             yield from _ended(*waiting.popleft(), failed)
 
 
-def _ended(path: str, future: Future[Entry], failed: list[str]) -> Iterator[Entry]:
+def _ended(path: str, future: Future[Entry], failed: Failed) -> Iterator[Entry]:
     try:
         yield future.result()
     except (SourceError, MissingExtra) as error:
-        _fail(path, str(error), failed)
+        failed.files += 1
+        _say_failed(path, str(error))
     except OSError as error:
-        _fail(path, error.strerror or str(error), failed)
+        failed.files += 1
+        _say_failed(path, error.strerror or str(error))
 
 
-def _fail(path: str, message: str, failed: list[str]) -> None:
-
-    failed.append(path)
+def _say_failed(path: str, message: str) -> None:
     typer.echo(f"hotfolder: {show(os.fsencode(path))}: {message}", err=True)
 
 
-def _files(paths: list[str], failed: list[str]) -> Iterator[str]:
+def _files(paths: list[str], failed: Failed) -> Iterator[str]:
     """The files named, and the images below the folders named; links are not followed."""
     from hotfolder.store.names import is_image_name
     from hotfolder.watcher.rules import built_in
 
     for path in paths:
         if not os.path.exists(path):
-            _fail(path, f"{Reason.NOT_FOUND}: there is no such file or folder", failed)
+            failed.missing += 1
+            _say_failed(path, NO_FILE)
         elif os.path.isfile(path):
             yield os.path.abspath(path)
         elif not os.path.isdir(path):
-            _fail(path, f"{Reason.NOT_AN_IMAGE}: it is no regular file", failed)
+            failed.files += 1
+            _say_failed(path, f"{Reason.NOT_AN_IMAGE}: it is no regular file")
         for folder, below, names in os.walk(os.path.abspath(path)):
             below[:] = sorted(name for name in below if not built_in(os.fsencode(name)))
             for name in sorted(names):

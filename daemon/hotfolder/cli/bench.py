@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from hotfolder.cli.common import JsonOption, show_size
+from hotfolder.cli.common import ConfigOption, JsonOption, show_size
 from hotfolder.cli.importing import importing
 from hotfolder.errors import SourceError, UsageError
 
@@ -16,9 +16,13 @@ from hotfolder.errors import SourceError, UsageError
 def bench(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder with images of yours.")],
     thumbnails: Annotated[bool, typer.Option("--thumbnails", help="Without optimized copies.")] = False,
+    config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure for half a minute, with a sample of the folder's images, and suggest settings. Writes nothing there."""
+    """Measure for half a minute, with a sample of the folder's images, and suggest settings. Writes nothing there.
+
+    It measures the built-in presets, whatever the configuration says.
+    """
     with importing():
         from hotfolder.bench import measure
 

@@ -44,8 +44,14 @@ def show(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def init(path: Annotated[str, typer.Argument(help="The file to write; - for the terminal.")] = "config.yaml") -> None:
+def init(
+    path: Annotated[
+        str | None, typer.Argument(help="The file to write; - for the terminal; default: that of -c, ./config.yaml.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
     """Write a commented sample."""
+    path = path or config or "config.yaml"
     sample = resources.files("hotfolder.config").joinpath("sample.yaml").read_text("utf-8")
     if path == "-":
         typer.echo(sample, nl=False)
@@ -61,6 +67,6 @@ def init(path: Annotated[str, typer.Argument(help="The file to write; - for the 
 
 
 @app.command()
-def schema() -> None:
-    """Write the JSON Schema, for editors."""
+def schema(config: ConfigOption = None) -> None:
+    """Write the JSON Schema, for editors. It is the same whatever the configuration says."""
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))

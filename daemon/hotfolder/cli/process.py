@@ -9,7 +9,9 @@ import typer
 
 from hotfolder.cli.common import ConfigOption, loaded
 from hotfolder.cli.ending import tell
-from hotfolder.errors import ConfigError, Exit, HotfolderError, UsageError
+from hotfolder.cli.typos import NO_FILE, status
+from hotfolder.errors import ConfigError, HotfolderError, UsageError
+from hotfolder.paths import show
 from hotfolder.presets import BUILT_IN, CHOSEN, OptimizeSpec, Preset
 
 
@@ -56,14 +58,19 @@ def process(
         if name not in known:
             raise UsageError(f'unknown preset "{name}"; known: {", ".join(sorted(known))}')
     chosen = [known[name] for name in preset] if preset else list(known.values())
-    failed = 0
+    count = missing = failed = 0
     for file, done in make(files, to, presets=chosen, optimize=None if preset else optimize):
-        if isinstance(done, OSError):
+        count += 1
+        if isinstance(done, FileNotFoundError | NotADirectoryError) and not os.path.exists(file):
+            missing += 1
+            typer.echo(f"hotfolder: {file}: {NO_FILE}", err=True)
+        elif isinstance(done, OSError):
             failed += 1
-            typer.echo(f"hotfolder: {done.filename or file}: {done.strerror}", err=True)
+            subject = show(os.fsencode(done.filename or file))  # of the output, or the image
+            typer.echo(f"hotfolder: {subject}: {done.strerror}", err=True)
         elif isinstance(done, HotfolderError):
             failed += 1
             typer.echo(f"hotfolder: {file}: {done}", err=True)
         else:
             tell(f"{file}: {sum(each.path is not None for each in done.files)} renditions")
-    raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
+    raise typer.Exit(status(missing=missing, failed=failed, others=count > missing))

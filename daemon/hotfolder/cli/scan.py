@@ -115,6 +115,8 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
         job_id = rescans.begin(scope)
 
         def ask() -> dict[str, Any]:
+            if problem := engine.lock.problem():
+                raise StoppedEarly(f"{problem}; what is missing is made by the next scan")
             engine.check_scan()
             found: dict[str, Any] = plain(rescans.one(job_id))
             return found
@@ -167,7 +169,7 @@ def _say_summary(job: dict[str, Any], seconds: float) -> None:
     if found["held"]:
         typer.echo(f"{found['held']} deletions are held; see --confirm-deletes", err=True)
     if found["waiting"]:
-        typer.echo(f"hotfolder: {found['waiting']} images are put off; the log says why (disk full?)", err=True)
+        typer.echo(f"hotfolder: {found['waiting']} images are put off; the log says why", err=True)
     for problem in found["problems"]:
         typer.echo(f"hotfolder: {problem}", err=True)
 

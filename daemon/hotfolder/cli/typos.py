@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 
 from hotfolder import probe
 from hotfolder.config import Config
-from hotfolder.errors import StoppedEarly, UsageError
+from hotfolder.errors import Exit, StoppedEarly, UsageError
 from hotfolder.paths import show
 
 if TYPE_CHECKING:
     from hotfolder.services.offline import Offline
 
 NOTHING = "there is no such file or folder, and the index knows none; look at the spelling"
+NO_FILE = "there is no such file or folder; look at the spelling"
+
+
+def status(*, missing: int, failed: int, others: bool) -> Exit:
+    """How a command over files ends, of which so many are not there and so many failed; `others`: some were there.
+
+    What is not there is a wrong argument. Among others it is one image that failed: their work was done.
+    """
+    if missing and not others:
+        return Exit.USAGE
+    return Exit.FAILED_IMAGES if missing or failed else Exit.OK
 
 
 def check_known(config: Config, paths: Sequence[str], watch: str | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hotfolder.cli.common import ANSWER_SECONDS, ConfigOption, Control, JsonOption, exact, in_body, loaded
+from hotfolder.cli.typos import status
 from hotfolder.config import units
 from hotfolder.errors import Exit, UsageError
 from hotfolder.paths import show
@@ -39,7 +40,7 @@ def wait(
 ) -> None:
     """Wait until all renditions of these images are there, and print them.
 
-    Exit status 1: one of them failed; 124: the time was over before; 3: no daemon runs.
+    Exit status 1: one of them failed; 2: nothing lies there; 124: the time was over before; 3: no daemon runs.
     """
     seconds = _duration(timeout)
     deadline = None if seconds is None else time.monotonic() + seconds
@@ -47,7 +48,7 @@ def wait(
     named = [os.path.abspath(path) for path in paths]
     wanted = list(dict.fromkeys(each for path in named for each in _images(path)))
     found = dict(zip(wanted, _ask(control, wanted, deadline), strict=True))
-    for path in [path for path in found if path not in named and _is_ignored(found[path])]:
+    for path in [path for path in found if path not in named and _failed_as(found[path], "ignored")]:
         del found[path]
     if as_json:
         typer.echo(json.dumps(list(found.values()), indent=2))
@@ -58,14 +59,15 @@ def wait(
             late = f": {each['waits_for']}" if each["waits_for"] else ""
             why = f"it is not ready yet{late}" if each["error"] is None else each["error"]["message"]
             typer.echo(f"hotfolder: {show(os.fsencode(path))}: {why}", err=True)
-    states = {each["state"] for each in found.values()}
-    if "failed" in states:
-        raise typer.Exit(Exit.FAILED_IMAGES)
-    raise typer.Exit(Exit.TIMEOUT if "waiting" in states else Exit.OK)
+    missing = sum(_failed_as(each, "not_found") for each in found.values())
+    failed = sum(each["state"] == "failed" for each in found.values()) - missing
+    ended = status(missing=missing, failed=failed, others=len(found) > missing)
+    waiting = any(each["state"] == "waiting" for each in found.values())
+    raise typer.Exit(Exit.TIMEOUT if waiting and ended is Exit.OK else ended)
 
 
-def _is_ignored(found: dict[str, Any]) -> bool:
-    return found["error"] is not None and found["error"]["reason"] == "ignored"
+def _failed_as(found: dict[str, Any], reason: str) -> bool:
+    return found["error"] is not None and bool(found["error"]["reason"] == reason)
 
 
 def _images(path: str) -> Iterator[str]:

@@ -46,6 +46,7 @@ _PAGE = f"""
 _PAGE_YOUNG = _PAGE.replace("state = 0", "state = 0 AND young = 1")
 _NEXT_RETRY = "SELECT min(retry_at) FROM source WHERE state = 0 AND watch_id = ? AND retry_at > ?"
 _ANY_DUE = "SELECT 1 FROM source WHERE state = 0 AND retry_at <= ? AND watch_id = ? LIMIT 1"
+_ANY_TRIED = _ANY_DUE.replace("state = 0", "state = 0 AND put_off = 0")
 _WAIT = """
     INSERT INTO source (watch_id, folder_id, name, state, young, retry_at, seen_at) VALUES (?, ?, ?, 0, ?, ?, ?)
     ON CONFLICT (folder_id, name) DO UPDATE SET state = 0, young = excluded.young, retry_at = excluded.retry_at,
@@ -64,9 +65,12 @@ def due(
     return _COLUMNS.rows(connection.execute(query, (watch_id, *after, now, now + LONGEST_PAUSE, limit)).fetchall())
 
 
-def any_due(connection: Reader, watch_id: int, by: float) -> bool:
-    """Whether a row of the watch waits that is due at the moment `by`."""
-    return connection.execute(_ANY_DUE, (by, watch_id)).fetchone() is not None
+def any_due(connection: Reader, watch_id: int, by: float, tried_by: float | None = None) -> bool:
+    """Whether a row of the watch waits that is due at the moment `by`; at `tried_by`, where it waits for another try of
+    its own and not until another is well again."""
+    if connection.execute(_ANY_DUE, (by, watch_id)).fetchone() is not None:
+        return True
+    return tried_by is not None and connection.execute(_ANY_TRIED, (tried_by, watch_id)).fetchone() is not None
 
 
 def waits(connection: Reader, source_id: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -66,6 +67,8 @@ class Admission:
         self._report = report
         self._places = threading.BoundedSemaphore(IN_FLIGHT_MOST)
         self._works: dict[Task, Work] = {}
+        self._refused_before: Counter[tuple[int, bytes]] = Counter()
+        """How often in a row the index refused the result of a source. The index's thread alone has it."""
 
     def refuse(self, job: Job) -> None:
         """Of a watch that is no longer configured."""
@@ -113,7 +116,9 @@ class Admission:
 
     def _committed(self, work: Work, finding: Finding, outcome: Outcome, done: Future[object]) -> None:
         error = done.exception()
+        source = (work.site.id, work.job.path)
         if error is None:
+            self._refused_before.pop(source, None)
             found = done.result()
             self._end(work, replace(outcome, source_id=found) if isinstance(found, int) else outcome)
             return
@@ -122,14 +127,18 @@ class Admission:
             # The index cannot be written for now: the path is looked at again, and what was published is found by then.
             self._end(work, Outcome(Result.CHANGED, reason=Reason.IO_ERROR, message=str(error)))
             return
-        problem = f"{type(error).__name__}: {error}"
-        refused = changes.NotStored(work.site, work.job.path, getattr(finding.change, "version", None), problem)
+        self._refused_before[source] += 1
+        problem, tries = f"{type(error).__name__}: {error}", self._refused_before[source]
+        refused = changes.NotStored(work.site, work.job.path, getattr(finding.change, "version", None), problem, tries)
         self._index.write(refused).add_done_callback(self._guarded(work, lambda noted: self._refused(work, noted)))
 
     def _refused(self, work: Work, noted: Future[Outcome]) -> None:
         error = noted.exception()
         if error is None:
-            self._end(work, noted.result())
+            outcome = noted.result()
+            if outcome.result is Result.FAILED:
+                self._refused_before.pop((work.site.id, work.job.path), None)
+            self._end(work, outcome)
         else:
             log.error("result_not_stored", watch=work.job.watch, path=work.job.path, reason=str(error))
             self._end(work, Outcome(Result.CHANGED, reason=Reason.INTERNAL, message=str(error)))

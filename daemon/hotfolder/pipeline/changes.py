@@ -214,22 +214,26 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class NotStored:
-    """The index refuses the result, though it can be written: the source is tried again, then it counts as failed."""
+    """The index refuses the result, though it can be written: the source is tried again, then it counts as failed.
+
+    `tries`: so often in a row; what its image had failed before is another matter, and stays as it was.
+    """
 
     site: Site
     path: bytes
     version: Version | None
     problem: str
+    tries: int
 
     def __call__(self, connection: sqlite3.Connection) -> Outcome:
         row = sources.find(connection, self.site.id, self.path)
-        tries = 1 + (row.tries if row is not None else 0)
+        own, put_off = (row.tries, row.put_off) if row is not None else (0, 0)
         text = f"its result could not be stored: {self.problem}"
         error = SourceError(Reason.INTERNAL, text)
-        if tries <= NOT_STORED_TRIES:
-            Retry(self.site, self.path, 0.0, tries, young=False)(connection)
+        if self.tries <= NOT_STORED_TRIES:
+            Retry(self.site, self.path, 0.0, own, young=False, put_off=put_off)(connection)
             return Outcome(Result.RETRIED, reason=error.reason, message=error.message)
-        source_id = Failed(self.site, self.path, self.version, error, tries)(connection)
+        source_id = Failed(self.site, self.path, self.version, error, self.tries)(connection)
         return Outcome(Result.FAILED, reason=error.reason, message=error.message, source_id=source_id)
 
 

@@ -9,8 +9,9 @@ import errno
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from hotfolder import paths
+from hotfolder import faults, paths
 from hotfolder.errors import SourceError
+from hotfolder.faults import Denied, Operation
 from hotfolder.index.renditions import Made
 from hotfolder.pipeline import output
 from hotfolder.store import atomic
@@ -23,22 +24,35 @@ log = logs.get("working")
 
 
 def remove(site: Site, output_fd: int, folder: bytes, made: Iterable[Made]) -> tuple[Made, ...]:
-    """Remove these renditions of a source in `folder`, and folders that are empty then. Gives those that are gone."""
+    """Remove these renditions of a source in `folder`, and folders that are empty then. Gives those that are gone; of
+    one that is not ours any more, or that is denied alone, the log says why it stays."""
+    return _remove(site, output_fd, folder, made)[0]
+
+
+def _remove(
+    site: Site, output_fd: int, folder: bytes, made: Iterable[Made]
+) -> tuple[tuple[Made, ...], SourceError | None]:
     gone = []
     areas = set()
+    denied = None
     for rendition in made:
         if rendition.note == "kept":
             gone.append(rendition)
             continue
         path = rendition_path(folder, rendition.area, rendition.name)
         areas.add(rendition.area)
-        if atomic.remove_made(output_fd, path, rendition.bytes, rendition.mtime_ns):
-            gone.append(rendition)
-        else:
-            log.warning("rendition_kept", watch=site.name, path=path, why="changed since it was made; not removed")
+        why = "changed since it was made; not removed"
+        try:
+            if atomic.remove_made(output_fd, rendition.area, path, rendition.bytes, rendition.mtime_ns):
+                gone.append(rendition)
+                continue
+        except Denied as error:
+            denied = faults.failure(error, Operation.WRITE, "it cannot be removed")
+            why = denied.message
+        log.warning("rendition_kept", watch=site.name, path=path, why=why)
     for area in areas:
         atomic.prune_folders(output_fd, rendition_path(folder, area, b""))
-    return tuple(gone)
+    return tuple(gone), denied
 
 
 def clear(site: Site, folder: bytes, made: Collection[Made]) -> SourceError | None:
@@ -47,10 +61,9 @@ def clear(site: Site, folder: bytes, made: Collection[Made]) -> SourceError | No
         return None
     try:
         with output.opened(site) as output_fd:
-            remove(site, output_fd, folder, made)
+            return _remove(site, output_fd, folder, made)[1]
     except SourceError as error:
         return error
-    return None
 
 
 def rename(site: Site, output_fd: int, old: bytes, new: bytes, made: Iterable[Made]) -> tuple[list[Made], list[Made]]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from hotfolder import faults, imaging
-from hotfolder.errors import Reason, SourceError
 from hotfolder.faults import Operation
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.rendition import Rendition
@@ -96,8 +95,8 @@ class Publisher:
         targets = site.targets(work.name)
         former = renditions.of(self._index.read(), row.id) if row else []
         claim = self._claims.take(site, work.folder, targets.values())
-        if claim is None:
-            raise SourceError(Reason.BUSY, "another source is being written under the same rendition name")
+        if claim is None:  # by a source that is in work: when that has ended, the index says whose the name is
+            return Finding(Outcome(Result.CHANGED, look=work.at))
         work.claim = claim
         try:
             check_names(self._index, site, work.folder, targets.values(), row.id if row else 0)

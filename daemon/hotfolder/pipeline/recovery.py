@@ -123,7 +123,7 @@ def recover(index: Database, site: Site, path: bytes) -> int:
                 key = place_key(site, target.name)
                 if renditions.owner(connection, place, target.area, key, row.id if row is not None else 0) is not None:
                     continue
-            count += _remove(output_fd, rendition_path(folder, target.area, target.name))
+            count += _remove(output_fd, target.area, rendition_path(folder, target.area, target.name))
             unknown.append(preset)
         for area in trees:
             atomic.prune_folders(output_fd, rendition_path(folder, area, b""))
@@ -169,9 +169,9 @@ def _known(made: dict[str, Made], presets: list[str]) -> list[str]:
     return [preset for preset in presets if preset in made and made[preset].note != "kept"]
 
 
-def _remove(output_fd: int, path: bytes) -> int:
+def _remove(output_fd: int, area: bytes, path: bytes) -> int:
     try:
         found = atomic.lstat_beneath(output_fd, path)
     except (FileNotFoundError, NotADirectoryError):
         return 0
-    return int(atomic.remove_made(output_fd, path, found.st_size, found.st_mtime_ns))
+    return int(atomic.remove_made(output_fd, area, path, found.st_size, found.st_mtime_ns))

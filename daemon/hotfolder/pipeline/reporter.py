@@ -93,7 +93,7 @@ class Reporter:
         elif result is Result.FAILED:
             log.warning("failed", watch=job.watch, path=job.path, reason=str(outcome.reason), message=outcome.message)
         elif result is Result.RETRIED:
-            say = log.warning if outcome.reason is Reason.OUTPUT_ERROR else log.info
+            say = log.warning if outcome.reason in (Reason.OUTPUT_ERROR, Reason.WRITE_PROTECTED) else log.info
             again = "" if outcome.retry_at is None else times.rfc3339(outcome.retry_at)
             why = {"reason": str(outcome.reason), "message": outcome.message}
             say("put_off", watch=job.watch, path=job.path, **why, next_try=again)

@@ -11,6 +11,8 @@ SUSPECT_TRIES = 2
 """A helper that was killed by SIGKILL may have been somebody's or the system's victim: once more before it counts."""
 PASSING_DELAYS = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 """Seconds between tries where waiting can help; after the last one it counts as failed."""
+SCAN_DELAYS = PASSING_DELAYS[:3]
+"""The same where somebody waits for the end; `rounds` waits for these."""
 INNOCENT_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """An output that cannot be written is no fault of the image: it is tried for ever, at the latest after the last."""
 
@@ -29,7 +31,7 @@ class Retries:
         elif reason.innocent:
             return innocent_delay(put_off)
         elif reason.may_pass:
-            delays = PASSING_DELAYS if self._patient else PASSING_DELAYS[:3]
+            delays = PASSING_DELAYS if self._patient else SCAN_DELAYS
         else:
             return None
         return delays[tries - 1] if tries <= len(delays) else None

@@ -185,8 +185,8 @@ class Steps:
         if self._wanted(work):
             return None
         stale = [each for each in made if each.preset not in site.signatures and not each.ordered]
-        if error := files.clear(site, work.folder, stale):
-            raise error
+        if (error := files.clear(site, work.folder, stale)) and error.reason.innocent:
+            raise error  # one that is denied alone stays: nobody wants it, and the image is well
         return Finding(Outcome(Result.REUSED), changes.Kept(site, row.id, version, tuple(m.preset for m in stale)))
 
     def as_known(self, work: Work) -> Finding | None:

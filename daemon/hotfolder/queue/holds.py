@@ -54,6 +54,7 @@ class Holds:
         self._clock = clock
         self._lock = threading.Lock()
         self._state = State(frozenset(), None, True)
+        self._halted = False
 
     @property
     def state(self) -> State:
@@ -107,6 +108,12 @@ class Holds:
             state = self._set(state.paused, state.window)
         log.info("backlog_window", open=state.window_open)
 
+    def halt(self, halted: bool) -> None:
+        """Whether nothing at all may begin for now, whatever else is held. It does not last over a start."""
+        with self._lock:
+            self._halted = halted
+            self._set(self._state.paused, self._state.window)
+
     def _is_open(self, window: Window | None) -> bool:
         return window is None or window.contains(self._clock().time())
 
@@ -114,6 +121,7 @@ class Holds:
         state = State(paused, window, self._is_open(window))
         if self._obeys:
             held = paused if state.window_open else paused | {(Lane.BACKLOG, None)}
+            held |= {(lane, None) for lane in Lane} if self._halted else set()
             self._queue.hold(held)
             self._changed()
             for lane in Lane:

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from hotfolder.errors import SourceError
+from hotfolder.faults import SHORT
 from hotfolder.server.guard import PROBLEM
 from hotfolder.server.guard import problem as document
 from hotfolder.server.models import Problem
@@ -51,6 +52,13 @@ def add(app: FastAPI) -> None:
     async def unreachable(request: Request, error: SourceError) -> Response:
         """An output or a root is away: what an image causes is an answer, and never comes here."""
         return answer(Unavailable(error.message, retry_after=AWAY_SECONDS))
+
+    @app.exception_handler(OSError)
+    async def short(request: Request, error: OSError) -> Response:
+        """This process is short of something (descriptors, memory); what else comes here is a bug."""
+        if error.errno not in SHORT:
+            raise error
+        return answer(Unavailable(f"{error.strerror}: this machine is short of it", retry_after=AWAY_SECONDS))
 
     @app.exception_handler(HTTPException)
     async def unroutable(request: Request, error: HTTPException) -> Response:

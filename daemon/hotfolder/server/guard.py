@@ -24,6 +24,9 @@ from hotfolder.telemetry.metrics import Metrics
 
 OPEN_PATHS = frozenset({"", "/metrics", "/healthz", "/readyz", "/api/session"})
 """These never need the token; the last one asks for it itself."""
+ANY_HOST = frozenset({"/metrics", "/healthz", "/readyz"})
+"""What machines ask for, by whatever name or address they reach it."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 BODY_MAX = 1_000_000
 UPLOADS = "/api/image-processing/uploads"
@@ -69,7 +72,7 @@ class Guard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         path = scope["path"].removeprefix(self._http().root_path.rstrip("/"))
         most = self._http().upload_limit + ENVELOPE if path == UPLOADS else BODY_MAX
-        refusal = self._refusal(headers, path, most)
+        refusal = self._refusal(headers, path, scope.get("method", ""), most)
         if refusal is not None:
             if refusal[0] == 413:
                 await _drain(receive)
@@ -84,22 +87,20 @@ class Guard:
         if scope["type"] == "http":
             self._metrics.http_seconds.labels(route).observe(time.perf_counter() - began)
 
-    def _refusal(self, headers: dict[str, str], path: str, most: int) -> Refusal | None:
-        if not self._trusted and (refusal := self._stranger(headers, path)):
+    def _refusal(self, headers: dict[str, str], path: str, method: str, most: int) -> Refusal | None:
+        if not self._trusted and (refusal := self._stranger(headers, path, method)):
             return refusal
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > most:
             return 413, f"a body has at most {most} bytes here"
         return None
 
-    def _stranger(self, headers: dict[str, str], path: str) -> Refusal | None:
-        hosts = (self._http().host, *self._http().hosts)
-        if _host_of(headers.get("host", "")) not in (*LOCAL_HOSTS, *map(str.lower, hosts)):
+    def _stranger(self, headers: dict[str, str], path: str, method: str) -> Refusal | None:
+        host = headers.get("host", "")
+        known = (*LOCAL_HOSTS, self._http().host.lower(), *map(str.lower, self._http().hosts))
+        if path not in ANY_HOST and _split(host)[0] not in known:
             return 403, "this Host is not one of ours; add it to http.hosts"
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return 403, "requests from other sites are refused"
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if not _is_navigation(headers, method) and _is_of_another_site(headers, host):
             return 403, "requests from other sites are refused"
         is_open = path in OPEN_PATHS or path.startswith(static.PREFIX)
         if not is_open and not self._sessions.admits(headers):
@@ -142,10 +143,35 @@ async def _drain(receive: Receive) -> None:
                     return
 
 
-def _host_of(header: str) -> str:
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower()
+def _is_navigation(headers: dict[str, str], method: str) -> bool:
+    """Somebody follows a link: the answer is shown to him, and no page of another site reads it."""
+    mode, goal = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return (method, mode, goal) == ("GET", "navigate", "document")
+
+
+def _is_of_another_site(headers: dict[str, str], host: str) -> bool:
+    """By what the browser says of it; by the Origin, where it is too old to say so. No browser sends neither."""
+    if (site := headers.get("sec-fetch-site")) is not None:
+        return site not in ("none", "same-origin")
+    return (origin := headers.get("origin")) is not None and not _is_own(origin, host)
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """A Host without a port stands for any port: proxies drop it."""
+    scheme, _, rest = origin.partition("://")
+    name, port = _split(rest)
+    own_name, own_port = _split(host)
+    return name is not None and name == own_name and own_port in (None, port or DEFAULT_PORTS.get(scheme))
+
+
+def _split(host: str) -> tuple[str | None, int | None]:
+    """Name and port of a Host, in lower case; no name where it is none."""
+    try:
+        found = urlsplit(f"//{host}")
+        wrong = found.username is not None or found.path or found.query or found.fragment
+        return (None, None) if wrong else (found.hostname, found.port)
+    except ValueError:
+        return None, None
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal, *, login: bool) -> None:

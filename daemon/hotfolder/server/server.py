@@ -33,6 +33,8 @@ TICK_SECONDS = 1.0
 
 log = logs.get("serving")
 
+Identity = tuple[int, int] | None
+
 
 class _Listener(uvicorn.Server):
     """A server without signal handlers that says when it stands, and sleeps while nobody asks."""
@@ -133,29 +135,25 @@ class Server:
         self._sessions = Sessions(token)
         self._path = os.path.join(engine.config.state, CONTROL)
         self._running: list[_Serving] = []
+        self._control: tuple[_Serving, Identity] | None = None
+        self._unmade: str | None = None
         self._pulse = Pulse(engine.events, lambda: plain(state.status(engine)))
         self.address: str | None = None
 
     def start(self) -> None:
         """Raises StartError where the port is taken or the socket cannot be made."""
         gauges.bind(self._engine)
-        application = self._application = app.create(self._engine, self._sessions)
+        self._application = app.create(self._engine, self._sessions)
         http = self._engine.config.http
-        sockets: list[tuple[socket.socket, bool]] = []
+        listening = None
         if http.enabled:
-            sockets.append((_listen(http.host, http.port), False))
-            host, port = sockets[0][0].getsockname()[:2]
+            listening = _listen(http.host, http.port)
+            host, port = listening.getsockname()[:2]
             self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}{http.root_path}/"
-        sockets.append((_listen_unix(self._path), True))
-        for listening, trusted in sockets:
-            guarded = Guard(
-                application,
-                self._engine.metrics,
-                sessions=self._sessions,
-                http=lambda: self._engine.config.http,
-                trusted=trusted,
-            )
-            self._serve(guarded, listening, "control" if trusted else "http")
+        control = _listen_unix(self._path)
+        if listening is not None:
+            self._serve(listening, "http", trusted=False)
+        self._control = self._serve(control, "control", trusted=True), _identity(self._path)
         self._pulse.start()
         threading.Thread(
             target=uploads.remove_leftovers, args=(self._engine,), name="hotfolder-leftovers", daemon=True
@@ -167,9 +165,40 @@ class Server:
         self._application.root_path = self._engine.config.http.root_path
         self._application.openapi_schema = None  # it names the root path
 
-    def _serve(self, application: Guard, listening: socket.socket, name: str) -> None:
+    def check(self) -> None:
+        """Part of the beat: the control socket is made again where it was removed. What lies in its place is nobody's
+        as long as the state folder is ours."""
+        if self._control is None or self._engine.lock.problem() is not None:
+            return
+        serving, made = self._control
+        if _identity(self._path) == made:
+            return
+        try:
+            listening = _listen_unix(self._path)
+        except StartError as error:
+            if str(error) != self._unmade:
+                log.error(
+                    "control_socket_lost", message=str(error), next="tried again; commands do not reach the daemon"
+                )
+            self._unmade = str(error)
+            return
+        self._unmade = None
+        self._control = self._serve(listening, "control", trusted=True), _identity(self._path)
+        self._running.remove(serving)
+        serving.end()
+        serving.listening.close()
+        log.warning("control_socket_renewed", path=self._path, why="it was removed or replaced")
+
+    def _serve(self, listening: socket.socket, name: str, *, trusted: bool) -> _Serving:
+        guarded = Guard(
+            self._application,
+            self._engine.metrics,
+            sessions=self._sessions,
+            http=lambda: self._engine.config.http,
+            trusted=trusted,
+        )
         config = uvicorn.Config(
-            application,
+            guarded,
             http=_Impatient,
             log_config=None,
             access_log=False,
@@ -186,6 +215,7 @@ class Server:
         serving.loop.start()
         if not serving.standing.wait(START_SECONDS):
             raise StartError(f"the {name} server did not start within {START_SECONDS:g} s")
+        return serving
 
     def stop(self) -> None:
         self._pulse.stop()
@@ -194,8 +224,17 @@ class Server:
         for serving in self._running:
             serving.loop.join(3.0)
             serving.listening.close()
-        with contextlib.suppress(FileNotFoundError):
+        if self._control is not None and _identity(self._path) == self._control[1]:
             os.unlink(self._path)
+
+
+def _identity(path: str) -> Identity:
+    """Which file lies there; None where none does."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -214,17 +253,21 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def _remedy(error: OSError) -> str:
+    return "a shorter `state` path may help" if error.errno is None else "move away what lies there, or free some space"
+
+
 def _listen_unix(path: str) -> socket.socket:
     """The lock is ours, so a socket that lies there is of a process that died."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     former = os.umask(0o177)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
         listening.bind(path)
     except OSError as error:
         listening.close()
-        raise StartError(f"{path}: {error}; a shorter `state` path may help") from error
+        raise StartError(f"{path}: {error.strerror or error}; {_remedy(error)}") from error
     finally:
         os.umask(former)
     listening.listen(128)

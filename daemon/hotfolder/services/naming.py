@@ -8,18 +8,23 @@ Everything here touches a root: never called on an event loop.
 from __future__ import annotations
 
 import fnmatch
+import functools
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hotfolder import probe
 from hotfolder.paths import show
-from hotfolder.services.errors import Invalid, NotFound, Outside
+from hotfolder.services.errors import Invalid, NotFound, Outside, Unavailable
 from hotfolder.services.offline import Knowing
 from hotfolder.store import atomic, layouts
 from hotfolder.store.names import NAME_MAX
 from hotfolder.watcher.watcher import Watcher
 
+AWAY_SECONDS = 30
+"""When to try again what needs a root that does not answer."""
 HITS_MOST = 1000
 SCANNED_MOST = 1_000_000
 """Entries that one glob may look at."""
@@ -51,21 +56,32 @@ def _outside(text: str) -> Outside:
 def _locate(known: Knowing, path: str, text: str) -> tuple[Watcher, bytes]:
     """The watch that owns an absolute path, and the path below its root: the innermost root owns it.
 
-    Raises Invalid, Outside.
+    Raises Invalid, Outside, Unavailable.
     """
+    watchers = list(known.watchers.values())
+    # Whoever names many paths of one root that hangs waits for one of them.
+    place = max((each.config.path for each in watchers if is_below(path, each.config.path)), key=len, default=path)
     try:
-        real = os.path.realpath(path)
+        real = probe.ask(place, lambda: os.path.realpath(path))
+    except probe.Silent as silent:
+        raise Unavailable(f"{silent}; see to its mount", retry_after=AWAY_SECONDS) from silent
     except ValueError as error:
         raise Invalid("path", "has a NUL character") from error
     best: tuple[Watcher, str] | None = None
-    for watcher in list(known.watchers.values()):
-        root = os.path.realpath(watcher.config.path)
+    for watcher in watchers:
+        root = _real_root(watcher.config.path, int(time.monotonic()))
         if is_below(real, root) and (best is None or len(root) > len(best[1])):
             best = (watcher, root)
     if best is None:
         raise _outside(text)
     relative = os.path.relpath(real, best[1])
     return best[0], b"" if relative == "." else os.fsencode(relative)
+
+
+@functools.lru_cache(maxsize=1024)
+def _real_root(path: str, second: int) -> str:
+    """Asked once a second: a request names up to a thousand paths."""
+    return probe.real_path(path)
 
 
 def is_below(path: str, root: str) -> bool:

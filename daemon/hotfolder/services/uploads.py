@@ -10,7 +10,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import secrets
 import sqlite3
 from collections.abc import Iterator
 
@@ -19,7 +18,7 @@ from hotfolder.index import uploads
 from hotfolder.services import naming
 from hotfolder.services.answers import Answer
 from hotfolder.services.errors import Conflict, Invalid, TooLarge, Unavailable
-from hotfolder.store import atomic
+from hotfolder.store import atomic, temporary
 from hotfolder.store.names import NAME_MAX, is_image_name
 from hotfolder.telemetry import logs
 from hotfolder.watcher.watcher import Watcher
@@ -55,7 +54,7 @@ class Upload:
         self._watcher = _watcher(engine, watch)
         self._name = _clean(filename, self._watcher)
         self._most = engine.config.http.upload_limit
-        self._temporary = (atomic.TEMP_PREFIX + secrets.token_hex(8).encode() + atomic.TEMP_SUFFIX).decode()
+        self._temporary = temporary.name().decode()
         self._root_fd = self._fd = -1
         self._size = 0
 

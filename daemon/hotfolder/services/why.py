@@ -24,6 +24,7 @@ from hotfolder.watcher.watcher import Watcher
 
 NOTHING = "nothing"
 GOES_ON = "nothing; it goes on by itself"
+FOLDER = "a folder"
 _STEPS = {
     State.FAILED: "mend or replace the file, or try again: hotfolder failures retry PATH",
     State.SKIPPED: "install the extra; it is tried at the next start",
@@ -146,7 +147,7 @@ def _look(known: Knowing, watcher: Watcher, path: bytes) -> _Seen:
         listed=None if row is None else listing.one(connection, row.id),
         file=file,
         version=version,
-        ignored_by=watcher.rules.why_not(path),
+        ignored_by=watcher.rules.folder(path).refused if file == FOLDER else watcher.rules.why_not(path),
         noted=watcher.intake.knows(path),
         queued=watcher.queued(path),
         waits_for=waits_for,
@@ -194,6 +195,11 @@ def _verdict(seen: _Seen) -> tuple[str, str]:
     """What that means, and what to do."""
     if seen.ignored_by:
         return f"ignored: {seen.ignored_by}", "rename or move it, or change that rule"
+    if seen.file == FOLDER:
+        return (
+            "a folder, which is looked into",
+            "hotfolder why IMAGE tells of one in it, hotfolder scan FOLDER compares all",
+        )
     if seen.file != "there":
         return "there is no file" if seen.file == "missing" else f"it is {seen.file}", NOTHING
     if seen.watcher.condition.state == "offline":
@@ -228,4 +234,6 @@ def _file(watcher: Watcher, path: bytes) -> tuple[str, Version | None]:
         return "missing" if missing else os.strerror(error.errno or 0), None
     if stat.S_ISLNK(found.st_mode):
         return "a symbolic link, which is not followed", None
+    if stat.S_ISDIR(found.st_mode):
+        return FOLDER, None
     return ("there", Version.of(found)) if stat.S_ISREG(found.st_mode) else ("no regular file", None)

@@ -9,18 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import BinaryIO
 
 from hotfolder import paths
-from hotfolder.faults import Unnamed
+from hotfolder.store import temporary
 from hotfolder.store.layouts import Target
-
-TEMP_PREFIX = b".hotfolder-"
-TEMP_SUFFIX = b".tmp"
+from hotfolder.store.refusals import allowing, naming
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -63,7 +60,7 @@ def _make_folder(root_fd: int, area: bytes, folder: bytes, mode: int) -> int:
     fd = os.dup(root_fd)
     for depth, name in enumerate(path.split(b"/") if path else ()):
         try:
-            with contextlib.nullcontext() if depth < ours else _naming(fd, path):
+            with contextlib.nullcontext() if depth < ours else naming(root_fd, area, path, fd):
                 below = _step(fd, name, mode)
         finally:
             os.close(fd)
@@ -82,25 +79,6 @@ def _step(fd: int, name: bytes, mode: int) -> int:
             _set_mode(below, mode)
             return below
     return os.open(name, _FOLDER, dir_fd=fd)
-
-
-@contextlib.contextmanager
-def _naming(folder_fd: int, path: bytes, was: tuple[int, bytes] | None = None) -> Iterator[None]:
-    """An error within is one of the name `path`, unless the folder, or the file that was to get it, went meanwhile."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOENT and not (os.fstat(folder_fd).st_nlink and (was is None or _is_there(*was))):
-            raise
-        raise Unnamed(error, path) from error
-
-
-def _is_there(folder_fd: int, name: bytes) -> bool:
-    try:
-        os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def _set_mode(fd: int, mode: int) -> bool:
@@ -177,14 +155,14 @@ class Staging:
     def create(self, target: Target) -> BinaryIO:
         """A new file under a temporary name, of the right mode. Raises OSError (disk full, no permission …)."""
         assert target.preset not in self._waiting
-        name = TEMP_PREFIX + secrets.token_hex(8).encode() + TEMP_SUFFIX
+        name = temporary.name()
         if target.area not in self._folders:
             self._make_area(target.area)
         try:
-            fd = self._open_new(target.area, name)
+            fd = self._open_new(target, name)
         except FileNotFoundError:  # a job beside us pruned the folder while it was empty
             self._make_area(target.area)
-            fd = self._open_new(target.area, name)
+            fd = self._open_new(target, name)
         file = os.fdopen(fd, "w+b")
         self._waiting[target.preset] = (target, name, file)
         if not _set_mode(fd, self._mode):
@@ -197,9 +175,13 @@ class Staging:
             os.close(self._folders[area])
         self._folders[area] = fd
 
-    def _open_new(self, area: bytes, name: bytes) -> int:
+    def _open_new(self, target: Target, name: bytes) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(name, flags, self._mode, dir_fd=self._folders[area])
+        with allowing(self._output_fd, target.area, self._path(target)):
+            return os.open(name, flags, self._mode, dir_fd=self._folders[target.area])
+
+    def _path(self, target: Target) -> bytes:
+        return b"/".join(part for part in (target.area, self._folder, target.name) if part)
 
     def publish(self, times: Mapping[str, int]) -> dict[str, tuple[int, int]]:
         """Rename all to their names; `times` gives the mtime in ns for some presets.
@@ -219,8 +201,7 @@ class Staging:
             file.close()
         for preset, (target, name, _) in list(self._waiting.items()):
             folder_fd = self._folders[target.area]
-            path = b"/".join(part for part in (target.area, self._folder, target.name) if part)
-            with _naming(folder_fd, path, (folder_fd, name)):
+            with naming(self._output_fd, target.area, self._path(target), folder_fd, (folder_fd, name)):
                 os.rename(name, target.name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             del self._waiting[preset]
         if self._fsync:
@@ -258,20 +239,21 @@ def rename_beneath(root_fd: int, old: bytes, new: bytes, area: bytes, dir_mode: 
     with _parent(root_fd, old) as (old_fd, old_name):
         new_fd = make_folder(root_fd, area, new_folder[len(area) + 1 :], dir_mode)
         try:
-            with _naming(new_fd, new, (old_fd, old_name)):
+            with naming(root_fd, area, new, new_fd, (old_fd, old_name)):
                 os.rename(old_name, new_name, src_dir_fd=old_fd, dst_dir_fd=new_fd)
         finally:
             os.close(new_fd)
 
 
-def remove_made(root_fd: int, path: bytes, size: int, mtime_ns: int) -> bool:
-    """Remove a file that still is as it was made. True where nothing is there afterwards."""
+def remove_made(root_fd: int, area: bytes, path: bytes, size: int, mtime_ns: int) -> bool:
+    """Remove a file of an area that still is as it was made. True where nothing is there afterwards."""
     try:
         with _parent(root_fd, path) as (folder_fd, name):
             found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
             if not stat.S_ISREG(found.st_mode) or (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
                 return False
-            os.unlink(name, dir_fd=folder_fd)
+            with allowing(root_fd, area, path):
+                os.unlink(name, dir_fd=folder_fd)
     except (FileNotFoundError, NotADirectoryError):
         pass
     return True
@@ -308,7 +290,7 @@ def remove_leftovers(output_fd: int, folder: bytes, areas: Iterable[bytes]) -> i
         try:
             for text in os.listdir(fd):
                 name = os.fsencode(text)
-                if name.startswith(TEMP_PREFIX) and name.endswith(TEMP_SUFFIX):
+                if temporary.is_name(name):
                     os.unlink(name, dir_fd=fd)
                     count += 1
         finally:

@@ -42,6 +42,20 @@ class StateLock:
         with contextlib.suppress(OSError):  # a full disk: the lock holds, and names no process
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
 
+    def problem(self) -> str | None:
+        """Why the state folder is not the one that was locked any more; None while it is."""
+        assert self._fd is not None
+        ours = os.fstat(self._fd)
+        try:
+            there = os.stat(os.path.join(self.state, "lock"), follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return f"the state folder {self.state}, or the lock in it, was removed or renamed"
+        except OSError as error:
+            return f"the state folder {self.state} cannot be looked at: {error.strerror}"
+        if (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            return f"another state folder lies at {self.state}"
+        return None
+
     def release(self) -> None:
         if self._fd is not None:
             os.ftruncate(self._fd, 0)

@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 
 from hotfolder.errors import StartError
+from hotfolder.faults import SHORT
 from hotfolder.store.layouts import Layout
 from hotfolder.store.names import NAME_MAX
 
@@ -96,10 +97,13 @@ def _write_tag(fd: int) -> None:
 
 
 def is_ours(folder_fd: int) -> bool:
-    """Whether this folder has a CACHEDIR.TAG that names hotfolder; what cannot be read does not say so."""
+    """Whether this folder has a CACHEDIR.TAG that names hotfolder; what cannot be read does not say so. Raises OSError
+    where this process is short of something."""
     try:
         return _is_tagged(folder_fd)
-    except OSError:
+    except OSError as error:
+        if error.errno in SHORT:
+            raise
         return False
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
 from hotfolder import loop
-from hotfolder.telemetry import bugs
+from hotfolder.telemetry import bugs, logs
+
+log = logs.get("watching")
 
 
 class Reader(InotifyFD):
@@ -34,7 +36,10 @@ class Reader(InotifyFD):
         try:
             super().handle_event(event)
         except Exception as error:  # noqa: BLE001 - a bug costs a walk, not the thread
-            bugs.report("inotify", error, thread=self.name)
+            if isinstance(error, OSError):
+                log.error("event_lost", thread=self.name, reason=str(error), next="watched anew, and reconciled")
+            else:
+                bugs.report("inotify", error, thread=self.name)
             self.stopped_event.wait(self._pause.longer())
             self._anew()
         else:

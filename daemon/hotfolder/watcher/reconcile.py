@@ -153,7 +153,11 @@ class Reconcile:
                 return
             folder, trusted = stack.pop()
             self._step()
-            rules = self._rules.folder(folder)
+            try:
+                rules = self._rules.folder(folder)
+            except OSError as error:
+                self._unreadable(folder, error)
+                continue
             if rules.refused is not None:
                 continue
             self._ensure(folder)

@@ -16,6 +16,7 @@ from hotfolder.index.database import Database
 from hotfolder.index.deletions import Mark
 from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane
+from hotfolder.pipeline.retries import SCAN_DELAYS
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
@@ -366,8 +367,9 @@ class Rounds:
                 request.end()
 
     def idle(self) -> bool:
-        """Nothing of this watch is noted, waits or is in work."""
-        return not self._watcher.intake.waiting and not self._queue.busy(self._name) and not self._rows_wait()
+        """Nothing of this watch is noted, waits or is in work; of a scan, that decides, nor waits for another try."""
+        working = self._watcher.intake.waiting or self._queue.busy(self._name)
+        return not working and not self._rows_wait(tries=not self._live)
 
     def _only_fresh(self, since: float) -> bool:
         """What walks found has been done; files that never stop to come do not keep what is gone."""
@@ -375,8 +377,11 @@ class Rounds:
             return False
         return not self._queue.depth(Lane.BACKLOG, self._name) and not self._rows_wait()
 
-    def _rows_wait(self) -> bool:
-        return backlog.any_due(self._index.read(), self._watcher.site.id, time.time() + IDLE_SECONDS)
+    def _rows_wait(self, *, tries: bool = False) -> bool:
+        soon = time.time() + IDLE_SECONDS
+        return backlog.any_due(
+            self._index.read(), self._watcher.site.id, soon, soon + max(SCAN_DELAYS) if tries else None
+        )
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):

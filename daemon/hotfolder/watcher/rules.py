@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from pathspec import GitIgnoreSpec
 
-from hotfolder import paths
+from hotfolder import faults, paths
 from hotfolder.store import atomic, outputs
 from hotfolder.store.names import is_image_name
 from hotfolder.telemetry import logs
@@ -185,17 +185,18 @@ class Rules:
         return folder in others
 
     def _with_ignore_files(self, rules: FolderRules) -> FolderRules:
-        """The same with what the ignore files in the folder say, and the output's mark."""
+        """The same with what the ignore files in the folder say, and the output's mark. Raises OSError where this
+        process is short of something: that says nothing about the folder."""
         try:
             root_fd = atomic.open_root(self._root)
-        except OSError:
+            try:
+                fd = atomic.open_folder(root_fd, rules.path)
+            finally:
+                os.close(root_fd)
+        except OSError as error:
+            if error.errno in faults.SHORT:
+                raise
             return rules  # who walks or opens the folder meets the same error, and says it
-        try:
-            fd = atomic.open_folder(root_fd, rules.path)
-        except OSError:
-            return rules
-        finally:
-            os.close(root_fd)
         try:
             if rules.path and outputs.is_ours(fd):
                 return FolderRules(rules.path, "its folder is an output of hotfolder (CACHEDIR.TAG)", (), None)
@@ -227,6 +228,8 @@ def _read(folder_fd: int, name: bytes, folder: bytes) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno in faults.SHORT:
+            raise
         log.warning("ignore_file_unreadable", path=folder + b"/" + name, error=error)
         return None
     try:
