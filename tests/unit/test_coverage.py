@@ -34,7 +34,7 @@ def test_each_mount_has_its_own_backend(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert [found.by_events(f) for f in (b"", b"a/b", b"nas/x", b"nas/disk/y", b"union/z", b"nasty")] == [
         True, True, False, True, True, True
     ]  # fmt: skip
-    assert found.ground(b"nas/disk/deep/er") == b"nas/disk"
+    assert found.mount(b"nas/disk/deep/er") == b"nas/disk"
     assert not found.mostly_polled
     assert coverage(monkeypatch, tmp_path, "inotify", nas="nfs").polled() == ()
     assert coverage(monkeypatch, tmp_path, "polling").polled() == (b"",)

@@ -70,7 +70,7 @@ class Coverage:
         backend: Backend = self._wanted  # type: ignore[assignment]
         return backend
 
-    def ground(self, folder: bytes) -> bytes:
+    def mount(self, folder: bytes) -> bytes:
         """The mount point, at or below the root, that a folder lies on."""
         grounds = self._grounds
         while folder and folder not in grounds:
@@ -78,7 +78,7 @@ class Coverage:
         return folder
 
     def by_events(self, folder: bytes) -> bool:
-        return self._grounds[self.ground(folder)] != "polling"
+        return self._grounds[self.mount(folder)] != "polling"
 
     def polled(self) -> tuple[bytes, ...]:
         """The folders to walk at each poll, none below another."""

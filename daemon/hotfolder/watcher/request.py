@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 
 from hotfolder.index.deletions import Mark
-from hotfolder.watcher.reconcile import Findings
+from hotfolder.watcher.findings import Findings
+from hotfolder.watcher.options import Options
 
 
 @dataclass(slots=True)
@@ -28,6 +29,10 @@ class Request:
     done: threading.Event = field(default_factory=threading.Event)
     ended: float | None = None
     """Seconds since 1970."""
+
+    def options(self, *, doubted: bool) -> Options:
+        """How its walks judge. `doubted`: the output may have lost renditions, so that they are looked for anyway."""
+        return Options(verify=self.verify or doubted, confirm=self.confirm, mark=self.mark)
 
     @property
     def seconds(self) -> float:

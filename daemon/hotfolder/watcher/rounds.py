@@ -20,11 +20,13 @@ from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.watcher import condition
+from hotfolder.watcher.findings import Findings
 from hotfolder.watcher.presence import ROOT_SECONDS, Presence, Touch
-from hotfolder.watcher.reconcile import Findings, Reconcile
+from hotfolder.watcher.reconcile import Reconcile
 from hotfolder.watcher.request import Request
 from hotfolder.watcher.schedule import Schedule
 from hotfolder.watcher.sweep import Guard, sweep
+from hotfolder.watcher.walk import Ground
 from hotfolder.watcher.watched import Watched
 from hotfolder.watches.grounds import RootAway
 
@@ -172,10 +174,6 @@ class Rounds:
             request.problem = problem
             request.end()
 
-    def _step(self) -> None:
-        if self._touch.goes_on():
-            self._watcher.condition.set(condition.ROOT, None)
-
     # -- the thread ---------------------------------------------------------------------------------------------------
 
     def _round(self) -> bool:
@@ -297,12 +295,8 @@ class Rounds:
             self._index.write(lambda c: watches.confirm(c, self._watcher.site.id)).result()
         habits = self._watcher.site.habits
         for folder in dict.fromkeys(request.folders):
-            walk = Reconcile(
-                self._index, self._watcher.site, self._watcher.rules, ensure=self._watcher.ensure,
-                known=self._watcher.knows, ground=self._watcher.coverage.ground, step=self._step,
-                stop=lambda: self.loop.stopped, verify=request.verify or habits.doubted, confirm=request.confirm,
-                mark=request.mark, by_polls=self._watcher.coverage.by_polls,
-            )  # fmt: skip
+            how = request.options(doubted=habits.doubted)
+            walk = Reconcile(self._index, self._watcher.site, self._watcher.rules, how, self)
             try:
                 with self._touch:
                     findings = walk.run(folder)
@@ -321,6 +315,20 @@ class Rounds:
         self._sweep_since = self._sweep_since or time.monotonic()
         self._open.append(request)
         self._kick()
+
+    def ensure(self, folder: bytes) -> None:
+        self._watcher.ensure(folder)
+
+    def ground(self, folder: bytes) -> Ground:
+        return Ground(self._watcher.coverage.mount(folder), self._watcher.coverage.by_polls(folder))
+
+    def knows(self, path: bytes) -> bool:
+        return self._watcher.knows(path)
+
+    def goes_on(self) -> bool:
+        if self._touch.goes_on():
+            self._watcher.condition.set(condition.ROOT, None)
+        return not self.loop.stopped
 
     def _note_end(self, folder: bytes, findings: Findings, *, expected: bool) -> None:
         if self._live:
@@ -380,14 +388,11 @@ class Rounds:
 
     def _offer_patiently(self, job: Job) -> bool:
         while not self._queue.offer(job):
-            if self.loop.stopped:
+            if not self.goes_on():
                 return False
-            self._step()
             self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS)
-        self._step()
+        self.goes_on()
         return True
-
-    # -- a root or an output that was away -----------------------------------------------------------------------------
 
     def _found(self, requests: list[Request]) -> bool:
         if not self._presence.is_found(accept=any(request.confirm for request in requests)):
