@@ -31,12 +31,12 @@ from hotfolder.telemetry.metrics import Metrics
 from hotfolder.watcher import condition, folder_moves
 from hotfolder.watcher.condition import Condition
 from hotfolder.watcher.coverage import Coverage
-from hotfolder.watcher.events import TreeWatcher
 from hotfolder.watcher.intake import Intake
 from hotfolder.watcher.request import Request
 from hotfolder.watcher.rounds import Rounds
 from hotfolder.watcher.rules import Rules
 from hotfolder.watcher.settle import Pace
+from hotfolder.watcher.tree import TreeWatcher
 from hotfolder.watches.site import Site
 
 FORGOTTEN_SECONDS = 60.0
@@ -128,13 +128,17 @@ class Watcher:
         self.condition.polled = self.coverage.mostly_polled
         if self.coverage.by_events(b""):
             tree = TreeWatcher(
-                self.config.path, self._watches, self.intake, recursive=self.config.recursive, name=self.config.name,
-                pause=self._reader_pause, anew=self.rounds.watch_anew,
-            )  # fmt: skip
+                self.config.path,
+                self.intake,
+                self,
+                recursive=self.config.recursive,
+                name=self.config.name,
+                pause=self._reader_pause,
+            )
             try:
                 tree.start()
             except OSError as error:
-                self.fall_back(b"", error)
+                self.unwatched(b"", error)
             else:
                 self._tree = tree
             if self.rounds.loop.stopped:
@@ -152,7 +156,7 @@ class Watcher:
                 self.offline()
             return False
 
-    def _watches(self, folder: bytes) -> bool:
+    def enters(self, folder: bytes) -> bool:
         return self.coverage.by_events(folder) and self.rules.enters(folder)
 
     def ensure(self, folder: bytes) -> None:
@@ -364,7 +368,13 @@ class Watcher:
         self.condition.set(condition.ROOT, f"{self.config.path} is away")
         self.rounds.look_for_root()
 
-    def fall_back(self, folder: bytes, error: OSError) -> None:
+    def deaf(self) -> None:
+        self.rounds.watch_anew()
+
+    def root_gone(self) -> None:
+        self.offline()
+
+    def unwatched(self, folder: bytes, error: OSError) -> None:
         """This folder cannot be watched: it is polled, with all below it."""
         if error.errno in (errno.ENOSPC, errno.EMFILE, errno.ENFILE):
             limit = "max_user_watches" if error.errno == errno.ENOSPC else "max_user_instances"
