@@ -52,6 +52,8 @@ from hotfolder.telemetry import bugs, logs
 from hotfolder.telemetry.bus import Bus
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.version import VERSION
+from hotfolder.watcher.condition import Condition
+from hotfolder.watcher.watched import Watched
 from hotfolder.watcher.watcher import Watcher
 from hotfolder.watches import recognition
 from hotfolder.watches.settings import Settings
@@ -184,11 +186,11 @@ class Engine:
                 continue
             site = wiring.site_of(config, watch, self.index)
             site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
-            rules = wiring.rules_of(config, watch)
+            state = Condition(watch.name, self.metrics)
+            watched = Watched(watch, site, wiring.rules_of(config, watch), state, live=self.live)
             watchers[watch.name] = Watcher(
-                watch, site, rules, self.index, self.queue, self.metrics, self.feeder.kick, live=self.live,
-                clean=self.leftovers.clean,
-            )  # fmt: skip
+                watched, self.index, self.queue, self.metrics, self.feeder.kick, self.leftovers.clean
+            )
         self.watchers = watchers
         self._wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}
         self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in config.watches})
@@ -201,7 +203,7 @@ class Engine:
         for watcher in self.watchers.values():
             hooks = wiring.subscribers(self.config, watcher.config)
             if watcher.site.hooks != hooks:
-                watcher.site = replace(watcher.site, hooks=hooks)
+                watcher.watched.site = replace(watcher.site, hooks=hooks)
         self.worker.sites = {name: watcher.site for name, watcher in self.watchers.items()}
 
     def _note_leftovers(self) -> None:
@@ -241,7 +243,7 @@ class Engine:
     def _present(self) -> dict[int, str]:
         """Watches whose roots are there, and whose outputs have been prepared, by id."""
         here = self.watchers.values()
-        return {each.site.id: each.config.name for each in here if each.stands}
+        return {each.site.id: each.config.name for each in here if each.watched.stands}
 
     def watcher_of(self, watch_id: int) -> Watcher | None:
         """By the watch's id in the index; None for one that is no longer configured."""
@@ -249,7 +251,7 @@ class Engine:
 
     def _idle(self, watch: str) -> bool:
         """Whether nothing of this watch is noted, waits or is in work."""
-        return watch in self.watchers and self.watchers[watch].rounds.idle()
+        return watch in self.watchers and self.watchers[watch].outstanding.is_idle()
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -291,7 +293,7 @@ class Engine:
     def _check_mounts(self) -> None:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
-                watcher.mounts_changed()
+                watcher.observer.mounts_changed()
 
     def _check_watchers(self) -> None:
         for watcher in self.watchers.values():

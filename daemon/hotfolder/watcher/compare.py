@@ -80,7 +80,7 @@ class Comparison:
         return missing
 
     def _judge(self, folder: Folder, name: bytes, found: Version, row: Row | None, *, racy: bool) -> None:
-        """`racy`: it is read once more, whatever its times tell."""
+        """`racy`: it is read once more, whatever its times are."""
         findings = self._findings
         findings.sources += 1
         if row is not None and row.version.volume != found.volume:

@@ -230,8 +230,8 @@ class Intake:
         except (sqlite3.Error, OSError) as error:
             # Nothing is lost: a walk finds what these notes would have reported.
             log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
-            told = any(folders.values()) or any(note.deleted for note in notes)
-            self._outlet.reconcile(b"", deleted=bool(moves or gone or told))
+            reported = any(folders.values()) or any(note.deleted for note in notes)
+            self._outlet.reconcile(b"", deleted=bool(moves or gone or reported))
         return True
 
     def _tell(

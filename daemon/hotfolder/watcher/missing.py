@@ -47,7 +47,7 @@ class MovedOn:
 class Missing:
     """Of one reconcile, which begins at the folder `start`.
 
-    `trusted`: the root is what it was before. Otherwise that something is missing tells nothing.
+    `trusted`: the root is what it was before. Otherwise nothing follows from what is missing.
     """
 
     def __init__(

@@ -71,7 +71,7 @@ class Reconcile:
             return atomic.open_root(self._site.root)
         except OSError as error:
             if faults.owner(error.errno, Operation.REACH) is Owner.MACHINE:
-                raise  # that tells nothing of the root
+                raise  # that means nothing for the root
             raise RootAway(f"{self._site.root}: {os.strerror(error.errno or 0)}") from error
 
     def _walk(self, root_fd: int, start: bytes, missing: Missing) -> None:
@@ -98,7 +98,7 @@ class Reconcile:
         return found
 
     def _moved_here(self, folder: Folder) -> bool:
-        """A folder that is new here may be one that was renamed while nobody looked: the inode tells where to look."""
+        """A folder that is new here may be one that was renamed while nobody looked: the inode leads to it."""
         if self._options.dry:
             return False
         for former in folders.with_inode(self._ledger.read(), self._site.id, folder.inode):

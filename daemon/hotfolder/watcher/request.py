@@ -39,6 +39,10 @@ class Request:
         """How long its walks took."""
         return sum(findings.seconds for findings in self.findings)
 
+    def fail(self, problem: str) -> None:
+        self.problem = problem
+        self.end()
+
     def end(self) -> None:
         self.ended = time.time()
         self.done.set()

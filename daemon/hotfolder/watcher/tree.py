@@ -98,7 +98,7 @@ class TreeWatcher:
         self._nodes, self._leaving, self._top = {}, {}, Node(b"", None)
 
     @property
-    def deaf(self) -> bool:
+    def ended(self) -> bool:
         """The thread that reads its events has ended."""
         fd = self._fd
         return fd is not None and fd.ended
