@@ -122,8 +122,9 @@ def spaces() -> list[tuple[str, profiles.Space]]:
 D50 = (0.34567, 0.35850)
 PROPHOTO = profiles.Space(
     "ProPhoto (compatible)",
-    profiles.columns((0.734699, 0.265301), (0.159597, 0.840403), (0.036598, 0.000105), D50), 1.8,
-).profile()  # fmt: skip
+    profiles.columns((0.734699, 0.265301), (0.159597, 0.840403), (0.036598, 0.000105), D50),
+    1.8,
+).profile()
 
 
 # --- how it is rendered
@@ -204,9 +205,12 @@ def ciede2000(one: Pixels, two: Pixels) -> Pixels:
     lm, cm = (l1 + l2) / 2, (c1 + c2) / 2
     hm = np.where(c1 * c2 == 0, h1 + h2, (h1 + turn / 2) % 360)
     t = (
-        1 - 0.17 * np.cos(np.radians(hm - 30)) + 0.24 * np.cos(np.radians(2 * hm))
-        + 0.32 * np.cos(np.radians(3 * hm + 6)) - 0.20 * np.cos(np.radians(4 * hm - 63))
-    )  # fmt: skip
+        1
+        - 0.17 * np.cos(np.radians(hm - 30))
+        + 0.24 * np.cos(np.radians(2 * hm))
+        + 0.32 * np.cos(np.radians(3 * hm + 6))
+        - 0.20 * np.cos(np.radians(4 * hm - 63))
+    )
     sl = 1 + 0.015 * (lm - 50) ** 2 / np.sqrt(20 + (lm - 50) ** 2)
     sc, sh = 1 + 0.045 * cm, 1 + 0.015 * cm * t
     rotation = -2 * np.sqrt(cm**7 / (cm**7 + 25.0**7)) * np.sin(np.radians(60 * np.exp(-(((hm - 275) / 25) ** 2))))
@@ -252,9 +256,13 @@ def measured(name: str, data: bytes) -> Row:
             near = (ssim(pixels, goal), float(ciede2000(lab(pixels), lab(goal)).mean()), label)
             (exact if preset.format == "png" else lossy).append(near)
     return Row(
-        name, min(exact)[0], max(delta for _, delta, _ in exact), min(exact)[2],
-        min(lossy)[0], max(delta for _, delta, _ in lossy),
-    )  # fmt: skip
+        name,
+        min(exact)[0],
+        max(delta for _, delta, _ in exact),
+        min(exact)[2],
+        min(lossy)[0],
+        max(delta for _, delta, _ in lossy),
+    )
 
 
 def on_white(image: Image.Image) -> Pixels:

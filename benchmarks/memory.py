@@ -32,9 +32,11 @@ def rendered(file: str, plan_name: str, warm: str) -> dict[str, int]:
     from hotfolder.presets import BUILT_IN, OptimizeSpec
 
     optimize = {
-        "thumbnails": None, "full": OptimizeSpec(), "webp": OptimizeSpec(format="webp"),
+        "thumbnails": None,
+        "full": OptimizeSpec(),
+        "webp": OptimizeSpec(format="webp"),
         "avif": OptimizeSpec(format="avif"),
-    }  # fmt: skip
+    }
     plan = Plan(tuple(BUILT_IN.values()), optimize[plan_name])
     limits = imaging.Limits()
 

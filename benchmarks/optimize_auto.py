@@ -106,7 +106,7 @@ def _fixed(data: bytes, reference: Reference, quality: int) -> Result:
         with tempfile.TemporaryFile() as file:
             ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB").save(
                 file, "JPEG", quality=quality, progressive=True, optimize=True
-            )  # fmt: skip
+            )
             file.seek(0)
             return file.read()
 

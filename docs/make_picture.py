@@ -37,8 +37,12 @@ def main() -> None:
         daemon.wait(20)
         tree = sorted(str(path.relative_to(base)) for path in Path(base, "renditions").rglob(f"{photos[0].stem}*"))
         console = Console(record=True, width=120, file=open("/dev/null", "w", encoding="utf-8"))
-        show = [("$ hotfolder run", lines), (f"$ cp {' '.join(p.name for p in photos)} inbox/", []),
-                ("$ ls renditions/**", tree), ("$ hotfolder status", status.splitlines())]  # fmt: skip
+        show = [
+            ("$ hotfolder run", lines),
+            (f"$ cp {' '.join(p.name for p in photos)} inbox/", []),
+            ("$ ls renditions/**", tree),
+            ("$ hotfolder status", status.splitlines()),
+        ]
         for command, output in show:
             console.print(Text(command, style="bold"))
             for line in output:

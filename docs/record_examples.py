@@ -52,7 +52,7 @@ CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/api/cache/gc", None),
     ("DELETE", f"{BASE}/cache/thumbnails?watch=inbox&preset=banner", None),
     ("POST", "/api/session", {"token": "what http.token_file holds"}),
-]  # fmt: skip
+]
 
 
 def ask(port: int, method: str, path: str, body: Any) -> tuple[int, Any]:

@@ -63,9 +63,13 @@ def build(folder: Path) -> dict[str, str]:
     options = "detect_leaks=1:leak_check_at_exit=0:allocator_may_return_null=1:verify_asan_link_order=0"
     options += f":fast_unwind_on_malloc=0:malloc_context_size=12:exitcode={ABORTED}:log_path={folder / 'found'}"
     return {
-        **os.environ, "LD_PRELOAD": " ".join([failing, *found]), "ASAN_OPTIONS": options, "PYTHONPATH": str(folder),
-        "PYTHONMALLOC": "malloc", "FUZZED": str(folder),
-    }  # fmt: skip
+        **os.environ,
+        "LD_PRELOAD": " ".join([failing, *found]),
+        "ASAN_OPTIONS": options,
+        "PYTHONPATH": str(folder),
+        "PYTHONMALLOC": "malloc",
+        "FUZZED": str(folder),
+    }
 
 
 def leaks(folder: Path) -> list[str]:

@@ -66,9 +66,11 @@ class Judge:
             with _files(len(NAMES) + 1) as files:
                 os.write(files[0], data)
                 question = {
-                    "name": name, "size": len(data), "limits": asdict(self._limits),
+                    "name": name,
+                    "size": len(data),
+                    "limits": asdict(self._limits),
                     "parts": [(self._plan.to_json(), NAMES)],
-                }  # fmt: skip
+                }
                 need = int(self._child.ask(question, files[:1])["need"])
                 self._child.ask({"go": True, "presets": NAMES}, files[1:])
             reason, message = "done", ""

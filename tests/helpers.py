@@ -87,9 +87,14 @@ class Place:
     def cli(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", "from hotfolder.cli import main; main()", *arguments]
         return subprocess.run(
-            command, check=False, cwd=self.base, capture_output=True, text=True, timeout=timeout,
+            command,
+            check=False,
+            cwd=self.base,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
             env=self.environment(),
-        )  # fmt: skip
+        )
 
     def scan(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return self.cli("scan", *arguments, timeout=timeout)

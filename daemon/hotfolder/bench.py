@@ -93,10 +93,17 @@ def measure(folder: str, *, copies: bool) -> Result:
         count = max(1, len(sample.data) // 2)
         by_workers = {workers: _rate(sample.data, plan, out, workers) for workers in _numbers()}
     return Result(
-        len(sample.data), sample.pixels / len(sample.data) / 1e6, read_rate, write_rate,
-        {name: seconds / count for name, seconds in stages.items()}, by_workers, sample.need,
-        max(sample.photo_need, imaging.photo_peak(plan, sample.formats)), sample.left_out, imaging.has_simd(),
-    )  # fmt: skip
+        len(sample.data),
+        sample.pixels / len(sample.data) / 1e6,
+        read_rate,
+        write_rate,
+        {name: seconds / count for name, seconds in stages.items()},
+        by_workers,
+        sample.need,
+        max(sample.photo_need, imaging.photo_peak(plan, sample.formats)),
+        sample.left_out,
+        imaging.has_simd(),
+    )
 
 
 def _read(folder: str, plan: Plan) -> _Sample:

@@ -84,9 +84,13 @@ class Daemon:
         for watch in engine.config.watches:
             watcher = engine.watchers[watch.name]
             log.info(
-                "watching", watch=watch.name, path=os.fsencode(watch.path), output=watch.output,
-                state=watcher.condition.state, presets=",".join(watch.presets),
-            )  # fmt: skip
+                "watching",
+                watch=watch.name,
+                path=os.fsencode(watch.path),
+                output=watch.output,
+                state=watcher.condition.state,
+                presets=",".join(watch.presets),
+            )
         log.info("started", page=server.address or "off", state=engine.config.state, workers=engine.pool.size)
 
     def _beat(self, engine: Engine, server: Server) -> None:
@@ -142,7 +146,7 @@ class Gauges:
         engine = self._engine
         engine.metrics.inotify_watches.set(sum(watcher.observer.watches for watcher in engine.watchers.values()))
         engine.metrics.inotify_limit.set(events.limit("max_user_watches"))
-        made = engine.teller.counts.made
+        made = engine.reporter.counts.made
         if made != self._worked and not engine.pool.busy and time.monotonic() - self._trimmed > TRIM_SECONDS:
             self._trimmed, self._worked = time.monotonic(), made
             allocator.trim()
@@ -158,7 +162,7 @@ def _notify(engine: Engine) -> None:
 def _status(engine: Engine) -> str:
     """One line for `systemctl status`."""
     states = sorted({watcher.condition.state for watcher in engine.watchers.values()})
-    counts = engine.teller.counts
+    counts = engine.reporter.counts
     return (
         f"{', '.join(states)}; made {counts.made}, reused {counts.reused}, failed {counts.failed}; "
         f"{engine.queue.busy()} queued, {engine.pool.busy} of {engine.pool.size} workers busy"

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 
-from hotfolder import imaging, loop, mounts, probe, wiring
+from hotfolder import imaging, loop, mounts, wiring
 from hotfolder.config import Config
 from hotfolder.health import Health
 from hotfolder.hooks.courier import Couriers
-from hotfolder.index import history
 from hotfolder.index.database import Database
 from hotfolder.index.epochs import Epochs
 from hotfolder.loop import Chores, Revival
@@ -26,9 +24,10 @@ from hotfolder.pipeline.admission import IN_FLIGHT_MOST, Admission
 from hotfolder.pipeline.claims import Claims
 from hotfolder.pipeline.ends import Ends
 from hotfolder.pipeline.moves import Moves
+from hotfolder.pipeline.pace import Pace
 from hotfolder.pipeline.publish import Publisher
 from hotfolder.pipeline.recovery import Leftovers
-from hotfolder.pipeline.reporter import Teller
+from hotfolder.pipeline.reporter import Reporter
 from hotfolder.pipeline.retries import Retries
 from hotfolder.pipeline.steps import Steps
 from hotfolder.pipeline.worker import Worker
@@ -41,7 +40,6 @@ from hotfolder.pool.threads import HIGH, ElasticPool
 from hotfolder.presets import OPTIMIZED
 from hotfolder.queue.feeder import Feeder
 from hotfolder.queue.holds import Holds
-from hotfolder.queue.lane import Rank
 from hotfolder.queue.queue import JobQueue
 from hotfolder.queue.waiters import Waiters
 from hotfolder.renderers.renderer import Renderer
@@ -52,64 +50,80 @@ from hotfolder.telemetry import bugs, logs
 from hotfolder.telemetry.bus import Bus
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.version import VERSION
-from hotfolder.watcher.condition import Condition
-from hotfolder.watcher.watched import Watched
-from hotfolder.watcher.watcher import Watcher
+from hotfolder.watchers import Watchers
 from hotfolder.watches import recognition
 from hotfolder.watches.settings import Settings
-from hotfolder.watches.site import Gate, Site
-
-NOTED_IMAGES = 100
-"""After so many images their cost is noted; an orderly end notes the rest."""
 
 log = logs.get("daemon")
 
 
 class Engine:
-    """Everything but the faces. `live`: with events; otherwise it reconciles when asked, and retries little."""
+    """Everything but the faces. `live`: with events; otherwise it reconciles when asked, and retries little.
+
+    Made whole from a configuration, without a look at any file; `start` opens what the parts need.
+    """
 
     def __init__(self, config: Config, *, live: bool) -> None:
-        self.settings = Settings(config)
+        self.settings = settings = Settings(config)
         self.live = live
         self.started_at = time.monotonic()
+        # What others get to know.
         self.metrics = Metrics(VERSION, imaging.native.library() or "pillow", imaging.extra_names())
         self.events = Bus()
         self.ends = Waiters()
-        self.teller = Teller(self.metrics, self.events)
+        self.reporter = Reporter(self.metrics, self.events)
+        # What outlives the process.
         self.lock = StateLock(config.state)
+        self.inflight = InFlight(os.path.join(config.state, "inflight"), slots=IN_FLIGHT_MOST + 64)
         self.index = Database(os.path.join(config.state, "index.db"))
-        self.watchers: dict[str, Watcher] = {}
-        self._wanted: dict[str, wiring.Wanted] = {}
-        self.memory = Reservation(self._memory_limit(), sizing.OWN_MEMORY)
-        low, high, workers = self._bounds()
+        self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
+        self.suspects = Suspects(self.index)
+        self.leftovers = Leftovers(self.index, self.inflight)
+        # What work needs, and who does it.
+        self.memory = Reservation(sizing.memory_limit(config.pool.memory_limit), sizing.OWN_MEMORY)
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
-        self.pool = ElasticPool(workers)
-        self.balance = Balance(
-            self.pool, self.queue, self.memory, self.metrics, low=low, high=high,
-            auto_memory=config.pool.memory_limit == "auto",
-        )  # fmt: skip
-        self.mount_changes = mounts.Changes()
+        self.pool = ElasticPool(sizing.bounds(config.pool.workers, self.memory.limit).first)
+        self.balance = Balance(self.pool, self.queue, self.memory, self.metrics)
+        self._bound()
+        self.oversight = Oversight(settings, self.pool.replace)
+        self.renderer = Renderer(settings, self.memory, self.suspects)
+        self.admission = Admission(self.index, self.queue, self.inflight, self.oversight, self.renderer, self)
+        # Who finds work.
+        self.feeder = Feeder(self.index, self.queue, lambda: self.watchers.present())  # noqa: PLW0108 - made below
+        self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=live)
+        self.watchers = Watchers(
+            settings, self.index, self.queue, self.metrics, self.leftovers, self.feeder.kick, live=live
+        )
+        self.orders = Orders(
+            self.index, self.queue, self.watchers.reachable, self.reporter.order, lambda: self.pool.size
+        )
+        self.couriers = Couriers(self.index, self.metrics, self.watchers.idle)
+        # The way of an image.
+        claims, epoch, retries = Claims(), self.epochs.use, Retries(patient=live)
+        publisher = Publisher(self.index, claims, self.inflight, self.metrics.stage, epoch, settings)
+        moves = Moves(self.index, self.queue, claims, epoch)
+        steps = Steps(self.index, settings, retries, self.renderer, publisher, moves)
+        making = Making(self.index, steps, self.orders)
+        self.worker = Worker(self.admission, steps, Ends(self.index, retries), making.make)
+        self.line = Line(self.worker.run)
+        self.dispatcher = Dispatcher(self.queue, self.pool, self._work, self._work_failed)
+        # What is looked at while it runs.
         self.health = Health(self.index)
+        self.mount_changes = mounts.Changes()
         self.free_space = mounts.FreeSpace()
-        self._noted = self.teller.counts
-        self._gates: dict[int, Gate] = {}
+        self.pace = Pace(self.reporter, self.index)
+        self.revival = Revival()
+        self._chores = Chores("main", *self._parts_of_the_beat())
 
     @property
     def config(self) -> Config:
         """The one in force."""
         return self.settings.config
 
-    def _memory_limit(self) -> int:
-        limit = self.config.pool.memory_limit
-        return sizing.auto_memory() if limit == "auto" else limit
-
-    def _bounds(self) -> tuple[int, int, int]:
-        wanted = self.config.pool.workers
-        if wanted != "auto":
-            return wanted, wanted, wanted
-        cpus = sizing.usable_cpus()
-        most = sizing.auto_workers(cpus, self.memory.limit)
-        return 2, most, max(2, min(most, round(cpus)))
+    def _bound(self) -> None:
+        pool = self.config.pool
+        bounds = sizing.bounds(pool.workers, self.memory.limit)
+        self.balance.bound(bounds.low, bounds.high, auto_memory=pool.memory_limit == "auto")
 
     # -- starting -----------------------------------------------------------------------------------------------------
 
@@ -117,141 +131,52 @@ class Engine:
         """Raises StartError where it cannot: lock held, root missing, output not writable."""
         sizing.raise_file_limit()
         allocator.tune()
-        self.lock.acquire()
-        try:
-            wiring.check_folders(self.config.watches)
-            with starting(notes := os.path.join(self.config.state, "inflight")):
-                self.inflight = InFlight(notes, slots=IN_FLIGHT_MOST + 64)
-            renewed = self.index.open(clean=self.inflight.clean)
-        except BaseException:
-            self.lock.release()
-            raise
-        self._renamed = recognition.settle(self.index, self.config)
-        self._assemble()
-        self.couriers = Couriers(self.index, self.metrics, self._idle)
+        renewed = self._open()
+        former_names = recognition.settle(self.index, self.config)
         self._set_up_watches({watch.name for watch in self.config.watches})
-        self._note_leftovers()
+        self._note_leftovers(former_names)
         self.couriers.set(self.config.hooks, self.worker.sites)
         self.holds.begin(self.config.backlog.window)
         self.index.write(lambda c: wiring.retry(c, None, self.config)).result()
         if renewed:
             log.warning("index_renewed", next="every image is compared, and made again where nothing is known of it")
-        self._offer_suspects()
-        self.epochs.start()
-        self.oversight.start()
-        self.feeder.start()
-        self.orders.start()
-        self.dispatcher.start()
+        self.watchers.offer(self.suspects.all())
+        for part in (self.epochs, self.oversight, self.feeder, self.orders, self.dispatcher):
+            part.start()
         loop.register(self.pool)
-        self._start_watches(self.watchers.keys())
+        self.watchers.start(self.watchers)
         if self.live:
             self.couriers.start()
 
-    def _assemble(self) -> None:
-        """The parts that work, from the bottom up."""
-        settings = self.settings
-        self.suspects = Suspects(self.index)
-        self.renderer = Renderer(settings, self.memory, self.suspects)
-        self.oversight = Oversight(settings, self.pool.replace)
-        self.epochs = Epochs(self.index, boot_id(), lambda: [watch.output for watch in self.config.watches])
-        self.leftovers = Leftovers(self.index, self.inflight)
-        claims = Claims()
-        epoch = self.epochs.use
-        self.admission = Admission(self.index, self.queue, self.inflight, self.oversight, self.renderer, self)
-        publisher = Publisher(self.index, claims, self.inflight, self.metrics.stage, epoch, settings)
-        retries = Retries(patient=self.live)
-        moves = Moves(self.index, self.queue, claims, epoch)
-        steps = Steps(self.index, settings, retries, self.renderer, publisher, moves)
-        self.orders = Orders(self.index, self.queue, self._sites, self.teller.order, lambda: self.pool.size)
-        making = Making(self.index, steps, self.orders)
-        self.worker = Worker(self.admission, steps, Ends(self.index, retries), making.make)
-        self.line = Line(self.worker.run)
-        self.feeder = Feeder(self.index, self.queue, self._present)
-        self.dispatcher = Dispatcher(self.queue, self.pool, self._work, self._work_failed)
-        self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=self.live)
-        self.revival = Revival()
-        self._chores = Chores(
-            "main", self.revival.look, self.balance.beat, self._check_mounts, self.holds.check, self._check_pace,
-            self._check_watchers, self._check_children,
-        )  # fmt: skip
+    def _open(self) -> bool:
+        """Take the state folder, and read what it holds. True where the index had to be made anew."""
+        self.lock.acquire()
+        try:
+            wiring.check_folders(self.config.watches)
+            with starting(self.inflight.path):
+                self.inflight.open()
+            renewed = self.index.open(clean=self.inflight.clean)
+        except BaseException:
+            self.lock.release()
+            raise
+        self.epochs.load()
+        self.suspects.load()
+        return renewed
 
     def _set_up_watches(self, names: Collection[str]) -> None:
-        """Have a watcher for each watch: new ones, not yet started, for these; the others stay at work."""
-        config = self.config
-        self.metrics.know_presets([*config.all_presets(), OPTIMIZED])
-        watchers = {}
-        for watch in config.watches:
-            if watch.name not in names:
-                watchers[watch.name] = self.watchers[watch.name]
-                continue
-            site = wiring.site_of(config, watch, self.index)
-            site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
-            state = Condition(watch.name, self.metrics)
-            watched = Watched(watch, site, wiring.rules_of(config, watch), state, live=self.live)
-            watchers[watch.name] = Watcher(
-                watched, self.index, self.queue, self.metrics, self.feeder.kick, self.leftovers.clean
-            )
-        self.watchers = watchers
-        self._wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}
-        self.queue.rank({watch.name: Rank[watch.priority.upper()] for watch in config.watches})
-        workers = config.backlog.workers
+        self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
+        self.watchers.set_up(names)
+        workers = self.config.backlog.workers
         self.queue.limit_lane(Lane.BACKLOG, None if workers == "auto" else workers)
-        self._share_sites()
+        self.worker.sites = self.watchers.sites()
 
-    def _share_sites(self) -> None:
-        """Give each site the hooks of the configuration, and let the workers have it."""
-        for watcher in self.watchers.values():
-            hooks = wiring.subscribers(self.config, watcher.config)
-            if watcher.site.hooks != hooks:
-                watcher.watched.site = replace(watcher.site, hooks=hooks)
-        self.worker.sites = {name: watcher.site for name, watcher in self.watchers.items()}
-
-    def _note_leftovers(self) -> None:
-        """What a killed process left behind, by its notes; after a crash of the machine by open epochs, too."""
-        names = {note: self._renamed.get(note.watch, note.watch) for note in self.inflight.leftovers}
-        notes = [(note, self.watchers[name].site.id) for note, name in names.items() if name in self.watchers]
-        self.suspects.add((watch_id, note.path) for note, watch_id in notes if note.suspect)
-        for note, watch_id in notes:
-            self.leftovers.of(watch_id).notes.append(note)
+    def _note_leftovers(self, former_names: Mapping[str, str]) -> None:
+        """`former_names`: of watches that were called otherwise when the process was killed, and their names now."""
+        ids = {name: watcher.site.id for name, watcher in self.watchers.items()}
+        ids |= {former: ids[name] for former, name in former_names.items() if name in ids}
+        self.suspects.add(self.leftovers.note(ids))
         if self.epochs.rebooted:
-            rows = list(self.epochs.open_rows())
-            for source_id, watch_id in rows:
-                self.leftovers.of(watch_id).open_rows.append(source_id)
-            if not rows:
-                log.info("after_reboot", sources_compared=0, renditions_lost=0)
-
-    def _offer_suspects(self) -> None:
-        now = time.monotonic()
-        for watch_id, path in self.suspects.all():
-            if (watcher := self.watcher_of(watch_id)) is not None:
-                name = watcher.config.name
-                log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
-                self.queue.offer(Job(name, path, Lane.BACKLOG, now, now))
-
-    def _start_watches(self, names: Collection[str]) -> None:
-        """What answers has been looked at when this returns; what does not is left to its own thread."""
-        for name in names:
-            self.watchers[name].start()
-        deadline = time.monotonic() + probe.ANSWER_SECONDS
-        for name in names:
-            self.watchers[name].rounds.wait_for_look(max(0.0, deadline - time.monotonic()))
-
-    def _sites(self) -> dict[int, tuple[Site, bool]]:
-        """All watches by id, and whether their root is there."""
-        return {each.site.id: (each.site, each.condition.state != "offline") for each in list(self.watchers.values())}
-
-    def _present(self) -> dict[int, str]:
-        """Watches whose roots are there, and whose outputs have been prepared, by id."""
-        here = self.watchers.values()
-        return {each.site.id: each.config.name for each in here if each.watched.stands}
-
-    def watcher_of(self, watch_id: int) -> Watcher | None:
-        """By the watch's id in the index; None for one that is no longer configured."""
-        return next((watcher for watcher in self.watchers.values() if watcher.site.id == watch_id), None)
-
-    def _idle(self, watch: str) -> bool:
-        """Whether nothing of this watch is noted, waits or is in work."""
-        return watch in self.watchers and self.watchers[watch].outstanding.is_idle()
+            self.leftovers.compare(self.epochs.open_rows())
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -276,7 +201,7 @@ class Engine:
         """Each hears of it, whatever becomes of the others. What one raises who goes by it comes up at the end."""
         watcher = self.watchers.get(job.watch)
         where = {"watch": job.watch, "path": job.path}
-        bugs.did("worker", lambda: self.teller.tell(job, outcome), **where)
+        bugs.did("worker", lambda: self.reporter.tell(job, outcome), **where)
         with ExitStack() as others:  # the last in comes first
             if outcome.result in (Result.RETRIED, Result.GONE, Result.REUSED):
                 others.callback(self.feeder.kick)
@@ -290,6 +215,17 @@ class Engine:
         """Part of the beat: states that follow from time or from several parts, and threads that have ended."""
         self._chores.do()
 
+    def _parts_of_the_beat(self) -> list[Callable[[], object]]:
+        return [
+            self.revival.look,
+            self.balance.beat,
+            self._check_mounts,
+            self.holds.check,
+            self.pace.check,
+            self._check_watchers,
+            self._check_children,
+        ]
+
     def _check_mounts(self) -> None:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
@@ -299,78 +235,48 @@ class Engine:
         for watcher in self.watchers.values():
             watcher.check(self.index.problem, self.pool.size)
 
-    def check_answers(self) -> None:
-        """For whoever waits for a scan, and has no beat: a folder that does not answer ends its part."""
-        for watcher in self.watchers.values():
-            watcher.check_answers()
-
-    def _check_pace(self) -> None:
-        if self.teller.counts.since(self._noted).made >= NOTED_IMAGES:
-            self._note_pace()
+    def check_scan(self) -> None:
+        """The beat of whoever waits for a scan without a daemon."""
+        self.balance.beat()
+        self.revival.look()
+        self.watchers.check_answers()
 
     def _check_children(self) -> None:
         self.renderer.children.trim()
         self.metrics.workers.labels("stuck").set(self.renderer.stuck)
 
-    def _note_pace(self) -> None:
-        """What was made since the last time, and the seconds that it took, for dry runs."""
-        counts = self.teller.counts
-        since = counts.since(self._noted)
-        if since.made:
-            self._noted = counts
-            self.index.write(lambda c: history.note(c, since.seconds, since.bytes_in))
+    # -- another configuration -----------------------------------------------------------------------------------------
 
     def apply(self, config: Config) -> None:
         """Go on with another configuration: what it changes is built anew, all else stays at work.
 
         Raises StartError, with the old one in force, where it cannot.
         """
-        former, wanted = self.config, {watch.name: wiring.wanted(config, watch) for watch in config.watches}
-        anew = {name for name, each in wanted.items() if self._wanted.get(name) != each or name not in self.watchers}
+        former, anew = self.config, self.watchers.changed_by(config)
+        names = {watch.name for watch in config.watches}
         wiring.check_folders([watch for watch in config.watches if watch.name in anew])
         self.settings.config = config
-        self._resize()
-        if ended := anew | (self.watchers.keys() - wanted.keys()):
-            self._end_watches(ended & self.watchers.keys())
+        self.memory.resize(sizing.memory_limit(config.pool.memory_limit))
+        self.queue.resize(HIGH * config.pool.queue_per_worker)
+        self._bound()
+        if ended := self.watchers.end(anew | (self.watchers.keys() - names)):
             recognition.settle(self.index, config)
-        for gone in {watch.name for watch in former.watches} - wanted.keys():
+        for gone in {watch.name for watch in former.watches} - names:
             self.metrics.forget("watch", gone)
         self._set_up_watches(anew)
         self.couriers.apply(config.hooks, self.worker.sites, config.shutdown_timeout)
         self.holds.set_window(config.backlog.window)
-        self._start_watches(anew)
+        self.watchers.start(anew)
         self.index.write(lambda c: wiring.retry(c, former, config)).result()
         self.feeder.kick()
         if ended:
             self.orders.reset()
 
-    def _resize(self) -> None:
-        self.memory.resize(self._memory_limit())
-        low, high, _ = self._bounds()
-        self.balance.bound(low, high, auto_memory=self.config.pool.memory_limit == "auto")
-        self.queue.resize(HIGH * self.config.pool.queue_per_worker)
-
-    def _end_watches(self, names: Collection[str]) -> None:
-        """Nothing of theirs begins any more; what is in work may end, and else counts as not done."""
-        ending = [self.watchers[name] for name in names]
-        self.watchers = {name: each for name, each in self.watchers.items() if name not in names}
-        self._share_sites()
-        for watcher in ending:
-            watcher.stop()
-            self.queue.drop(watcher.config.name)
-        self.queue.wait_idle(self.config.shutdown_timeout, names)
-        for watcher in ending:
-            watcher.site.retired.set()
-            self.queue.limit(watcher.config.name, None)  # its root may have been away
-
     # -- stopping -----------------------------------------------------------------------------------------------------
 
     def stop(self, timeout: float) -> bool:
         """Let what is in flight end, keep the rest for the next start. False where not all ended within `timeout` s."""
-        for watcher in self.watchers.values():
-            watcher.end()
-        for watcher in self.watchers.values():
-            watcher.stop()
+        self.watchers.stop()
         self.queue.close()
         self.feeder.stop()
         self.orders.stop()
@@ -385,7 +291,7 @@ class Engine:
         self.oversight.stop()
         self.memory.close()
         self.epochs.stop()
-        self._note_pace()
+        self.pace.note()
         self.index.close()
         if ended:
             self.inflight.close()

@@ -60,9 +60,13 @@ class Renditions:
 
 
 def render(
-    source: AnyPath, to: AnyPath, *, presets: Iterable[Preset | str] | None = None,
-    optimize: OptimizeSpec | None = None, limits: imaging.Limits | None = None,
-) -> Renditions:  # fmt: skip
+    source: AnyPath,
+    to: AnyPath,
+    *,
+    presets: Iterable[Preset | str] | None = None,
+    optimize: OptimizeSpec | None = None,
+    limits: imaging.Limits | None = None,
+) -> Renditions:
     """Make renditions of one file: ``to/<name><suffix>.<ext>``; with `optimize` also ``to/optimized/<file name>``.
 
     `presets`: specifications, or names of built-in ones; default: all six built-in ones. Files appear whole or not at
@@ -76,9 +80,13 @@ def render(
 
 
 def process(
-    sources: Iterable[AnyPath], to: AnyPath, *, presets: Iterable[Preset | str] | None = None,
-    optimize: OptimizeSpec | None = None, limits: imaging.Limits | None = None,
-) -> Iterator[tuple[Path, Renditions | HotfolderError | OSError]]:  # fmt: skip
+    sources: Iterable[AnyPath],
+    to: AnyPath,
+    *,
+    presets: Iterable[Preset | str] | None = None,
+    optimize: OptimizeSpec | None = None,
+    limits: imaging.Limits | None = None,
+) -> Iterator[tuple[Path, Renditions | HotfolderError | OSError]]:
     """`render` of each, in turn: what was made of it, or why nothing could be. A file that is named twice is done once;
     files whose renditions would meet keep their folders below `to`, from their common parent."""
     chosen, limits = _presets(presets), limits or imaging.Limits()
@@ -136,9 +144,11 @@ class Batch:
     """Many files at once; made by `batch`. Complete when its block has ended."""
 
     def __init__(
-        self, gathering: Gathering, work: Callable[[Path, Targets], Renditions],
+        self,
+        gathering: Gathering,
+        work: Callable[[Path, Targets], Renditions],
         submit: Callable[..., Future[Renditions]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._gathering = gathering
         self._work = work
         self._submit = submit
@@ -176,9 +186,14 @@ class Batch:
 
 @contextmanager
 def batch(
-    to: AnyPath, *, presets: Iterable[Preset | str] | None = None, optimize: OptimizeSpec | None = None,
-    limits: imaging.Limits | None = None, workers: int | None = None, progress: Progress | None = None,
-) -> Iterator[Batch]:  # fmt: skip
+    to: AnyPath,
+    *,
+    presets: Iterable[Preset | str] | None = None,
+    optimize: OptimizeSpec | None = None,
+    limits: imaging.Limits | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Batch]:
     """Render many files in threads; the block ends when all are done.
 
     `progress(done, total)` is called after each, on a worker's thread. An exception in the block cancels what has not
@@ -197,9 +212,10 @@ def batch(
     try:
         with pool.batch(progress) as tasks:
             yield Batch(
-                gathering, lambda source, targets: _render(source, Path(to), plan, known, gathering, targets),
+                gathering,
+                lambda source, targets: _render(source, Path(to), plan, known, gathering, targets),
                 tasks.submit,
-            )  # fmt: skip
+            )
         for error in tasks.errors:  # what no image can cause: a bug
             raise error
     finally:
@@ -244,7 +260,7 @@ class Index:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.close()
 
     def close(self) -> None:

@@ -80,9 +80,14 @@ class Loop:
     """
 
     def __init__(
-        self, kind: str, step: Callable[[], bool], changed: threading.Condition | None = None, *, subject: str = "",
+        self,
+        kind: str,
+        step: Callable[[], bool],
+        changed: threading.Condition | None = None,
+        *,
+        subject: str = "",
         again: Callable[[], object] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.kind = kind
         self.name = f"hotfolder-{kind}-{subject}" if subject else f"hotfolder-{kind}"
         self._step = step

@@ -24,10 +24,25 @@ def test_requests_made_from_the_document(place: Place, run: Run) -> None:
     daemon.wait_metric("hotfolder_jobs_total", 1, watch="inbox", result="done")
     (place.base / "schemathesis.toml").write_text(SETTINGS)
     command = [
-        sys.executable, "-m", "schemathesis.cli", "run", f"http://127.0.0.1:{place.port}/openapi.json", "--checks",
-        CHECKS, "--max-examples", "20", "--exclude-path-regex", "/api/(pause|session|hooks)", "--phases",
-        "examples,coverage,fuzzing", "--request-timeout", "30", "--seed", "1", "--no-color",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        f"http://127.0.0.1:{place.port}/openapi.json",
+        "--checks",
+        CHECKS,
+        "--max-examples",
+        "20",
+        "--exclude-path-regex",
+        "/api/(pause|session|hooks)",
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--request-timeout",
+        "30",
+        "--seed",
+        "1",
+        "--no-color",
+    ]
     done = subprocess.run(command, check=False, cwd=place.base, capture_output=True, text=True, timeout=170)
     assert "Tested: " in done.stdout, done.stdout[-3000:] + done.stderr[-2000:]
     assert done.returncode == 0, done.stdout[-6000:]

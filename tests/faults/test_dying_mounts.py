@@ -58,14 +58,20 @@ class Disk:
         commands = {
             "tmpfs": ["mount", "-t", "tmpfs", "-o", "size=30m", "hotfolder-test", where],
             **{kind: ["mount", "-o", "loop", self.base / "image", where] for kind in LOOPED},
-            "overlay": ["mount", "-t", "overlay", "overlay", "-o",
-                        f"lowerdir={self.base}/lower,upperdir={store},workdir={self.base}/work", where],
+            "overlay": [
+                "mount",
+                "-t",
+                "overlay",
+                "overlay",
+                "-o",
+                f"lowerdir={self.base}/lower,upperdir={store},workdir={self.base}/work",
+                where,
+            ],
             "bindfs": ["bindfs", store, where],
             "mergerfs": ["mergerfs", f"{store}:{self.base}/lower", where],
             "sshfs": ["sshfs", f"hotfolder:{store}", where, "-o", "ssh_command=" + str(self._sftp())],
-            "rclone": ["rclone", "mount", "--daemon", "--vfs-cache-mode", "off", "--config", "/dev/null",
-                       store, where],
-        }  # fmt: skip
+            "rclone": ["rclone", "mount", "--daemon", "--vfs-cache-mode", "off", "--config", "/dev/null", store, where],
+        }
         command = commands[self.kind]
         _needs(str(command[0]))
         if self.kind in FUSE and not os.path.exists("/dev/fuse"):

@@ -31,8 +31,17 @@ MANY = int(os.environ.get("GROWTH", "300"))
 FEW = max(MANY // 10, 40)
 PICTURE = jpeg(40, 30)
 WATCH = "    presets: [small, square]\n    delete_guard: {fraction: 100%, min: 100000}"
-PAGES = ("/api/status", "/metrics", "/healthz", "/readyz", "/", "/api/image-processing/sources?limit=20",
-         "/api/image-processing/stats", "/api/jobs", "/api/no-such-thing")  # fmt: skip
+PAGES = (
+    "/api/status",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    "/",
+    "/api/image-processing/sources?limit=20",
+    "/api/image-processing/stats",
+    "/api/jobs",
+    "/api/no-such-thing",
+)
 MEMORY = 6_000_000 + 400 * MANY
 """Bytes that may differ: arenas of threads and the like, and what a larger index's pages take in caches."""
 BURST = 30
@@ -119,8 +128,11 @@ class Work:
         """Who hangs up in the middle of a head, of a body, of an answer."""
         for number in range(count // 4):
             with socket.create_connection(("127.0.0.1", self.place.port)) as client:
-                parts = (b"GET / HT", b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n{",
-                         b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")  # fmt: skip
+                parts = (
+                    b"GET / HT",
+                    b"POST /api/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n{",
+                    b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+                )
                 client.sendall(parts[number % len(parts)])
 
     def live(self, count: int) -> None:
@@ -171,9 +183,23 @@ class Work:
         return all(each["state"] in ("done", "cancelled") for each in jobs)
 
 
-KINDS = [name for name, value in vars(Work).items() if callable(value) and name in (
-    "jobs", "renames", "damaged", "reloads", "requests", "broken_requests", "live", "uploads", "orders",
-)]  # fmt: skip
+KINDS = [
+    name
+    for name, value in vars(Work).items()
+    if callable(value)
+    and name
+    in (
+        "jobs",
+        "renames",
+        "damaged",
+        "reloads",
+        "requests",
+        "broken_requests",
+        "live",
+        "uploads",
+        "orders",
+    )
+]
 
 
 def compare(daemon: Daemon, work: Callable[[int], None], count: int) -> None:
@@ -185,9 +211,10 @@ def compare(daemon: Daemon, work: Callable[[int], None], count: int) -> None:
     work(count)
     wait_for(
         "what it holds to be as before",
-        lambda: not settled(daemon).beyond(before, MEMORY), 90,
+        lambda: not settled(daemon).beyond(before, MEMORY),
+        90,
         lambda: f"{Footprint.of(pid).beyond(before, MEMORY)}\n{Counter(open_files(pid)).most_common(12)}",
-    )  # fmt: skip
+    )
     assert connections(pid) <= 3 * (MOST + 1)
     assert daemon.log.stat().st_size - log_before < 3000 * count + 100_000
     assert (daemon.place.base / ".hotfolder/index.db-wal").stat().st_size < 64_000_000

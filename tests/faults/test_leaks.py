@@ -93,9 +93,23 @@ def source(kind: str) -> bytes:
 
 JPEGS = ("jpeg", "jpeg-progressive", "jpeg-grey", "jpeg-inks", "jpeg-other-profile", "jpeg-broken-profile")
 OTHERS = (
-    "png", "png-alpha", "png-palette", "png-deep", "webp", "webp-lossless", "avif", "tiff", "tiff-deflate", "tiff-jpeg",
-    "gif", "bmp", "ppm", "ico", "heif", "jxl",
-)  # fmt: skip
+    "png",
+    "png-alpha",
+    "png-palette",
+    "png-deep",
+    "webp",
+    "webp-lossless",
+    "avif",
+    "tiff",
+    "tiff-deflate",
+    "tiff-jpeg",
+    "gif",
+    "bmp",
+    "ppm",
+    "ico",
+    "heif",
+    "jxl",
+)
 DAMAGED = tuple(
     f"{kind}-cut" for kind in ("jpeg", "jpeg-progressive", "png", "webp", "avif", "tiff-deflate", "tiff-jpeg", "gif")
 )

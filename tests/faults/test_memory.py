@@ -16,16 +16,20 @@ from tests.helpers import Daemon, Place, jpeg, wait_for
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LIMIT_MB = 512
 LARGE = {
-    "baseline.jpg": ("jpeg 4:2:0", 100), "progressive.jpg": ("jpeg 4:2:0 progressive", 100),
-    "progressive444.jpg": ("jpeg 4:4:4 progressive", 100), "interlaced.png": ("png interlaced", 100),
+    "baseline.jpg": ("jpeg 4:2:0", 100),
+    "progressive.jpg": ("jpeg 4:2:0 progressive", 100),
+    "progressive444.jpg": ("jpeg 4:4:4 progressive", 100),
+    "interlaced.png": ("png interlaced", 100),
     "grey.jpg": ("jpeg grey progressive", 100),
-}  # fmt: skip
+}
 NEVER = {"progressive444.jpg", "interlaced.png"}
 """At 100 MP they take more than 512 MB whatever else is done: 600 MB of coefficients, 400 MB of pixels and copies."""
 MIDDLE = {
-    "camera.jpg": ("jpeg 4:2:0", 24), "camera444.jpg": ("jpeg 4:4:4 progressive", 24),
-    "scan.png": ("png interlaced", 24), "tiff.tif": ("tiff", 24),
-}  # fmt: skip
+    "camera.jpg": ("jpeg 4:2:0", 24),
+    "camera444.jpg": ("jpeg 4:4:4 progressive", 24),
+    "scan.png": ("png interlaced", 24),
+    "tiff.tif": ("tiff", 24),
+}
 
 
 def generate(kind: str, path: Path, megapixels: float) -> None:
@@ -59,9 +63,10 @@ def watched(daemon: Daemon) -> Iterator[list[float]]:
 @pytest.mark.timeout(900)
 def test_a_mix_of_sizes_on_32_workers_stays_under_the_limit(tmp_path: Path, run: Callable[[Place], Daemon]) -> None:
     place = Place(
-        tmp_path, watch="    presets: [small, preview]\n    optimize: {enabled: false}",
+        tmp_path,
+        watch="    presets: [small, preview]\n    optimize: {enabled: false}",
         extra=f"pool: {{workers: 32, memory_limit: {LIMIT_MB}MB}}",
-    )  # fmt: skip
+    )
     elsewhere = tmp_path / "generated"
     elsewhere.mkdir()
     for name, (kind, megapixels) in {**LARGE, **MIDDLE}.items():
@@ -106,10 +111,21 @@ def _small(name: str) -> str:
 @pytest.mark.timeout(900)
 def test_the_table_holds() -> None:
     kinds = [
-        "jpeg 4:2:0", "jpeg 4:4:4", "jpeg grey", "jpeg 4:4:4 scans", "jpeg 4:4:4 kept", "jpeg 4:4:4 progressive",
-        "jpeg cmyk", "jpeg 4:2:0 turned", "png interlaced", "png 16 bit grey", "webp alpha", "avif", "tiff deflate",
+        "jpeg 4:2:0",
+        "jpeg 4:4:4",
+        "jpeg grey",
+        "jpeg 4:4:4 scans",
+        "jpeg 4:4:4 kept",
+        "jpeg 4:4:4 progressive",
+        "jpeg cmyk",
+        "jpeg 4:2:0 turned",
+        "png interlaced",
+        "png 16 bit grey",
+        "webp alpha",
+        "avif",
+        "tiff deflate",
         "gif",
-    ]  # fmt: skip
+    ]
     plans = ["--plan", "thumbnails", "--plan", "full"]
     command = [sys.executable, str(BENCHMARKS / "memory.py"), *kinds, *plans, "--megapixels", "6"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -75,8 +75,12 @@ def test_after_a_crash_of_the_machine_short_renditions_are_made_again(tmp_path: 
     kept = (place.out / small("3")).stat().st_mtime_ns
     boot.write_text("second")
     daemon = run(place)
-    wait_for("the lost ones", lambda: {n: (place.out / n).read_bytes() for n in place.renditions()} == content, 30,
-             daemon.text)  # fmt: skip
+    wait_for(
+        "the lost ones",
+        lambda: {n: (place.out / n).read_bytes() for n in place.renditions()} == content,
+        30,
+        daemon.text,
+    )
     assert "renditions_lost=3" in daemon.text()
     assert (place.out / small("3")).stat().st_mtime_ns == kept
     assert daemon.decoded() == 3

@@ -17,8 +17,18 @@ from tests.helpers import picture
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "2000"))
 SEED = int(os.environ.get("SEED", "1"))
-ENDS = {"done", "skipped", Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.TRUNCATED, Reason.DAMAGED, Reason.UNSUPPORTED,
-        Reason.TOO_MANY_PIXELS, Reason.TOO_MANY_BYTES, Reason.TOO_MUCH_MEMORY}  # fmt: skip
+ENDS = {
+    "done",
+    "skipped",
+    Reason.EMPTY,
+    Reason.NOT_AN_IMAGE,
+    Reason.TRUNCATED,
+    Reason.DAMAGED,
+    Reason.UNSUPPORTED,
+    Reason.TOO_MANY_PIXELS,
+    Reason.TOO_MANY_BYTES,
+    Reason.TOO_MUCH_MEMORY,
+}
 
 
 def encoded(name: str, mode: str = "RGB", size: tuple[int, int] = (48, 36), **options: object) -> bytes:

@@ -36,7 +36,7 @@ STEPS = (
     "hotfolder.index.database:Database.write",
     "hotfolder.engine:Engine._work",
     "hotfolder.engine:Engine.ended",
-    "hotfolder.pipeline.reporter:Teller.tell",
+    "hotfolder.pipeline.reporter:Reporter.tell",
     "hotfolder.queue.waiters:Waiters.told",
     "hotfolder.orders.orders:Orders.told",
     "hotfolder.watcher.watcher:Watcher.told",

@@ -187,9 +187,10 @@ class Watchful:
         elif (warm := self._warm) is not None:
             wait_for(
                 f"no more to be held than before ({text})",
-                lambda: not Footprint.of(self._pid).beyond(warm, MEMORY, THREADS), 60,
+                lambda: not Footprint.of(self._pid).beyond(warm, MEMORY, THREADS),
+                60,
                 lambda: f"{Footprint.of(self._pid).beyond(warm, MEMORY, THREADS)} {open_files(self._pid)}",
-            )  # fmt: skip
+            )
 
 
 @pytest.mark.timeout(600 + 2 * SECONDS)

@@ -91,8 +91,9 @@ def test_a_lost_index_is_rebuilt_without_encoding(tmp_path: Path) -> None:
     assert "(2 renditions)" in found.stdout, found.stdout  # the other three are decoded for their analysis alone
     after = {name: (place.out / name).stat().st_mtime_ns for name in place.renditions()}
     assert {name for name in before if after[name] != before[name]} == {
-        "thumbnails/0_banner.jpg", "thumbnails/1_banner.jpg"
-    }  # fmt: skip
+        "thumbnails/0_banner.jpg",
+        "thumbnails/1_banner.jpg",
+    }
     assert place.scan("--verify").returncode == 0
     assert {name: (place.out / name).stat().st_mtime_ns for name in place.renditions()} == after
     (place.inbox / "2.jpg").unlink()

@@ -46,8 +46,10 @@ def test_what_fails_is_said_and_the_rest_goes_on(place: Place) -> None:
     assert result.returncode == 1
     assert sorted(images(result.stdout)) == ["a.jpg"]
     assert [line.split(": ")[1].rsplit("/", 1)[-1] for line in result.stderr.splitlines()] == [
-        "pipe.jpg", "nowhere", "broken.jpg",
-    ]  # fmt: skip
+        "pipe.jpg",
+        "nowhere",
+        "broken.jpg",
+    ]
 
 
 def test_csv_and_table(place: Place) -> None:

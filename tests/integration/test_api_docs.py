@@ -40,9 +40,13 @@ def test_every_command_works(place: Place, run: Run) -> None:
     for command in COMMANDS:
         here = command.replace("127.0.0.1:9766", f"127.0.0.1:{place.port}").replace("JOB", job)
         done = subprocess.run(
-            ["bash", "-ec", here.replace("curl ", "curl -sS --fail-with-body ", 1)], check=False, cwd=place.base,
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+            ["bash", "-ec", here.replace("curl ", "curl -sS --fail-with-body ", 1)],
+            check=False,
+            cwd=place.base,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         if "-o " not in command:
             found = json.loads(done.stdout)
@@ -69,8 +73,17 @@ def test_every_call_is_shown_and_has_examples(place: Place, run: Run) -> None:
     wait_for("the server", lambda: daemon.get("/healthz"))
     document = json.loads(daemon.get("/openapi.json"))
     paths = document["paths"]
-    elsewhere = {"/api/session", "/metrics", "/healthz", "/readyz", "/api/status", "/api/pause", "/api/resume",
-                 "/api/cache/verify", "/api/cache/gc"}  # fmt: skip
+    elsewhere = {
+        "/api/session",
+        "/metrics",
+        "/healthz",
+        "/readyz",
+        "/api/status",
+        "/api/pause",
+        "/api/resume",
+        "/api/cache/verify",
+        "/api/cache/gc",
+    }
     shown = " ".join(COMMANDS)
     for path, methods in paths.items():
         pattern = re.escape(path).replace(r"\{id\}", r"\w+").replace(r"\{preset\}", r"\w+")

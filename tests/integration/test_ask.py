@@ -87,9 +87,13 @@ def test_a_scan_says_that_it_waits_for_a_pause_to_end(place: Place, deaf: Daemon
     assert place.cli("pause", "--lane", "backlog").returncode == 0
     place.put("a.jpg", jpeg())
     scan = subprocess.Popen(
-        [sys.executable, "-c", "from hotfolder.cli import main; main()", "scan"], cwd=place.base, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=place.environment(),
-    )  # fmt: skip
+        [sys.executable, "-c", "from hotfolder.cli import main; main()", "scan"],
+        cwd=place.base,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=place.environment(),
+    )
     assert scan.stderr is not None
     assert "waits for `hotfolder resume`" in scan.stderr.readline()
     assert place.cli("resume").returncode == 0

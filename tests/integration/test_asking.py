@@ -24,14 +24,30 @@ from tests.helpers import Daemon, Place, jpeg, wait_for
 Run = Callable[[Place], Daemon]
 SMALL = "    presets: [small]\n    optimize: {enabled: false}\n    analyze: {phash: true}"
 LISTS = [
-    ["failures"], ["failures", "list", "--json"], ["hooks"], ["why", "inbox/good.jpg"],
-    ["why", "inbox/late.jpg", "--json"], ["why", "inbox/gone.jpg"], ["cache", "verify"], ["scan", "--dry-run"],
-]  # fmt: skip
+    ["failures"],
+    ["failures", "list", "--json"],
+    ["hooks"],
+    ["why", "inbox/good.jpg"],
+    ["why", "inbox/late.jpg", "--json"],
+    ["why", "inbox/gone.jpg"],
+    ["cache", "verify"],
+    ["scan", "--dry-run"],
+]
 READING = [
-    *LISTS, ["failures", "list", "-0"], ["cache", "stats"], ["cache", "export"], ["duplicates"], ["blurred", "--json"],
-    ["analyze", "inbox"], ["presets"], ["doctor"], ["status"], ["wait", "inbox/good.jpg"],
-    ["failures", "retry", "inbox/typo.jpg"], ["scan", "inbox/typo.jpg"],
-]  # fmt: skip
+    *LISTS,
+    ["failures", "list", "-0"],
+    ["cache", "stats"],
+    ["cache", "export"],
+    ["duplicates"],
+    ["blurred", "--json"],
+    ["analyze", "inbox"],
+    ["presets"],
+    ["doctor"],
+    ["status"],
+    ["wait", "inbox/good.jpg"],
+    ["failures", "retry", "inbox/typo.jpg"],
+    ["scan", "inbox/typo.jpg"],
+]
 UNWELL = "from hotfolder.health import Health; Health.problems = lambda self: {'hotfolder-feeder': 'has ended'}"
 HOOK = "hooks: [{name: told, events: [ready], run: [/bin/true]}]\nlimits: {max_pixels: 100k}"
 
@@ -194,10 +210,22 @@ def test_a_daemon_that_is_unwell_is_asked_all_the_same(place: Place, run: Run) -
     daemon.wait_renditions({"thumbnails/good_thumb_small.jpg"})
     daemon.wait_metric("hotfolder_jobs_total", 1, watch="inbox", result="failed")
     commands = [
-        ["why", "inbox/good.jpg"], ["failures"], ["pause"], ["resume"], ["cache", "stats"], ["cache", "verify"],
-        ["cache", "gc"], ["hooks"], ["hooks", "retry"], ["hooks", "test", "told"], ["status"],
-        ["wait", "inbox/good.jpg"], ["scan"], ["scan", "--dry-run"], ["failures", "retry"],
-    ]  # fmt: skip
+        ["why", "inbox/good.jpg"],
+        ["failures"],
+        ["pause"],
+        ["resume"],
+        ["cache", "stats"],
+        ["cache", "verify"],
+        ["cache", "gc"],
+        ["hooks"],
+        ["hooks", "retry"],
+        ["hooks", "test", "told"],
+        ["status"],
+        ["wait", "inbox/good.jpg"],
+        ["scan"],
+        ["scan", "--dry-run"],
+        ["failures", "retry"],
+    ]
     for command in commands:
         done = place.cli(*command)
         assert (done.returncode, done.stderr) == (1 if command == ["scan"] and done.returncode else 0, ""), (
@@ -298,7 +326,7 @@ def test_what_means_nothing_is_wrong_usage(waiting: Place, run: Run, living: boo
         ("bench", "typo"): "typo",
         ("-c", "typo"): "No such option",
         ("scan", "-c", "typo"): "typo: No such file",
-    }  # fmt: skip
+    }
     if living:
         wrong = {each: text for each, text in wrong.items() if each[0] in ("scan", "failures", "why")} | {
             ("wait", "typo"): "lies below no watched root",
@@ -344,8 +372,9 @@ def test_a_path_of_another_watch_is_wrong_usage(place: Place) -> None:
 
 @pytest.mark.parametrize("living", [True, False])
 def test_names_that_are_no_text(place: Place, run: Run, living: bool) -> None:
-    place.configure("limits: {max_pixels: 100k}\nhooks: [{name: told, events: [ready], run: [/bin/false], retries: 0}]",
-                    SMALL)  # fmt: skip
+    place.configure(
+        "limits: {max_pixels: 100k}\nhooks: [{name: told, events: [ready], run: [/bin/false], retries: 0}]", SMALL
+    )
     good, big = b"bad\xff\xe9.jpg", b"big\xff.jpg"
     if living:
         daemon = run(place)
@@ -357,8 +386,12 @@ def test_names_that_are_no_text(place: Place, run: Run, living: bool) -> None:
         command = [os.fsencode(each) if isinstance(each, str) else each for each in arguments]
         return subprocess.run(
             [os.fsencode(sys.executable), b"-c", b"from hotfolder.cli import main; main()", *command],
-            check=False, cwd=place.base, capture_output=True, timeout=60, env=place.environment(),
-        )  # fmt: skip
+            check=False,
+            cwd=place.base,
+            capture_output=True,
+            timeout=60,
+            env=place.environment(),
+        )
 
     scan = cli("scan", inbox + b"/" + good, inbox + b"/" + big)
     assert scan.returncode == (1 if not living else scan.returncode), scan

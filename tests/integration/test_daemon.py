@@ -19,8 +19,10 @@ def test_a_drop_gets_its_renditions(place: Place, run: Run) -> None:
     daemon = run(place)
     place.put("a.jpg", jpeg(1500, 1100))
     place.put("new/deep/er/b.jpg", jpeg(seed=1))
-    deep = {path.replace("thumbnails/", "thumbnails/new/deep/er/").replace("optimized/", "optimized/new/deep/er/")
-            for path in place.of("b.jpg")}  # fmt: skip
+    deep = {
+        path.replace("thumbnails/", "thumbnails/new/deep/er/").replace("optimized/", "optimized/new/deep/er/")
+        for path in place.of("b.jpg")
+    }
     daemon.wait_renditions(place.of("a.jpg") | deep)
     daemon.wait_log(" ready inbox ", 2)
     sizes = {}
@@ -29,9 +31,13 @@ def test_a_drop_gets_its_renditions(place: Place, run: Run) -> None:
             sizes[name] = image.size
             assert image.info.get("progressive"), name
     assert sizes == {
-        "thumb_small": (150, 110), "thumb_medium": (300, 220), "thumb_large": (600, 440),
-        "preview": (1091, 800), "square": (400, 400), "banner": (1200, 300),
-    }  # fmt: skip
+        "thumb_small": (150, 110),
+        "thumb_medium": (300, 220),
+        "thumb_large": (600, 440),
+        "preview": (1091, 800),
+        "square": (400, 400),
+        "banner": (1200, 300),
+    }
     assert b"hotfolder" in (place.out / "CACHEDIR.TAG").read_bytes()
     assert daemon.stop() == 0
 

@@ -63,8 +63,18 @@ def test_a_growing_file_is_not_shown_half(place: Place, run: Run) -> None:
 
 def test_c_libraries_write_nothing_into_the_log(place: Place, run: Run) -> None:
     """libtiff tells each bad code word of a fax on standard error: thousands of lines a picture."""
-    tags = [(256, 4, 1, 64), (257, 4, 1, 64), (258, 3, 1, 1), (259, 3, 1, 4), (262, 3, 1, 0), (273, 4, 1, 134),
-            (277, 3, 1, 1), (278, 4, 1, 64), (279, 4, 1, 400), (292, 4, 1, 0)]  # fmt: skip
+    tags = [
+        (256, 4, 1, 64),
+        (257, 4, 1, 64),
+        (258, 3, 1, 1),
+        (259, 3, 1, 4),
+        (262, 3, 1, 0),
+        (273, 4, 1, 134),
+        (277, 3, 1, 1),
+        (278, 4, 1, 64),
+        (279, 4, 1, 400),
+        (292, 4, 1, 0),
+    ]
     entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
     fax = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + os.urandom(400)
     daemon = run(place)

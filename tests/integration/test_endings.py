@@ -18,18 +18,21 @@ from hotfolder.cli.importing import importing
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 ARGUMENTS: dict[str, list[str]] = {
-    "process": ["inbox/good.jpg", "--to", "made"], "wait": ["inbox/good.jpg"], "why": ["inbox/good.jpg"],
-    "analyze": ["inbox"], "bench": ["empty"], "hooks test": ["told"], "cache clear": ["--yes"],
+    "process": ["inbox/good.jpg", "--to", "made"],
+    "wait": ["inbox/good.jpg"],
+    "why": ["inbox/good.jpg"],
+    "analyze": ["inbox"],
+    "bench": ["empty"],
+    "hooks test": ["told"],
+    "cache clear": ["--yes"],
     "config init": ["-"],
-}  # fmt: skip
+}
 """What a command needs to do something; one that is not named here is run without."""
 ALONE = {"run"}
 """Does not end by itself; has tests of its own."""
 START = [sys.executable, "-c", "from hotfolder.cli import main; main()"]
 STATUSES = {0, 1, 2, 3, 4, 124, 130}
-UNPRIVILEGED = (
-    ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"] if os.geteuid() == 0 else []
-)  # fmt: skip
+UNPRIVILEGED = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"] if os.geteuid() == 0 else []
 """For root, modes of files are nothing; without these capabilities they are what they are for everybody."""
 HOOK = "hooks: [{name: told, events: [ready], run: [/bin/true]}]\nlimits: {max_pixels: 100k}"
 SMALL = "    presets: [small]\n    optimize: {enabled: false}"
@@ -66,9 +69,14 @@ def run_all(
         arguments = [*command, *ARGUMENTS.get(" ".join(command), [])]
         kept = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | options
         done: subprocess.CompletedProcess[Any] = subprocess.run(
-            [*wrapper, *START, *arguments], check=False, cwd=place.base, timeout=120, stdin=subprocess.DEVNULL,
-            env=place.environment() if environ is None else environ, **kept,
-        )  # fmt: skip
+            [*wrapper, *START, *arguments],
+            check=False,
+            cwd=place.base,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            env=place.environment() if environ is None else environ,
+            **kept,
+        )
         return done.returncode, (done.stderr or b"").decode("utf-8", "replace")
 
     return {" ".join(each): run_one(each) for each in COMMANDS}
@@ -107,8 +115,16 @@ def test_streams_that_are_closed(filled: Place) -> None:
     """Nothing that is opened afterwards may get the number of stdout."""
     closed = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *START]
     index = (filled.base / ".hotfolder/index.db").read_bytes()[:16]
-    for command in (["failures"], ["cache", "export"], ["presets"], ["scan"], ["analyze", "inbox", "--csv"],
-                    ["config", "show"], ["duplicates", "-0"], ["failures", "list", "-0"]):  # fmt: skip
+    for command in (
+        ["failures"],
+        ["cache", "export"],
+        ["presets"],
+        ["scan"],
+        ["analyze", "inbox", "--csv"],
+        ["config", "show"],
+        ["duplicates", "-0"],
+        ["failures", "list", "-0"],
+    ):
         done = subprocess.run([*closed, *command], check=False, cwd=filled.base, env=filled.environment(), timeout=60)
         assert done.returncode in (0, 1), command
     assert (filled.base / ".hotfolder/index.db").read_bytes()[:16] == index
@@ -122,8 +138,11 @@ def test_stderr_that_is_full(filled: Place) -> None:
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_terminals_that_lack_letters(filled: Place, encoding: str) -> None:
     environ = filled.environment() | {
-        "PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0",
-    }  # fmt: skip
+        "PYTHONIOENCODING": encoding,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+    }
     for command in (["failures"], ["presets"], ["hooks"], ["why", "inbox/good.jpg"], ["doctor"], ["analyze", "inbox"]):
         done = subprocess.run(
             [*START, *command], check=False, cwd=filled.base, env=environ, capture_output=True, timeout=60
@@ -196,9 +215,14 @@ def test_work_goes_on_without_a_reader(filled: Place) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(
-        [*START, "process", "inbox/good.jpg", "inbox/two.jpg", "--to", "made", "--preset", "small"], check=False,
-        cwd=filled.base, env=filled.environment(), stdout=theirs, stderr=subprocess.PIPE, timeout=60,
-    )  # fmt: skip
+        [*START, "process", "inbox/good.jpg", "inbox/two.jpg", "--to", "made", "--preset", "small"],
+        check=False,
+        cwd=filled.base,
+        env=filled.environment(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b"")
     assert {path.name for path in (filled.base / "made").iterdir()} == {"good_thumb_small.jpg", "two_thumb_small.jpg"}
@@ -210,9 +234,14 @@ def test_a_reader_that_has_gone_is_no_failure(filled: Place, command: list[str])
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(
-        [*START, *command], check=False, cwd=filled.base, env=filled.environment(), stdout=theirs,
-        stderr=subprocess.PIPE, timeout=60,
-    )  # fmt: skip
+        [*START, *command],
+        check=False,
+        cwd=filled.base,
+        env=filled.environment(),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -250,9 +279,14 @@ def test_ctrl_c_while_it_is_imported(filled: Place) -> None:
     def interrupted(module: str) -> tuple[str, int, str]:
         environ = filled.environment() | {"INTERRUPT_AT": module}
         done = subprocess.run(
-            [*START, "why", "inbox/good.jpg"], check=False, cwd=filled.base, env=environ, capture_output=True,
-            text=True, timeout=60,
-        )  # fmt: skip
+            [*START, "why", "inbox/good.jpg"],
+            check=False,
+            cwd=filled.base,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
         return module, done.returncode, done.stderr
 
     with ThreadPoolExecutor(2) as pool:
@@ -288,9 +322,13 @@ def test_ctrl_c_while_it_waits(filled: Place, run: Callable[[Place], Daemon], co
         daemon.wait_log("config_applied")
         filled.put("never.jpg", jpeg(seed=8))
     process = subprocess.Popen(
-        [*START, *command.split()], cwd=filled.base, env=filled.environment(), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [*START, *command.split()],
+        cwd=filled.base,
+        env=filled.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
     def is_asked() -> bool:
         assert process.poll() is None, process.communicate()

@@ -18,9 +18,13 @@ Run = Callable[[Place], Daemon]
 @contextmanager
 def following(place: Place, *options: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", "from hotfolder.cli import main; main()", "events", *options], cwd=place.base,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=place.environment(),
-    )  # fmt: skip
+        [sys.executable, "-c", "from hotfolder.cli import main; main()", "events", *options],
+        cwd=place.base,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=place.environment(),
+    )
     try:
         yield process
     finally:

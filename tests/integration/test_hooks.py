@@ -104,7 +104,8 @@ def test_what_a_program_must_not_do_ends_with_its_time(place: Place, run: Run) -
     """It floods, starts children, and does not end: it is bounded, and its whole group goes."""
     pids = place.base / "pids"
     stubborn = program(
-        place, "stubborn",
+        place,
+        "stubborn",
         "import os, signal, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
@@ -113,7 +114,7 @@ def test_what_a_program_must_not_do_ends_with_its_time(place: Place, run: Run) -
         "    time.sleep(600)\n"
         "for _ in range(100): os.write(1, b'x' * 10_000)\n"
         "time.sleep(600)\n",
-    )  # fmt: skip
+    )
     place.configure(f"hooks: [{{name: bad, events: [ready], run: [{stubborn}], timeout: 5s, retries: 0}}]", SMALL)
     daemon = run(place)
     place.put("a.jpg", jpeg())

@@ -27,9 +27,12 @@ def names(place: Place, tmp_path: Path) -> dict[str, Any]:
     not_a_photo = tmp_path / "note.jpg"
     not_a_photo.write_text("text")
     return {
-        "hotfolder": hotfolder, "photo": photo, "not_a_photo": not_a_photo, "out": tmp_path / "made",
+        "hotfolder": hotfolder,
+        "photo": photo,
+        "not_a_photo": not_a_photo,
+        "out": tmp_path / "made",
         "state": tmp_path / ".hotfolder",
-    }  # fmt: skip
+    }
 
 
 def test_the_guide_is_true(names: dict[str, Any]) -> None:

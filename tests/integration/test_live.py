@@ -37,8 +37,11 @@ def test_what_becomes_of_an_image(place: Place, run: Run) -> None:
         source = place.put("one/a.jpg", jpeg())
         ready = until(client, "ready")
         assert (ready["topic"], ready["watch"], ready["path"], ready["renditions"]) == (
-            "pipeline", "inbox", "one/a.jpg", 7,
-        )  # fmt: skip
+            "pipeline",
+            "inbox",
+            "one/a.jpg",
+            7,
+        )
         wait_for("the job to leave", lambda: not json.loads(daemon.get("/api/status"))["thread_pool"]["active_threads"])
         source.rename(place.inbox / "b.jpg")
         renamed = until(client, "renamed")

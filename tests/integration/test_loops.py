@@ -30,9 +30,20 @@ from tests.helpers import Daemon, Place, jpeg, wait_for
 Run = Callable[[Place], Daemon]
 
 LOOPS = (
-    "index", "sync", "oversight", "feeder", "orders", "dispatcher", "suspects", "intake", "reconcile", "hook", "pulse",
-    "http", "control",
-)  # fmt: skip
+    "index",
+    "sync",
+    "oversight",
+    "feeder",
+    "orders",
+    "dispatcher",
+    "suspects",
+    "intake",
+    "reconcile",
+    "hook",
+    "pulse",
+    "http",
+    "control",
+)
 OTHERS = {"hotfolder-worker", "hotfolder-inotify-inbox"}
 """Registered, and no Loop: their tests are in tests/faults/test_silent_death.py."""
 HOOK = 'hooks: [{name: note, events: [ready], run: [sh, -c, "echo told >> told"]}]'
@@ -81,7 +92,7 @@ def test_the_table_has_every_loop(tmp_path: Path) -> None:
         names = {each.name for each in threading.enumerate() if each not in threads_before}
         names -= {name for name in names if not name.startswith("hotfolder-") or name.startswith("hotfolder-worker-")}
         # What only does one thing and ends needs nobody to look after it.
-        names -= {"hotfolder-leftovers", "hotfolder-free", "hotfolder-courtesy"}
+        names -= {"hotfolder-leftovers", "hotfolder-free", "hotfolder-priority"}
         assert names <= {each.name for each in ours}
     finally:
         server.stop()
@@ -93,11 +104,20 @@ def test_the_table_has_every_loop(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("owner", "name"),
     [
-        (InFlight, "enter"), (Oversight, "begin"), (Oversight, "end"), (Admission, "leave"), (Admission, "_committed"),
-        (Admission, "_end"), (Database, "write"), (Suspects, "clear"), (Engine, "ended"), (Intake, "_hand_on"),
-        (ElasticPool, "submit"), (Engine, "_work"),
+        (InFlight, "enter"),
+        (Oversight, "begin"),
+        (Oversight, "end"),
+        (Admission, "leave"),
+        (Admission, "_committed"),
+        (Admission, "_end"),
+        (Database, "write"),
+        (Suspects, "clear"),
+        (Engine, "ended"),
+        (Intake, "_hand_on"),
+        (ElasticPool, "submit"),
+        (Engine, "_work"),
     ],
-)  # fmt: skip
+)
 def test_nothing_is_held_after_a_bug(
     owner: type, name: str, error: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -270,8 +270,11 @@ def test_a_small_machine_takes_all_that_is_asked_for_at_once(tmp_path: Path, run
     names = [f"{number}.jpg" for number in range(75)]
     started(place, run, *names, size=(300, 200))
     call(place, "POST", "/api/pause", {"lane": "all"})
-    asked = [("thumbnails/generate-preset", names, {"presets": ["large", "banner"]}),
-             ("images/optimize", names[:50], {}), ("images/analyze", names[:60], {})]  # fmt: skip
+    asked = [
+        ("thumbnails/generate-preset", names, {"presets": ["large", "banner"]}),
+        ("images/optimize", names[:50], {}),
+        ("images/analyze", names[:60], {}),
+    ]
     answers = [call(place, "POST", f"{BASE}/{what}", {"paths": paths, **more}) for what, paths, more in asked]
     assert [status for status, _ in answers] == [202] * 3
     waiting = [call(place, "GET", accepted["status_url"])[1] for _, accepted in answers]

@@ -115,9 +115,7 @@ def test_moving_may_be_repeated_and_needs_no_hard_links(place: Place, monkeypatc
     for content in (b"two", b"three"):
         place.put("a.jpg", content)
         deliver()
-    assert {p.name: p.read_bytes() for p in done.iterdir()} == {
-        "a.jpg": b"one", "a.1.jpg": b"two", "a.2.jpg": b"three"
-    }  # fmt: skip
+    assert {p.name: p.read_bytes() for p in done.iterdir()} == {"a.jpg": b"one", "a.1.jpg": b"two", "a.2.jpg": b"three"}
 
 
 def test_upload_with_rclone(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,7 +124,7 @@ def test_the_old_row_goes_just_before_the_rename(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(engine.queue, "claim", claim)
         (place.inbox / "old.jpg").rename(place.inbox / "new.jpg")
         assert watcher.request(Request((b"",))).done.wait(60)
-        assert engine.teller.counts.failed == 0
+        assert engine.reporter.counts.failed == 0
         assert (place.out / "thumbnails/new_thumb_small.jpg").exists()
     finally:
         engine.stop(5.0)

@@ -75,8 +75,11 @@ def test_bad_files_end_in_quarantine_and_stop_nothing(place: Place) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert reasons(place) == {
-        "empty.jpg": "empty", "text.jpg": "not_an_image", "cut.jpg": "truncated", "psd.jpg": "unsupported",
-    }  # fmt: skip
+        "empty.jpg": "empty",
+        "text.jpg": "not_an_image",
+        "cut.jpg": "truncated",
+        "psd.jpg": "unsupported",
+    }
     found = place.renditions()
     assert place.of("good.jpg") <= found
     assert place.of("png.jpg") <= found
@@ -131,8 +134,9 @@ def test_changed_preset_makes_only_its_own_again(place: Place) -> None:
     assert "(2 renditions)" in place.scan().stdout
     after = {name: (place.out / name).stat().st_mtime_ns for name in place.renditions()}
     assert {name for name in after if before.get(name) != after[name]} == {
-        "thumbnails/a_thumb_small.jpg", "thumbnails/a_m.jpg",
-    }  # fmt: skip
+        "thumbnails/a_thumb_small.jpg",
+        "thumbnails/a_m.jpg",
+    }
     assert "thumbnails/a_thumb_medium.jpg" not in after
 
 

@@ -70,8 +70,14 @@ def test_pages_filters_and_one_source(place: Place, run: Run) -> None:
     detail = json.loads(ask(place, f"/api/sources/{first['id']}")[2])
     assert (detail["width"], detail["height"], detail["format"], detail["state"]) == (80, 60, "jpeg", "done")
     assert {each["preset"] for each in detail["renditions"]} == {
-        "small", "medium", "large", "preview", "square", "banner", "optimized",
-    }  # fmt: skip
+        "small",
+        "medium",
+        "large",
+        "preview",
+        "square",
+        "banner",
+        "optimized",
+    }
     optimized = next(each for each in detail["renditions"] if each["preset"] == "optimized")
     assert optimized["saved"] == detail["bytes"] - optimized["bytes"]
     assert (place.out / optimized["path"]).stat().st_size == optimized["bytes"]

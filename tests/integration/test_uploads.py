@@ -48,8 +48,9 @@ def test_files_arrive_and_are_made(place: Place, run: Run) -> None:
     status, found = send(place, body(("files", "a.jpg", first), ("files", "Grüße 1.jpg", second)))
     assert status == 201, found
     assert [(each["name"], each["watch"], each["bytes"]) for each in found["uploaded"]] == [
-        ("a.jpg", "inbox", len(first)), ("Grüße 1.jpg", "inbox", len(second)),
-    ]  # fmt: skip
+        ("a.jpg", "inbox", len(first)),
+        ("Grüße 1.jpg", "inbox", len(second)),
+    ]
     assert (place.inbox / "a.jpg").read_bytes() == first
     daemon.wait_renditions(place.of("a.jpg") | place.of("Grüße 1.jpg"))
     assert sources(place) == {"a.jpg", "Grüße 1.jpg"}
@@ -62,10 +63,14 @@ def test_files_arrive_and_are_made(place: Place, run: Run) -> None:
 @pytest.mark.parametrize(
     ("sent", "name"),
     [
-        ("../../up.jpg", "up.jpg"), ("/etc/absolute.jpg", "absolute.jpg"), ("C:\\\\photos\\\\dos.jpg", "dos.jpg"),
-        (".hidden.jpg", "hidden.jpg"), ("x\x07y.jpg", "xy.jpg"), ("..%2f..%2fz.jpg", "..%2f..%2fz.jpg"),
+        ("../../up.jpg", "up.jpg"),
+        ("/etc/absolute.jpg", "absolute.jpg"),
+        ("C:\\\\photos\\\\dos.jpg", "dos.jpg"),
+        (".hidden.jpg", "hidden.jpg"),
+        ("x\x07y.jpg", "xy.jpg"),
+        ("..%2f..%2fz.jpg", "..%2f..%2fz.jpg"),
     ],
-)  # fmt: skip
+)
 def test_a_name_is_never_a_path(place: Place, run: Run, sent: str, name: str) -> None:
     run(place)
     before = {path for path in place.base.rglob("*") if ".hotfolder" not in path.parts}

@@ -68,8 +68,10 @@ def test_it_waits_for_the_new_version_and_has_an_end_of_its_own(place: Place, ru
     assert time.monotonic() - began < 20
     waiting = subprocess.Popen(
         [sys.executable, "-c", "from hotfolder.cli import main; main()", "wait", "--json", str(path)],
-        cwd=place.base, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=place.base,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert place.cli("resume").returncode == 0
     out, _ = waiting.communicate(timeout=60)
     assert waiting.returncode == 0

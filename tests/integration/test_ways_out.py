@@ -49,19 +49,31 @@ def house(tmp_path: Path, run: Run) -> Place:
 def ways(place: Place) -> list[str]:
     outside = place.base.parent
     return [
-        "inbox:../../secret.jpg", "../../secret.jpg", "sub/../../../secret.jpg", f"{outside}/secret.jpg",
-        f"{place.inbox}/../../secret.jpg", "/etc/passwd", "link.jpg", "inbox:link.jpg", "door/deep.jpg",
-        f"{place.inbox}/door/deep.jpg", f"{place.out}/thumbnails/a_thumb_small.jpg", f"{place.inbox}x/a.jpg",
-        f"{place.base}/config.yaml", "inbox:/../../secret.jpg",
-    ]  # fmt: skip
+        "inbox:../../secret.jpg",
+        "../../secret.jpg",
+        "sub/../../../secret.jpg",
+        f"{outside}/secret.jpg",
+        f"{place.inbox}/../../secret.jpg",
+        "/etc/passwd",
+        "link.jpg",
+        "inbox:link.jpg",
+        "door/deep.jpg",
+        f"{place.inbox}/door/deep.jpg",
+        f"{place.out}/thumbnails/a_thumb_small.jpg",
+        f"{place.inbox}x/a.jpg",
+        f"{place.base}/config.yaml",
+        "inbox:/../../secret.jpg",
+    ]
 
 
 def test_paths(house: Place) -> None:
     for path in ways(house):
         for what, body in (
-            ("thumbnails/generate-preset", {"presets": ["small"]}), ("images/optimize", {}), ("images/analyze", {}),
+            ("thumbnails/generate-preset", {"presets": ["small"]}),
+            ("images/optimize", {}),
+            ("images/analyze", {}),
             ("thumbnails/generate", {"sizes": [{"width": 9, "height": 9, "suffix": "_x"}]}),
-        ):  # fmt: skip
+        ):
             status, text = call(house, "POST", f"{BASE}/{what}", {"paths": ["a.jpg", path]} | body)
             assert status == 403, (path, what, text)
         assert call(house, "POST", "/api/rescan", {"paths": [path]})[0] == 403, path
@@ -118,13 +130,20 @@ def test_outputs(house: Place) -> None:
 
 def test_no_error_tells_where_things_lie(house: Place) -> None:
     asked = [
-        ("GET", "/api/sources/77", None), ("GET", "/api/renditions/77/small", None), ("GET", "/api/jobs/77", None),
-        ("GET", "/page/../../app.py", None), ("GET", "/nothing", None), ("PUT", "/api/jobs", None),
-        ("POST", "/api/rescan", {"watch": "odd"}), ("POST", "/api/rescan", {"paths": ["link.jpg"]}),
-        ("POST", f"{BASE}/images/analyze", {"paths": ["../../secret.jpg"]}), ("POST", f"{BASE}/images/analyze", [1]),
+        ("GET", "/api/sources/77", None),
+        ("GET", "/api/renditions/77/small", None),
+        ("GET", "/api/jobs/77", None),
+        ("GET", "/page/../../app.py", None),
+        ("GET", "/nothing", None),
+        ("PUT", "/api/jobs", None),
+        ("POST", "/api/rescan", {"watch": "odd"}),
+        ("POST", "/api/rescan", {"paths": ["link.jpg"]}),
+        ("POST", f"{BASE}/images/analyze", {"paths": ["../../secret.jpg"]}),
+        ("POST", f"{BASE}/images/analyze", [1]),
         ("POST", f"{BASE}/thumbnails/generate-preset", {"paths": ["a.jpg"], "presets": ["small"], "output": "../x"}),
-        ("DELETE", f"{BASE}/cache/thumbnails?watch=odd", None), ("POST", f"{BASE}/uploads", {}),
-    ]  # fmt: skip
+        ("DELETE", f"{BASE}/cache/thumbnails?watch=odd", None),
+        ("POST", f"{BASE}/uploads", {}),
+    ]
     for method, path, body in asked:
         status, text = call(house, method, path, body)
         problem = json.loads(text)

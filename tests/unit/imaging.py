@@ -62,9 +62,14 @@ def corner(width: int = 200, height: int = 100) -> Image.Image:
 
 
 def rendered(
-    data: bytes, folder: Path, *presets: Preset, optimize: OptimizeSpec | None = None,
-    wanted: Collection[str] | None = None, name: bytes = b"", limits: Limits | None = None,
-) -> tuple[Rendered, dict[str, bytes]]:  # fmt: skip
+    data: bytes,
+    folder: Path,
+    *presets: Preset,
+    optimize: OptimizeSpec | None = None,
+    wanted: Collection[str] | None = None,
+    name: bytes = b"",
+    limits: Limits | None = None,
+) -> tuple[Rendered, dict[str, bytes]]:
     """Render into `folder`; the result, and the bytes of every file that was written."""
     files: dict[str, BinaryIO] = {}
 

@@ -11,9 +11,13 @@ Entry = tuple[int, int, tuple[int, ...] | bytes]
 
 
 def dng(
-    red: int = 3000, width: int = 256, height: int = 128, orientation: int = 1, preview: bytes = b"",
+    red: int = 3000,
+    width: int = 256,
+    height: int = 128,
+    orientation: int = 1,
+    preview: bytes = b"",
     preview_size: tuple[int, int] = (0, 0),
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Red of strength `red` (of 4095) in the upper left quarter, green everywhere else, as the sensor sees it."""
     mosaic = np.full((height, width), 64, np.uint16)
     mosaic[0::2, 1::2] = mosaic[1::2, 0::2] = 2500
@@ -21,25 +25,52 @@ def dng(
     corner[:] = 64
     corner[0::2, 0::2] = red
     pixels = mosaic.tobytes()
-    matrix = b"".join(struct.pack("<ii", round(v * 10000), 10000) for v in (
-        3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570))  # fmt: skip
+    matrix = b"".join(
+        struct.pack("<ii", round(v * 10000), 10000)
+        for v in (3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570)
+    )
     raw: list[Entry] = [
-        (254, 4, (0,)), (256, 4, (width,)), (257, 4, (height,)), (258, 3, (16,)), (259, 3, (1,)), (262, 3, (32803,)),
-        (273, 4, (0,)), (277, 3, (1,)), (278, 4, (height,)), (279, 4, (len(pixels),)), (284, 3, (1,)),
-        (33421, 3, (2, 2)), (33422, 1, b"\0\1\1\2"), (50717, 4, (4095,)),
-    ]  # fmt: skip
+        (254, 4, (0,)),
+        (256, 4, (width,)),
+        (257, 4, (height,)),
+        (258, 3, (16,)),
+        (259, 3, (1,)),
+        (262, 3, (32803,)),
+        (273, 4, (0,)),
+        (277, 3, (1,)),
+        (278, 4, (height,)),
+        (279, 4, (len(pixels),)),
+        (284, 3, (1,)),
+        (33421, 3, (2, 2)),
+        (33422, 1, b"\0\1\1\2"),
+        (50717, 4, (4095,)),
+    ]
     general: list[Entry] = [
-        (271, 2, b"Acme\0"), (272, 2, b"Box\0"), (274, 3, (orientation,)), (50706, 1, b"\1\4\0\0"),
-        (50708, 2, b"Acme Box\0"), (50721, 10, matrix), (50728, 5, struct.pack("<6I", 1, 1, 1, 1, 1, 1)),
+        (271, 2, b"Acme\0"),
+        (272, 2, b"Box\0"),
+        (274, 3, (orientation,)),
+        (50706, 1, b"\1\4\0\0"),
+        (50708, 2, b"Acme Box\0"),
+        (50721, 10, matrix),
+        (50728, 5, struct.pack("<6I", 1, 1, 1, 1, 1, 1)),
         (50778, 3, (21,)),
-    ]  # fmt: skip
+    ]
     if not preview:
         return _tiff([(sorted([*general, *raw]), pixels)])
     wide, high = preview_size
     shown: list[Entry] = [
-        (254, 4, (1,)), (256, 4, (wide,)), (257, 4, (high,)), (258, 3, (8, 8, 8)), (259, 3, (7,)), (262, 3, (6,)),
-        (273, 4, (0,)), (277, 3, (3,)), (278, 4, (high,)), (279, 4, (len(preview),)), (330, 4, (0,)),
-    ]  # fmt: skip
+        (254, 4, (1,)),
+        (256, 4, (wide,)),
+        (257, 4, (high,)),
+        (258, 3, (8, 8, 8)),
+        (259, 3, (7,)),
+        (262, 3, (6,)),
+        (273, 4, (0,)),
+        (277, 3, (3,)),
+        (278, 4, (high,)),
+        (279, 4, (len(preview),)),
+        (330, 4, (0,)),
+    ]
     return _tiff([(sorted([*general, *shown]), preview), (raw, pixels)])
 
 

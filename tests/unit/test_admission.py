@@ -30,7 +30,7 @@ class Bench:
         self.done: list[str] = []
         self.broken = broken
         self.queue = JobQueue(10)
-        self.notes = InFlight(str(base / "inflight"), SLOTS)
+        self.notes = InFlight(str(base / "inflight"), SLOTS).open()
         self.gate = Gate()
         leaves = {"note": self.notes.leave, "gate": self.gate.leave}
         self.notes.leave = lambda slot: self.step("note", leaves["note"], slot)  # type: ignore[method-assign]
@@ -90,7 +90,7 @@ def test_all_is_held_until_the_commit(tmp_path: Path) -> None:
     bench.queue.offer(Job("w", b"a.jpg", Lane.FRESH, 0.0, 0.0))
     bench.work(change=lambda connection: 1)
     assert bench.done == []
-    assert [note.path for note in InFlight(str(tmp_path / "inflight"), SLOTS).leftovers] == [b"a.jpg"]
+    assert [note.path for note in InFlight(str(tmp_path / "inflight"), SLOTS).open().leftovers] == [b"a.jpg"]
     bench.stored.set_result(1)
     assert sorted(bench.done) == sorted(STEPS)
-    assert InFlight(str(tmp_path / "inflight"), SLOTS).leftovers == ()
+    assert InFlight(str(tmp_path / "inflight"), SLOTS).open().leftovers == ()

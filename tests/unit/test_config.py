@@ -72,9 +72,12 @@ def test_environment_overrides(tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text(GOOD)
     environ = {
-        "HOTFOLDER_HTTP__PORT": "9000", "HOTFOLDER_WATCHES__0__PATH": "/photos", "HOTFOLDER_PORT": "tcp://1.2.3.4",
-        "HOTFOLDER_WATCHES__0__FILES__MODE": "0600", "HOTFOLDER_HTTP__TOKEN": "s3cret",
-    }  # fmt: skip
+        "HOTFOLDER_HTTP__PORT": "9000",
+        "HOTFOLDER_WATCHES__0__PATH": "/photos",
+        "HOTFOLDER_PORT": "tcp://1.2.3.4",
+        "HOTFOLDER_WATCHES__0__FILES__MODE": "0600",
+        "HOTFOLDER_HTTP__TOKEN": "s3cret",
+    }
     found = load(str(file), environ)
     assert found.config.http.port == 9000
     assert found.config.watches[0].path == "/photos"

@@ -32,8 +32,13 @@ def test_each_mount_has_its_own_backend(monkeypatch: pytest.MonkeyPatch, tmp_pat
     found = coverage(monkeypatch, tmp_path, nas="nfs4", nas_disk="ext4", union="fuse.mergerfs")
     assert found.polled() == (b"nas", b"union")
     assert [found.by_events(f) for f in (b"", b"a/b", b"nas/x", b"nas/disk/y", b"union/z", b"nasty")] == [
-        True, True, False, True, True, True
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+        True,
+        True,
+        True,
+    ]
     assert found.mount(b"nas/disk/deep/er") == b"nas/disk"
     assert not found.mostly_polled
     assert coverage(monkeypatch, tmp_path, "inotify", nas="nfs").polled() == ()

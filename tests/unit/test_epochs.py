@@ -25,11 +25,11 @@ def index(tmp_path: Path) -> Iterator[Database]:
 
 def closed(index: Database) -> int:
     """As the next start reads it."""
-    return Epochs(index, "boot", list).closed
+    return Epochs(index, "boot", list).load().closed
 
 
 def test_an_epoch_closes_after_its_rows_and_its_files(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = Epochs(index, "boot", lambda: ["/one", "/two"])
+    mine = Epochs(index, "boot", lambda: ["/one", "/two"]).load()
     order: list[str] = []
     flush = index.flush
 
@@ -51,7 +51,7 @@ def test_an_epoch_closes_after_its_rows_and_its_files(index: Database, monkeypat
 
 
 def test_what_cannot_be_synced_stays_open(index: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = Epochs(index, "boot", lambda: ["/one", "/two"])
+    mine = Epochs(index, "boot", lambda: ["/one", "/two"]).load()
 
     def fails(path: str) -> None:
         if path == "/two":
@@ -85,15 +85,15 @@ def test_syncfs_is_asked_of_each_output(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_another_boot_is_noticed_until_what_was_open_has_been_compared(index: Database) -> None:
-    first = Epochs(index, "one", list)
+    first = Epochs(index, "one", list).load()
     assert not first.rebooted
     first.start()
     first.stop()
-    assert not Epochs(index, "one", list).rebooted
-    assert Epochs(index, "two", list).rebooted
-    second = Epochs(index, "two", list)
+    assert not Epochs(index, "one", list).load().rebooted
+    assert Epochs(index, "two", list).load().rebooted
+    second = Epochs(index, "two", list).load()
     assert second.current > first.current
     assert second.rebooted
     second.start()
     second.stop()
-    assert not Epochs(index, "two", list).rebooted
+    assert not Epochs(index, "two", list).load().rebooted

@@ -73,10 +73,11 @@ HUGE = {
     "tga": bytes([0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 24, 0]) + bytes(100),
     "bmp": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 154, 0, 0, 54, 40, 65535, 65535, 1, 24, *(6 * [0])) + bytes(100),
     "ico": struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, 140, 22)
-    + struct.pack("<IiiHHIIiiII", 40, 60000, 120000, 1, 32, *(6 * [0])) + bytes(100),
+    + struct.pack("<IiiHHIIiiII", 40, 60000, 120000, 1, 32, *(6 * [0]))
+    + bytes(100),
     "webp": b"RIFF\x28\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + b"\xff" * 6 + b"VP8 " + bytes(40),
     "tiff": tiff((256, 4, 1, 65535), (257, 4, 1, 65535)),
-}  # fmt: skip
+}
 BOMBS = {
     "png profile": (png(10, 10, chunk(b"iCCP", b"x\0\0" + ZEROS)), Reason.DAMAGED),
     "png text": (png(10, 10, *[chunk(b"zTXt", b"x\0\0" + ZEROS)] * 20), Reason.DAMAGED),
@@ -94,15 +95,21 @@ BOMBS = {
         Reason.UNSUPPORTED,
     ),
     "webp exif": (
-        b"RIFF" + struct.pack("<I", MEGABYTES + 30) + b"WEBPVP8X\x0a\0\0\0\x08" + bytes(9) + b"EXIF"
-        + struct.pack("<I", MEGABYTES) + bytes(MEGABYTES), Reason.TOO_MANY_BYTES,
+        b"RIFF"
+        + struct.pack("<I", MEGABYTES + 30)
+        + b"WEBPVP8X\x0a\0\0\0\x08"
+        + bytes(9)
+        + b"EXIF"
+        + struct.pack("<I", MEGABYTES)
+        + bytes(MEGABYTES),
+        Reason.TOO_MANY_BYTES,
     ),
     "tiff strip": (tiff((259, 3, 1, 8), (279, 4, 1, len(ZEROS)), tail=ZEROS), "done"),
     "tiff xmp": (tiff((700, 7, MEGABYTES, 500), tail=bytes(MEGABYTES + 500)), Reason.TOO_MANY_BYTES),
     "tiff exif": (tiff((34665, 4, MEGABYTES // 4, 500), tail=bytes(MEGABYTES + 500)), Reason.TOO_MANY_BYTES),
     "tiff counts": (tiff((270, 2, 0xFFFFFFF0, 8)), "done"),
     "tiff loop": (tiff(following=8), "done"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

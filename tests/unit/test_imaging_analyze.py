@@ -159,9 +159,12 @@ def test_the_placeholder_is_a_thumbhash_of_the_right_shape() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.integers(1, 40), st.integers(1, 900), st.sampled_from(("1", "L", "LA", "P", "RGB", "RGBA")), st.booleans(),
+    st.integers(1, 40),
+    st.integers(1, 900),
+    st.sampled_from(("1", "L", "LA", "P", "RGB", "RGBA")),
+    st.booleans(),
     st.integers(0, 255),
-)  # fmt: skip
+)
 def test_any_shape_and_mode_can_be_measured(short: int, long: int, mode: str, turned: bool, shade: int) -> None:
     size = (long, short) if turned else (short, long)
     found = record(Image.new("L", size, shade).convert(mode))

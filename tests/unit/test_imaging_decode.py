@@ -19,9 +19,17 @@ from hotfolder.presets import OptimizeSpec
 from tests.unit.imaging import corner, encoded, noise, rendered, thumb
 
 FORMATS = {
-    "jpeg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF", "gif": "GIF", "bmp": "BMP", "tiff": "TIFF",
-    "ico": "ICO", "ppm": "PPM", "tga": "TGA",
-}  # fmt: skip
+    "jpeg": "JPEG",
+    "png": "PNG",
+    "webp": "WEBP",
+    "avif": "AVIF",
+    "gif": "GIF",
+    "bmp": "BMP",
+    "tiff": "TIFF",
+    "ico": "ICO",
+    "ppm": "PPM",
+    "tga": "TGA",
+}
 SMALL = {name: encoded(noise(90, 70), plugin) for name, plugin in FORMATS.items()}
 
 
@@ -46,8 +54,16 @@ def test_every_orientation_becomes_upright(plugin: str, orientation: int, tmp_pa
     image = thumb(data, tmp_path).convert("RGB")
     assert image.size == ((60, 30) if orientation < 5 else (30, 60))
     right, low = image.width - 4, image.height - 4
-    red_at = {1: (3, 3), 2: (right, 3), 3: (right, low), 4: (3, low), 5: (3, 3), 6: (right, 3), 7: (right, low),
-              8: (3, low)}[orientation]  # fmt: skip
+    red_at = {
+        1: (3, 3),
+        2: (right, 3),
+        3: (right, low),
+        4: (3, low),
+        5: (3, 3),
+        6: (right, 3),
+        7: (right, low),
+        8: (3, low),
+    }[orientation]
     for at in ((3, 3), (right, 3), (3, low), (right, low)):
         pixel = image.getpixel(at)
         assert isinstance(pixel, tuple)

@@ -54,13 +54,19 @@ def test_what_is_dark_or_flat_is_brought_nearer_to_what_it_was(seed: int) -> Non
 @pytest.mark.parametrize(
     "picture",
     [
-        fine(), fine(3), Image.new("RGB", (300, 200), "#888"), Image.new("RGB", (300, 200), "white"),
+        fine(),
+        fine(3),
+        Image.new("RGB", (300, 200), "#888"),
+        Image.new("RGB", (300, 200), "white"),
         fine().point(lambda v: 200 + v // 5),  # snow
         fine().point(lambda v: v // 40),  # as good as black
         fine().filter(ImageFilter.GaussianBlur(12)),  # blurred beyond mending
-        fine().convert("CMYK"), noise(200, 200), Image.new("RGB", (1, 1)), Image.new("L", (3, 900), 90),
+        fine().convert("CMYK"),
+        noise(200, 200),
+        Image.new("RGB", (1, 1)),
+        Image.new("L", (3, 900), 90),
     ],
-)  # fmt: skip
+)
 def test_what_is_fine_or_cannot_be_mended_is_the_very_same(picture: Image.Image) -> None:
     assert enhance.improved(picture) is picture
 

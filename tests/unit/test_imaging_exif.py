@@ -23,9 +23,16 @@ def exif(**changes: Any) -> Image.Exif:
     found[0x010F], found[0x0110], found[0x0132] = "NIKON CORPORATION", "NIKON D90", "2011:01:01 00:00:00"
     found[0x4746] = 3
     inner: dict[int, Any] = {
-        0x9003: "2010:07:08 09:10:11", 0x9011: "+02:00", 0x829A: Ratio(1, 250), 0x829D: Ratio(28, 10), 0x8827: 400,
-        0x920A: Ratio(35, 1), 0xA405: 52, 0x9204: Ratio(-2, 3), 0xA434: "AF-S 35mm f/1.8",
-    }  # fmt: skip
+        0x9003: "2010:07:08 09:10:11",
+        0x9011: "+02:00",
+        0x829A: Ratio(1, 250),
+        0x829D: Ratio(28, 10),
+        0x8827: 400,
+        0x920A: Ratio(35, 1),
+        0xA405: 52,
+        0x9204: Ratio(-2, 3),
+        0xA434: "AF-S 35mm f/1.8",
+    }
     inner |= {int(tag[1:], 16): value for tag, value in changes.items() if tag.startswith("x")}
     found.get_ifd(0x8769).update(inner)
     found.get_ifd(0x8825).update({1: "S", 2: (33.0, 51.0, 24.0), 3: "W", 4: (70.0, 30.0, 0.0), 5: b"\1", 6: 12.5})
@@ -43,9 +50,20 @@ def opened(format_name: str, name: bytes = b"x", **options: Any) -> Opened:
 
 
 FACTS = Shot(
-    "NIKON D90", "AF-S 35mm f/1.8", "2010-07-08T09:10:11+02:00", 0.004, 2.8, 400, 35.0, 52.0, -0.666667, 3,
-    -33.856667, -70.5, -12.5,
-)  # fmt: skip
+    "NIKON D90",
+    "AF-S 35mm f/1.8",
+    "2010-07-08T09:10:11+02:00",
+    0.004,
+    2.8,
+    400,
+    35.0,
+    52.0,
+    -0.666667,
+    3,
+    -33.856667,
+    -70.5,
+    -12.5,
+)
 
 
 @pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])

@@ -65,8 +65,16 @@ def test_it_is_decoded(kind: str, mode: str, tmp_path: Path) -> None:
     assert result.decoder.startswith({"heif": "pillow-heif ", "jxl": "pillow-jxl-plugin "}[kind])
 
 
-EXPECTED = {1: "top left", 2: "top right", 3: "low right", 4: "low left", 5: "top left", 6: "top right",
-            7: "low right", 8: "low left"}  # fmt: skip
+EXPECTED = {
+    1: "top left",
+    2: "top right",
+    3: "low right",
+    4: "low left",
+    5: "top left",
+    6: "top right",
+    7: "low right",
+    8: "low left",
+}
 
 
 def oriented(orientation: int) -> bytes:
@@ -114,8 +122,15 @@ def test_profiles_of_jpeg_xl_are_respected(tmp_path: Path) -> None:
 
 
 def test_heic_says_its_primaries_without_a_profile(tmp_path: Path) -> None:
-    data = written("heif", Image.new("RGB", (64, 64), (60, 180, 90)), quality=100, color_primaries=12,
-                   transfer_characteristics=13, matrix_coefficients=6, full_range_flag=1)  # fmt: skip
+    data = written(
+        "heif",
+        Image.new("RGB", (64, 64), (60, 180, 90)),
+        quality=100,
+        color_primaries=12,
+        transfer_characteristics=13,
+        matrix_coefficients=6,
+        full_range_flag=1,
+    )
     assert thumb(data, tmp_path).getpixel((9, 9)) == pytest.approx((0, 183, 81), abs=4)
 
 

@@ -16,9 +16,22 @@ from hotfolder.presets import Format, Preset
 from tests.unit.imaging import copy, encoded, noise, rendered
 from tests.unit.test_imaging_optimize import planted
 
-PRIVATE = (b"SERIAL-XMP", b"LENS-XMP", b"CAPTION-XMP", b"52,31.1N", b"SERIAL-BODY", b"SERIAL-LENS", b"MAKER-NOTE",
-           b"GPS-SECRET", b"CITY-IPTC", b"CAPTION-IPTC", b"OWNER-NAME", b"UNIQUE-ID", b"THUMB-APP0",
-           b"RESOURCE-SECRET")  # fmt: skip
+PRIVATE = (
+    b"SERIAL-XMP",
+    b"LENS-XMP",
+    b"CAPTION-XMP",
+    b"52,31.1N",
+    b"SERIAL-BODY",
+    b"SERIAL-LENS",
+    b"MAKER-NOTE",
+    b"GPS-SECRET",
+    b"CITY-IPTC",
+    b"CAPTION-IPTC",
+    b"OWNER-NAME",
+    b"UNIQUE-ID",
+    b"THUMB-APP0",
+    b"RESOURCE-SECRET",
+)
 XMP = f"""<?xpacket begin="\ufeff"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{credits.RDF}">
 <rdf:Description rdf:about="" xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" aux:SerialNumber="SERIAL-XMP"
  xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="52,31.1N" xmlns:dc="{credits.PREFIXES["dc"]}"
@@ -63,8 +76,15 @@ def source(plugin: str, quality: int = 97) -> bytes:
         return encoded(image, plugin, exif=exif)
     if plugin != "JPEG":
         return encoded(image, plugin, xmp=XMP, **options)
-    data = encoded(image, plugin, xmp=XMP, progressive=True, optimize=True, extra=b"\xff\xed" + struct.pack(
-        ">H", len(IPTC) + 2) + IPTC, **options)  # fmt: skip
+    data = encoded(
+        image,
+        plugin,
+        xmp=XMP,
+        progressive=True,
+        optimize=True,
+        extra=b"\xff\xed" + struct.pack(">H", len(IPTC) + 2) + IPTC,
+        **options,
+    )
     jfif = b"JFIF\0\1\1\0\0\1\0\1\4\1" + b"THUMB-APP0..".ljust(12)
     return data[:2] + b"\xff\xe0" + struct.pack(">H", len(jfif) + 2) + jfif + data[20:]
 

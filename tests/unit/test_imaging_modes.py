@@ -269,8 +269,18 @@ def test_the_measure() -> None:
     assert found[-1] > 85
 
 
-MADE = [("lossy", "JPEG"), ("lossy", "PNG"), ("lossy", "WEBP"), ("lossy", "AVIF"), ("auto", "JPEG"), ("auto", "PNG"),
-        ("auto", "WEBP"), ("auto", "AVIF"), ("lossless", "JPEG"), ("lossless", "PNG")]  # fmt: skip
+MADE = [
+    ("lossy", "JPEG"),
+    ("lossy", "PNG"),
+    ("lossy", "WEBP"),
+    ("lossy", "AVIF"),
+    ("auto", "JPEG"),
+    ("auto", "PNG"),
+    ("auto", "WEBP"),
+    ("auto", "AVIF"),
+    ("lossless", "JPEG"),
+    ("lossless", "PNG"),
+]
 
 
 @pytest.mark.parametrize("rule", ["keep", "safe", "strip"])

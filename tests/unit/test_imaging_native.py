@@ -49,7 +49,7 @@ def turned(image: Image.Image, orientation: int, **options: object) -> bytes:
 
 def both(
     data: bytes, folder: Path, *presets: Preset, patch: MonkeyPatch
-) -> tuple[dict[str, Image.Image], dict[str, Image.Image]]:  # fmt: skip
+) -> tuple[dict[str, Image.Image], dict[str, Image.Image]]:
     """The thumbnails made by the accelerator, and those made without."""
     found: list[dict[str, Image.Image]] = []
     for core in (native.core, None):
@@ -81,10 +81,14 @@ def test_same_pictures_at_any_orientation(
 ) -> None:
     data = turned(scene(*size), orientation)
     presets = (
-        Preset("contain", 201, 201), Preset("cover", 151, 77, fit="cover"), Preset("stretch", 90, 33, fit="stretch"),
-        Preset("larger", 1300, 1301, fit="cover"), Preset("child", 99, 99), Preset("dot", 1, 1, fit="cover"),
+        Preset("contain", 201, 201),
+        Preset("cover", 151, 77, fit="cover"),
+        Preset("stretch", 90, 33, fit="stretch"),
+        Preset("larger", 1300, 1301, fit="cover"),
+        Preset("child", 99, 99),
+        Preset("dot", 1, 1, fit="cover"),
         Preset("look", 120, 50, fit="cover", gravity="attention"),
-    )  # fmt: skip
+    )
     ours, plain = both(data, tmp_path, *presets, patch=monkeypatch)
     assert uses_planes(data)
     for name, picture in ours.items():
@@ -203,9 +207,13 @@ def test_what_our_decoder_gives_back_to_libjpeg() -> None:
         assert not core.decode(other, 120, 90, 1).direct
     at = data.index(b"\xff\xd3")
     for damaged in (
-        data[:at] + b"\xff\xd5" + data[at + 2 :], data[:at] + data[at + 2 :], data[:at] + b"abc" + data[at:],
-        data[: at - 3] + data[at:], data[:-2], data[:-2] + data[-40:],
-    ):  # fmt: skip
+        data[:at] + b"\xff\xd5" + data[at + 2 :],
+        data[:at] + data[at + 2 :],
+        data[:at] + b"abc" + data[at:],
+        data[: at - 3] + data[at:],
+        data[:-2],
+        data[:-2] + data[-40:],
+    ):
         with pytest.raises(core.Declined):
             core.decode(damaged, 120, 90, 1)
 
@@ -301,10 +309,13 @@ def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
 def test_what_cannot_stay_planes_comes_from_the_same_decode(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     data = turned(scene(900, 700), 6)
     presets = (
-        Preset("jpeg", 300, 300), Preset("png", 290, 290, format="png"), Preset("webp", 200, 200, format="webp"),
-        Preset("sharp", 150, 150, sharpen=1.0), Preset("pad", 100, 140, fit="pad", background="#102030"),
+        Preset("jpeg", 300, 300),
+        Preset("png", 290, 290, format="png"),
+        Preset("webp", 200, 200, format="webp"),
+        Preset("sharp", 150, 150, sharpen=1.0),
+        Preset("pad", 100, 140, fit="pad", background="#102030"),
         Preset("p3", 120, 120, colorspace="p3"),
-    )  # fmt: skip
+    )
     ours, plain = both(data, tmp_path, *presets, patch=monkeypatch)
     assert {name for name, picture in ours.items() if picture.info.get("icc_profile")} == {"p3"}
     for name, picture in ours.items():
@@ -343,10 +354,15 @@ def test_declines_what_is_unusual_or_damaged() -> None:
     planes = core.decode(whole, 256, 256, 1)
     box = (0.0, 0.0, 256.0, 256.0)
     for size, part, orientation in (
-        ((0, 1), box, 1), ((1, 70_000), box, 1), ((9, 9), box, 0), ((9, 9), box, 9),
-        ((9, 9), (0.0, 0.0, 257.0, 9.0), 1), ((9, 9), (-1.0, 0.0, 9.0, 9.0), 1), ((9, 9), (9.0, 0.0, 9.0, 9.0), 1),
+        ((0, 1), box, 1),
+        ((1, 70_000), box, 1),
+        ((9, 9), box, 0),
+        ((9, 9), box, 9),
+        ((9, 9), (0.0, 0.0, 257.0, 9.0), 1),
+        ((9, 9), (-1.0, 0.0, 9.0, 9.0), 1),
+        ((9, 9), (9.0, 0.0, 9.0, 9.0), 1),
         ((9, 9), (0.0, 0.0, float("nan"), 9.0), 1),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ValueError, match="box"):
             planes.resized(size, part, orientation, True)
     with pytest.raises(ValueError, match="halved"):
@@ -475,8 +491,20 @@ def test_installs_without_a_compiler_or_headers(broken: dict[str, str], tmp_path
             shutil.copytree(source, tmp_path / name, ignore=ignore)
         else:
             shutil.copy(source, tmp_path)
-    command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index",
-               "--disable-pip-version-check", "--target", str(tmp_path / "site"), str(tmp_path)]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--target",
+        str(tmp_path / "site"),
+        str(tmp_path),
+    ]
     done = subprocess.run(command, env={**os.environ, **broken}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not list((tmp_path / "site").rglob("*.so"))
@@ -484,5 +512,5 @@ def test_installs_without_a_compiler_or_headers(broken: dict[str, str], tmp_path
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     said = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
-    )  # fmt: skip
+    )
     assert said.stdout == "''\n"

@@ -16,8 +16,19 @@ from PIL.PngImagePlugin import PngInfo
 from hotfolder.imaging.colour import convert as colour
 from tests.unit.imaging import copy, corner, encoded, noise
 
-SECRETS = (b"GPS-SECRET", b"SERIAL-BODY", b"SERIAL-LENS", b"OWNER-NAME", b"UNIQUE-ID", b"MAKER-NOTE", b"XMP-SECRET",
-           b"IPTC-SECRET", b"COMMENT-SECRET", b"TRAILER-SECRET", b"THUMB-SECRET")  # fmt: skip
+SECRETS = (
+    b"GPS-SECRET",
+    b"SERIAL-BODY",
+    b"SERIAL-LENS",
+    b"OWNER-NAME",
+    b"UNIQUE-ID",
+    b"MAKER-NOTE",
+    b"XMP-SECRET",
+    b"IPTC-SECRET",
+    b"COMMENT-SECRET",
+    b"TRAILER-SECRET",
+    b"THUMB-SECRET",
+)
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6">XMP-SECRET</x:xmpmeta>'
 IPTC = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0\0\0\0\x0bIPTC-SECRET\0"
 
@@ -26,8 +37,14 @@ def planted(orientation: int = 1) -> bytes:
     exif = Image.Exif()
     exif[0x010F], exif[0x8298], exif[0x0132] = "Acme Camera", "Copyright Ann", "2024:01:02 03:04:05"
     exif[0x0112] = orientation
-    exif[0x8769] = {0x9003: "2023:03:04 05:06:07", 0xA431: "SERIAL-BODY", 0xA435: "SERIAL-LENS", 0xA430: "OWNER-NAME",
-                    0xA420: "UNIQUE-ID", 0x927C: b"MAKER-NOTE"}  # fmt: skip
+    exif[0x8769] = {
+        0x9003: "2023:03:04 05:06:07",
+        0xA431: "SERIAL-BODY",
+        0xA435: "SERIAL-LENS",
+        0xA430: "OWNER-NAME",
+        0xA420: "UNIQUE-ID",
+        0x927C: b"MAKER-NOTE",
+    }
     exif[0x8825] = {1: "N", 2: (52.0, 31.0, 7.0), 27: b"ASCII\0\0\0GPS-SECRET"}
     return exif.tobytes()
 

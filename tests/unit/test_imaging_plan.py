@@ -25,8 +25,13 @@ def test_the_six_come_from_one_another() -> None:
     steps = Plan(tuple(BUILT_IN.values())).steps((4272, 2848))
     parents = {step.preset.name: step.parent for step in steps}
     assert parents == {
-        "preview": None, "banner": None, "large": "preview", "square": "preview", "medium": "large", "small": "medium",
-    }  # fmt: skip
+        "preview": None,
+        "banner": None,
+        "large": "preview",
+        "square": "preview",
+        "medium": "large",
+        "small": "medium",
+    }
 
 
 def test_a_jpeg_is_decoded_no_larger_than_needed_but_whole_for_an_optimized_copy() -> None:

@@ -154,9 +154,10 @@ def test_what_is_told_to_end_before_it_begins_does_nothing() -> None:
     assert core is not None
     planes = core.decode(encoded(noise(64, 64), "JPEG"), 64, 64, 1)
     for work in (
-        partial(core.decode, LONG, 4000, 4000, 1), partial(planes.plane, 0),
+        partial(core.decode, LONG, 4000, 4000, 1),
+        partial(planes.plane, 0),
         partial(planes.resized, (32, 32), (0.0, 0.0, 64.0, 64.0), 1, False, False),
-    ):  # fmt: skip
+    ):
         with pytest.raises(core.Cancelled, match="told to stop"):
             work(b"\1")
         for seconds in (0.0, -1.0, float("-inf")):
@@ -178,9 +179,13 @@ def test_a_stop_ends_what_is_asked_within_its_guard_and_nothing_else() -> None:
         assert small.jpeg(80) == picture.scaled((32, 32)).jpeg(80)
     stop.cancel()
     asked: tuple[Callable[[], object], ...] = (
-        lambda: native.decode(opened, 1), lambda: picture.scaled((32, 32)), lambda: picture.averaged((8, 8)),
-        lambda: small.jpeg(80), lambda: small.after([[1] * 64] * 2), picture.grey,
-    )  # fmt: skip
+        lambda: native.decode(opened, 1),
+        lambda: picture.scaled((32, 32)),
+        lambda: picture.averaged((8, 8)),
+        lambda: small.jpeg(80),
+        lambda: small.after([[1] * 64] * 2),
+        picture.grey,
+    )
     for each in (stop, late):
         for work in asked:
             with each.guarding(), pytest.raises(SourceError, match="takes too long") as failed:

@@ -154,38 +154,38 @@ def test_a_damaged_index_is_set_aside(tmp_path: Path) -> None:
 
 def test_in_flight_notes_survive_a_kill_and_not_an_orderly_stop(tmp_path: Path) -> None:
     path = str(tmp_path / "inflight")
-    notes = InFlight(path, boot="b1")
+    notes = InFlight(path, boot="b1").open()
     slot = notes.enter("w", b"gone/by/then.jpg")
     notes.enter("w", b"a\xff.jpg")
     notes.decoded(notes.enter("w", b"waits for its commit"))
     notes.leave(slot)
-    killed = InFlight(path, boot="b1")  # the first was never closed
+    killed = InFlight(path, boot="b1").open()  # the first was never closed
     assert not killed.clean
     found = {n.path: n.suspect for n in killed.leftovers}
     assert found == {b"a\xff.jpg": True, b"waits for its commit": False}
-    again = InFlight(path, boot="b1")  # killed before it had cleaned up: nothing is forgotten
+    again = InFlight(path, boot="b1").open()  # killed before it had cleaned up: nothing is forgotten
     assert {n.path: n.suspect for n in again.leftovers} == found
-    stopped = InFlight(path, boot="b2")  # not after a reboot
+    stopped = InFlight(path, boot="b2").open()  # not after a reboot
     assert [n.suspect for n in stopped.leftovers] == [False, False]
     stopped.leave(stopped.enter("w", b"y"))
     for note in stopped.leftovers:
         stopped.leave(note.slot)
     stopped.close()
-    assert InFlight(path, boot="b2").leftovers == ()
+    assert InFlight(path, boot="b2").open().leftovers == ()
     os.truncate(path, 77)
-    assert InFlight(path, boot="b2").leftovers == ()
+    assert InFlight(path, boot="b2").open().leftovers == ()
 
 
 def test_notes_of_what_could_not_be_cleaned_up_outlive_an_orderly_stop(tmp_path: Path) -> None:
     path = str(tmp_path / "inflight")
-    InFlight(path, boot="b").enter("w", b"a.jpg")
-    away = InFlight(path, boot="b")  # its output is away
+    InFlight(path, boot="b").open().enter("w", b"a.jpg")
+    away = InFlight(path, boot="b").open()  # its output is away
     away.close()
-    back = InFlight(path, boot="b")
+    back = InFlight(path, boot="b").open()
     assert [note.path for note in back.leftovers] == [b"a.jpg"]
     back.leave(back.leftovers[0].slot)
     back.close()
-    assert InFlight(path, boot="b").leftovers == ()
+    assert InFlight(path, boot="b").open().leftovers == ()
 
 
 @given(st.integers(-(2**127), 2**127 - 1))

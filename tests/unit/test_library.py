@@ -39,9 +39,10 @@ def test_groups_are_those_of_comparing_each_with_each(
         if one is None or at in taken:
             continue
         alike = [
-            later for later, other in enumerate(hashes)
+            later
+            for later, other in enumerate(hashes)
             if other is not None and later not in taken and (one ^ other).bit_count() <= distance
-        ]  # fmt: skip
+        ]
         taken |= set(alike)
         expected += [alike] if len(alike) > 1 else []
     assert near(hashes, distance) == expected
@@ -103,11 +104,19 @@ def test_what_is_not_measured_is_not_averaged() -> None:
 @pytest.mark.parametrize(
     ("camera", "expected"),
     [
-        ("Apple iPhone 4S", "phone"), ("samsung SM-G935L", "phone"), ("SAMSUNG GT-I9505", "phone"),
-        ("Google Pixel 7", "phone"), ("NIKON D90", "camera"), ("Canon EOS 5D", "camera"), ("SAMSUNG NX10", "camera"),
-        ("GoPro HERO5 Black", "action"), ("DJI FC220", "action"), (None, "unknown"), ("Algebra Cam", "camera"),
+        ("Apple iPhone 4S", "phone"),
+        ("samsung SM-G935L", "phone"),
+        ("SAMSUNG GT-I9505", "phone"),
+        ("Google Pixel 7", "phone"),
+        ("NIKON D90", "camera"),
+        ("Canon EOS 5D", "camera"),
+        ("SAMSUNG NX10", "camera"),
+        ("GoPro HERO5 Black", "action"),
+        ("DJI FC220", "action"),
+        (None, "unknown"),
+        ("Algebra Cam", "camera"),
     ],
-)  # fmt: skip
+)
 def test_cameras_have_a_class(camera: str | None, expected: str) -> None:
     assert replace(PLAIN, camera=camera).camera_class == expected
     assert expected in CAMERA_CLASSES

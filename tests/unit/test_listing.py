@@ -14,18 +14,22 @@ from hotfolder.model import State
 TEXTS = st.sampled_from(["", "a", "B", "ü", "Ü", "%", "_", "sub", "\\"])
 SOURCES = st.lists(
     st.tuples(
-        st.sampled_from([1, 2]), st.sampled_from(["", "sub", "Überall"]), st.text("abAüÜ%_\\", min_size=1, max_size=4),
-        st.sampled_from(list(State)), st.integers(0, 3),
+        st.sampled_from([1, 2]),
+        st.sampled_from(["", "sub", "Überall"]),
+        st.text("abAüÜ%_\\", min_size=1, max_size=4),
+        st.sampled_from(list(State)),
+        st.integers(0, 3),
     ),
-    max_size=25, unique_by=lambda each: each[:3],
-)  # fmt: skip
+    max_size=25,
+    unique_by=lambda each: each[:3],
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(SOURCES, st.sampled_from([None, 1, 2]), st.sampled_from([None, *State]), TEXTS, st.integers(1, 7))
 def test_pages(
     sources: list[tuple[int, str, str, State, int]], watch: int | None, state: State | None, text: str, limit: int
-) -> None:  # fmt: skip
+) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     schema.migrate(connection)
     for number in (1, 2):

@@ -120,7 +120,9 @@ TABLE: dict[str, Row] = {
     "watches.backend": (watch(backend="polling"), lambda s: s.watcher.observer.coverage.by_events(b""), False),
     "watches.poll_interval": (watch(poll_interval="7s"), lambda s: s.watcher.agenda._schedule._poll_interval, 7),
     "watches.rescan_interval": (
-        watch(rescan_interval="9m"), lambda s: s.watcher.agenda._schedule._rescan_interval, 540,
+        watch(rescan_interval="9m"),
+        lambda s: s.watcher.agenda._schedule._rescan_interval,
+        540,
     ),
     "watches.settle": (watch(settle="3s"), lambda s: s.watcher.intake._pace.settle, 3),
     "watches.settle_after_close": (watch(settle_after_close="4s"), lambda s: s.watcher.intake._pace.after_close, 4),
@@ -136,7 +138,9 @@ TABLE: dict[str, Row] = {
     "watches.optimize.format": _of_optimize("format", "webp"),
     "watches.optimize.metadata": _of_optimize("metadata", "strip"),
     "watches.optimize.min_saving": (
-        watch(optimize={"min_saving": "9%"}), lambda s: s.watcher.site.optimize.min_saving, 0.09,
+        watch(optimize={"min_saving": "9%"}),
+        lambda s: s.watcher.site.optimize.min_saving,
+        0.09,
     ),
     "watches.optimize.target": _of_optimize("target", 80.0),
     "watches.optimize.sharpen": _of_optimize("sharpen", 1.0),
@@ -153,7 +157,9 @@ TABLE: dict[str, Row] = {
     "watches.files.mtime": (watch(files={"mtime": "now"}), lambda s: s.watcher.site.source_times, False),
     "watches.on_delete": (watch(on_delete="keep"), lambda s: s.watcher.site.keep_deleted, True),
     "watches.delete_guard.fraction": (
-        watch(delete_guard={"fraction": "50%"}), lambda s: s.watcher.sweeper._guard.fraction, 0.5,
+        watch(delete_guard={"fraction": "50%"}),
+        lambda s: s.watcher.sweeper._guard.fraction,
+        0.5,
     ),
     "watches.delete_guard.min": (watch(delete_guard={"min": 5}), lambda s: s.watcher.sweeper._guard.least, 5),
     "presets.width": _of_preset("width", 80),
@@ -172,31 +178,47 @@ TABLE: dict[str, Row] = {
     "pool.queue_per_worker": (section("pool", queue_per_worker=2), lambda s: s.engine.queue.capacity, 64),
     "pool.memory_limit": (section("pool", memory_limit="444MB"), lambda s: s.engine.memory.limit, 444_000_000),
     "pool.job_timeout": (
-        section("pool", job_timeout="5s"), lambda s: s.engine.oversight._settings.job_timeout, 5,
+        section("pool", job_timeout="5s"),
+        lambda s: s.engine.oversight._settings.job_timeout,
+        5,
     ),
     "pool.isolate": (
-        section("pool", isolate="always"), lambda s: s.engine.renderer.isolates((0, b"a.jpg"), JPEG, b"a.jpg"), True,
+        section("pool", isolate="always"),
+        lambda s: s.engine.renderer.isolates((0, b"a.jpg"), JPEG, b"a.jpg"),
+        True,
     ),
     "backlog.window": (
-        section("backlog", window="01:00-02:00"), lambda s: str(s.engine.holds.state.window), "01:00-02:00",
+        section("backlog", window="01:00-02:00"),
+        lambda s: str(s.engine.holds.state.window),
+        "01:00-02:00",
     ),
     "backlog.workers": (section("backlog", workers=1), lambda s: s.engine.queue._most_of_lane[Lane.BACKLOG], 1),
     "limits.max_pixels": (
-        section("limits", max_pixels=9_000_000), lambda s: used(s).limits.max_pixels, 9_000_000,
+        section("limits", max_pixels=9_000_000),
+        lambda s: used(s).limits.max_pixels,
+        9_000_000,
     ),
     "limits.max_bytes": (
-        section("limits", max_bytes="9MB"), lambda s: used(s).limits.max_bytes, 9_000_000,
+        section("limits", max_bytes="9MB"),
+        lambda s: used(s).limits.max_bytes,
+        9_000_000,
     ),
     "limits.min_free": (section("limits", min_free="9MB"), lambda s: used(s).min_free, 9_000_000),
     "limits.truncated": (
-        section("limits", truncated="allow"), lambda s: used(s).limits.lenient, True,
+        section("limits", truncated="allow"),
+        lambda s: used(s).limits.lenient,
+        True,
     ),
     "hooks.name": (hook(name="other"), lambda s: s.watcher.site.hooks[0].name, "other"),
     "hooks.events": (hook(events=["failed"]), lambda s: s.watcher.site.hooks[0].events, frozenset({"failed"})),
     "hooks.watches": (
-        BASE | {"watches": [*BASE["watches"], {"name": "b", "path": "./b", "output": "./bout"}],
-                "hooks": [BASE["hooks"][0] | {"watches": ["b"]}]},
-        lambda s: (s.watcher.site.hooks, [*s.courier._sites]), ((), ["b"]),
+        BASE
+        | {
+            "watches": [*BASE["watches"], {"name": "b", "path": "./b", "output": "./bout"}],
+            "hooks": [BASE["hooks"][0] | {"watches": ["b"]}],
+        },
+        lambda s: (s.watcher.site.hooks, [*s.courier._sites]),
+        ((), ["b"]),
     ),
     "hooks.run": (hook(run=["false"]), lambda s: s.courier.hook.run, ("false",)),
     "hooks.url": (hook(run=None, url="http://127.0.0.1:9/x"), lambda s: s.courier.hook.url, "http://127.0.0.1:9/x"),
@@ -204,22 +226,27 @@ TABLE: dict[str, Row] = {
     "hooks.retries": (hook(retries=1), lambda s: s.courier.hook.retries, 1),
     "hooks.after": (hook(after="1s"), lambda s: s.courier.hook.after, 1),
     "hooks.secret_file": (
-        hook(run=None, url="http://127.0.0.1:9/x", secret_file="./secret"), lambda s: s.courier.hook.secret,
+        hook(run=None, url="http://127.0.0.1:9/x", secret_file="./secret"),
+        lambda s: s.courier.hook.secret,
         "a secret of thirty-two characters",
     ),
     "http.hosts": (
-        section("http", hosts=["nas.local"]), lambda s: s.guard._stranger({"host": "nas.local"}, "/healthz"), None,
+        section("http", hosts=["nas.local"]),
+        lambda s: s.guard._stranger({"host": "nas.local"}, "/healthz"),
+        None,
     ),
     "http.upload_limit": (section("http", upload_limit="5MB"), lambda s: s.guard._http().upload_limit, 5_000_000),
     "http.root_path": (section("http", root_path="/photos"), lambda s: s.guard._http().root_path, "/photos"),
     "shutdown_timeout": (section("pool") | {"shutdown_timeout": "3s"}, lambda s: s.engine.config.shutdown_timeout, 3),
     "fsync": (BASE | {"fsync": True}, lambda s: s.engine.settings.fsync, True),
-}  # fmt: skip
+}
 ELSEWHERE = {
-    "log.level", "log.format", "http.token_file",  # the daemon's own: tests/integration/test_reload.py
+    "log.level",
+    "log.format",
+    "http.token_file",  # the daemon's own: tests/integration/test_reload.py
     "hooks.secret",  # comes from the environment alone, which a process keeps
     "watches.layout",  # has one value yet
-}  # fmt: skip
+}
 
 
 def test_every_key_says_how_it_comes_into_force_and_is_tried() -> None:
@@ -262,9 +289,11 @@ def test_a_key_that_needs_a_restart_stays_and_is_named(seat: Seat, key: str) -> 
             seat.read(section("pool", executor="dask"))
         return
     content = {
-        "state": BASE | {"state": "./moved"}, "http.enabled": section("http", enabled=True),
-        "http.host": section("http", host="127.0.0.2"), "http.port": section("http", port=1234),
-    }[key]  # fmt: skip
+        "state": BASE | {"state": "./moved"},
+        "http.enabled": section("http", enabled=True),
+        "http.host": section("http", host="127.0.0.2"),
+        "http.port": section("http", port=1234),
+    }[key]
     wanted = seat.read(content)
     config = reloading.in_force(former, wanted)
     assert list(reloading.changes(former, config)) == []

@@ -46,9 +46,13 @@ def test_limits_of_version_2_are_those_of_all_groups_above(tmp_path: Path) -> No
     own.write_text("0::/system.slice/hotfolder.service\n")
     service = tmp_path / "system.slice/hotfolder.service"
     put(
-        service, memory__max="1000\n", memory__high="max\n", memory__current="300\n",
-        memory__stat="anon 200\ninactive_file 100\n", cpu__max="max 100000\n",
-    )  # fmt: skip
+        service,
+        memory__max="1000\n",
+        memory__high="max\n",
+        memory__current="300\n",
+        memory__stat="anon 200\ninactive_file 100\n",
+        cpu__max="max 100000\n",
+    )
     assert cgroup.memory(str(tmp_path), str(own)) == 800
     assert cgroup.cpus(str(tmp_path), str(own)) is None
     put(service.parent, memory__max="500\n", memory__current="400\n", cpu__max="150000 100000\n")
@@ -63,9 +67,11 @@ def test_limits_of_version_1(tmp_path: Path) -> None:
     # Docker mounts the container's group as the root: its place is not to be seen from inside.
     put(tmp_path / "cpu", cpu__cfs_quota_us="50000", cpu__cfs_period_us="100000")
     put(
-        tmp_path / "memory", memory__limit_in_bytes="700", memory__usage_in_bytes="500",
+        tmp_path / "memory",
+        memory__limit_in_bytes="700",
+        memory__usage_in_bytes="500",
         memory__stat="total_inactive_file 50\n",
-    )  # fmt: skip
+    )
     assert cgroup.memory(str(tmp_path), str(own)) == 250
     assert cgroup.cpus(str(tmp_path), str(own)) == 0.5
     put(tmp_path / "cpu", cpu__cfs_quota_us="-1")
@@ -103,7 +109,8 @@ def test_the_beat_grows_a_pool_that_idles_and_looks_at_nothing_without_work(monk
     now = [100.0]
     metrics, queue, pool = Metrics("test"), JobQueue(100), ElasticPool(2)
     memory = Reservation(10**9)
-    beat = Balance(pool, queue, memory, metrics, low=2, high=4, auto_memory=False, clock=lambda: now[0])
+    beat = Balance(pool, queue, memory, metrics, clock=lambda: now[0])
+    beat.bound(2, 4, auto_memory=False)
     looked: list[float] = []
 
     def cpu_share() -> float:

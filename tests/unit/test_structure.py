@@ -147,7 +147,11 @@ def test_every_event_of_the_log_is_explained() -> None:
     for file in ROOT.rglob("*.py"):
         said |= set(re.findall(r'\b(?:log\.(?:debug|info|warning|error)|say)\(\s*"(\w+)"', file.read_text()))
     table = (ROOT.parents[1] / "docs/logging.md").read_text()
-    explained = {name for line in table.splitlines() if line.startswith("| `") for name in
-                 re.findall(r"`(\w+)`", line.split("|")[1])}  # fmt: skip
+    explained = {
+        name
+        for line in table.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
     assert len(said) > 40
     assert said == explained

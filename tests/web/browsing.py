@@ -13,9 +13,14 @@ from tests.helpers import Daemon
 
 CHROMIUM = "chromium"
 FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 PATIENCE = 30_000
 """Milliseconds; how long the browser waits for what a test expects."""
 
@@ -31,9 +36,13 @@ class Visit:
     """
 
     def __init__(
-        self, browser: Browser, daemon: Daemon, path: str = "/", before: Callable[[Page], None] | None = None,
+        self,
+        browser: Browser,
+        daemon: Daemon,
+        path: str = "/",
+        before: Callable[[Page], None] | None = None,
         **options: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.host = f"127.0.0.1:{daemon.place.port}"
         self.faults: list[str] = []
         self.requests: list[str] = []

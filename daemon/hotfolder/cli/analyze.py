@@ -56,9 +56,12 @@ def analyze(
 
 
 def duplicates(
-    paths: PathsArgument = None, config: ConfigOption = None, as_json: JsonOption = False, zero: ZeroOption = False,
+    paths: PathsArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    zero: ZeroOption = False,
     only_exact: Annotated[bool, typer.Option("--exact", help="Only those with the same bytes.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """List groups of images that are the same, byte for byte or to the eye. -0 leaves out the first of each group."""
     from hotfolder.collection import exact, near
 
@@ -89,11 +92,12 @@ def _merged(alike: list[list[int]], same: list[list[int]]) -> list[list[int]]:
 
 
 def blurred(
-    paths: PathsArgument = None, config: ConfigOption = None, as_json: JsonOption = False, zero: ZeroOption = False,
-    below: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Sharpness under which an image is listed.")
-    ] = None,
-) -> None:  # fmt: skip
+    paths: PathsArgument = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    zero: ZeroOption = False,
+    below: Annotated[float | None, typer.Option(min=0, max=1, help="Sharpness under which an image is listed.")] = None,
+) -> None:
     """List images that are likely blurred, the most blurred first."""
 
     failed: list[str] = []
@@ -276,5 +280,6 @@ def _say_table(entries: Iterable[Entry], summary: Summary) -> None:
     console.print(f"{found['images']} images, {show_size(found['bytes'])}: {formats}", highlight=False)
     console.print(
         f"likely blurred {found['blurred']}, blank {found['blank']}, exact duplicates {same['exact']}, "
-        f"near duplicates {same['near']}", highlight=False,
-    )  # fmt: skip
+        f"near duplicates {same['near']}",
+        highlight=False,
+    )

@@ -22,7 +22,7 @@ from hotfolder.cli import (
     status,
     wait,
     why,
-)  # fmt: skip
+)
 from hotfolder.cli.ending import Commands
 from hotfolder.version import VERSION
 
@@ -36,9 +36,12 @@ def _version(wanted: bool) -> None:
 def build() -> typer.Typer:
     """The whole command line."""
     app = typer.Typer(
-        cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+        cls=Commands,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
         help="Drop an image into a folder; a moment later every rendition that you need is there, and it stays right.",
-    )  # fmt: skip
+    )
 
     @app.callback()
     def options(

@@ -28,9 +28,11 @@ def events(
     control.require()
     try:
         connection = unix_connect(
-            control.path, f"ws://localhost/api/events?topics={quote(topics)}", max_size=None,
+            control.path,
+            f"ws://localhost/api/events?topics={quote(topics)}",
+            max_size=None,
             open_timeout=ANSWER_SECONDS,
-        )  # fmt: skip
+        )
     except InvalidStatus as error:
         raise Refused(error.response.status_code, _reason(error.response.body)) from error
     except (OSError, EOFError, InvalidHandshake) as error:

@@ -83,7 +83,7 @@ def retry(
             count = quarantine.retry(engine, wanted)
             for watcher in engine.watchers.values():
                 watcher.request(Request(())).done.wait()
-            failed = engine.teller.counts.failed
+            failed = engine.reporter.counts.failed
         typer.echo(f"{count} tried again, {failed} failed")
         raise typer.Exit(Exit.FAILED_IMAGES if failed else Exit.OK)
     typer.echo(f"{count} to be tried again")

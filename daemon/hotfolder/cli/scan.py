@@ -115,9 +115,7 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
         job_id = rescans.begin(scope)
 
         def ask() -> dict[str, Any]:
-            engine.balance.beat()
-            engine.revival.look()
-            engine.check_answers()
+            engine.check_scan()
             found: dict[str, Any] = plain(rescans.one(job_id))
             return found
 

@@ -78,14 +78,19 @@ def build(summary: Mapping[str, Any], chosen: Chosen) -> str:
     groups = chosen.groups()
     averages = summary["averages"]
     return template.substitute(
-        images=f"{summary['images']:,}".replace(",", " "), bytes=_size(summary["bytes"]),
-        blurred=summary["blurred"], blank=summary["blank"], exact=summary["duplicates"]["exact"],
+        images=f"{summary['images']:,}".replace(",", " "),
+        bytes=_size(summary["bytes"]),
+        blurred=summary["blurred"],
+        blank=summary["blank"],
+        exact=summary["duplicates"]["exact"],
         near=summary["duplicates"]["near"],
         averages="".join(f"<tr><th>{escape(name)}<td>{value:g}" for name, value in averages.items()),
-        charts="".join(_charts(summary)), sharpest=_sheet(chosen.sharpest()), softest=_sheet(chosen.softest()),
+        charts="".join(_charts(summary)),
+        sharpest=_sheet(chosen.sharpest()),
+        softest=_sheet(chosen.softest()),
         groups="".join(_group(group) for group in groups[:GROUPS_SHOWN]) or "<p>None.",
         more=f"<p>… and {len(groups) - GROUPS_SHOWN} groups more." if len(groups) > GROUPS_SHOWN else "",
-    )  # fmt: skip
+    )
 
 
 def _charts(summary: Mapping[str, Any]) -> Iterable[str]:

@@ -18,8 +18,17 @@ KINDS_MOST = 500
 OTHERS = "others"
 UNKNOWN = "unknown"
 BINS = 10
-AVERAGED = ("megapixels", "sharpness", "blur", "noise", "exposure", "clipped_low", "clipped_high", "contrast",
-            "colourfulness")  # fmt: skip
+AVERAGED = (
+    "megapixels",
+    "sharpness",
+    "blur",
+    "noise",
+    "exposure",
+    "clipped_low",
+    "clipped_high",
+    "contrast",
+    "colourfulness",
+)
 
 
 class Summary:
@@ -80,22 +89,27 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """Shares and averages are 0–1 or in the units of docs/analysis.md; bins are tenths from 0 to 1."""
         return {
-            "images": self.images, "bytes": self.bytes, "rendition_bytes": self.written, "saved_bytes": self.saved,
+            "images": self.images,
+            "bytes": self.bytes,
+            "rendition_bytes": self.written,
+            "saved_bytes": self.saved,
             "formats": {
                 name: {"images": n, "bytes": self._format_bytes[name]} for name, n in self._formats.most_common()
             },
-            "resolutions": {
-                name: self._resolutions[name] for name in (*(label for _, label in RESOLUTIONS), LARGEST)
-            },
-            "cameras": dict(self._cameras.most_common()), "lenses": dict(self._lenses.most_common()),
+            "resolutions": {name: self._resolutions[name] for name in (*(label for _, label in RESOLUTIONS), LARGEST)},
+            "cameras": dict(self._cameras.most_common()),
+            "lenses": dict(self._lenses.most_common()),
             "camera_classes": {
                 name: {"images": n, "blurred": self._blurred_classes[name]} for name, n in self._classes.most_common()
             },
             "months": dict(sorted(self._months.items())),
-            "sharpness": self._bins["sharpness"], "exposure": self._bins["exposure"],
+            "sharpness": self._bins["sharpness"],
+            "exposure": self._bins["exposure"],
             "averages": {name: round(self._sums[name] / n, 4) for name, n in self._counts.items()},
-            "blurred": self.blurred, "blank": self.blank, "duplicates": self._duplicates(),
-        }  # fmt: skip
+            "blurred": self.blurred,
+            "blank": self.blank,
+            "duplicates": self._duplicates(),
+        }
 
     def _duplicates(self) -> dict[str, int]:
         """Extra copies by content with their bytes, and near duplicates beyond the first of each group."""
@@ -104,8 +118,9 @@ class Summary:
         return {
             "exact": sum(n - 1 for n in seen.values()),
             "exact_bytes": sum((n - 1) * size for (_, size), n in seen.items()),
-            "near_groups": len(alike), "near": sum(len(group) - 1 for group in alike),
-        }  # fmt: skip
+            "near_groups": len(alike),
+            "near": sum(len(group) - 1 for group in alike),
+        }
 
 
 def resolution(megapixels: float) -> str:

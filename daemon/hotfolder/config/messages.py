@@ -25,10 +25,11 @@ def say(found: Document, error: ErrorDetails) -> str:
 def root_causes(errors: Sequence[ErrorDetails]) -> list[ErrorDetails]:
     """Without those that only follow from another: a list whose entries are wrong is no empty list."""
     return [
-        each for each in errors
-        if each["type"] != "too_short" or not any(other["loc"][: len(each["loc"])] == each["loc"] and other is not each
-                                                  for other in errors)
-    ]  # fmt: skip
+        each
+        for each in errors
+        if each["type"] != "too_short"
+        or not any(other["loc"][: len(each["loc"])] == each["loc"] and other is not each for other in errors)
+    ]
 
 
 def _within(data: Any, path: Path) -> Path:

@@ -41,17 +41,25 @@ def post(url: str, event: str, delivery: str, body: str, tries: int, timeout: fl
 
     raw = body.encode()
     headers = {
-        "Content-Type": "application/json", "User-Agent": f"hotfolder/{VERSION}", "X-Hotfolder-Event": event,
-        "X-Hotfolder-Delivery": delivery, "X-Hotfolder-Try": str(tries + 1),
-    }  # fmt: skip
+        "Content-Type": "application/json",
+        "User-Agent": f"hotfolder/{VERSION}",
+        "X-Hotfolder-Event": event,
+        "X-Hotfolder-Delivery": delivery,
+        "X-Hotfolder-Try": str(tries + 1),
+    }
     if secret is not None:
         headers["X-Hotfolder-Signature"] = signature(secret, raw)
     deadline = time.monotonic() + timeout
     try:
         answer = _pool().request(
-            "POST", url, body=raw, headers=headers, redirect=False, preload_content=False,
+            "POST",
+            url,
+            body=raw,
+            headers=headers,
+            redirect=False,
+            preload_content=False,
             timeout=urllib3.Timeout(total=timeout),
-        )  # fmt: skip
+        )
         try:
             output = _read(answer, deadline)
         finally:

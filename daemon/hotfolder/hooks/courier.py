@@ -49,7 +49,7 @@ def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
     assert hook.url is not None
     return address.post(
         hook.url, delivery.event, delivery.delivery, delivery.body, delivery.tries, hook.timeout, hook.secret
-    )  # fmt: skip
+    )
 
 
 class Courier:
@@ -57,7 +57,7 @@ class Courier:
 
     def __init__(
         self, hook: Hook, index: Database, metrics: Metrics, sites: Mapping[str, Site], idle: Callable[[str], bool]
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.hook = hook
         self._index = index
         self._metrics = metrics

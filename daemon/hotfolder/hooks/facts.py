@@ -60,9 +60,7 @@ def batch_page(connection: sqlite3.Connection, site: Site, hook: str, batch: str
     """Make the next page of what the hook has collected a delivery of `batch_done`; gives how many images are in it."""
     rows = outbox.take_page(connection, hook, site.name, PAGE)
     items = [_item(connection, site, path, event) for path, event in rows]
-    facts = {
-        "batch": batch, "page": page, "pages": pages, "root": site.root, "output": site.output, "images": items
-    }  # fmt: skip
+    facts = {"batch": batch, "page": page, "pages": pages, "root": site.root, "output": site.output, "images": items}
     if items:
         outbox.put(connection, hook, outbox.BATCH_DONE, site.name, b"", facts)
     return len(items)
@@ -99,8 +97,10 @@ def _item(connection: sqlite3.Connection, site: Site, path: bytes, event: str) -
 
 def _place(site: Site, path: bytes) -> dict[str, Any]:
     return paths.named(site.root, path) | {
-        "relative": paths.named("", path)["path"], "root": site.root, "output": site.output
-    }  # fmt: skip
+        "relative": paths.named("", path)["path"],
+        "root": site.root,
+        "output": site.output,
+    }
 
 
 def _rendition(site: Site, folder: bytes, made: Made) -> dict[str, Any]:

@@ -36,9 +36,14 @@ def environment(event: Mapping[str, object], tries: int) -> dict[bytes, bytes]:
     own = {os.fsencode(k): os.fsencode(v) for k, v in os.environ.items() if k in PASSED_ON or k.startswith("LC_")}
     own.setdefault(b"PATH", os.fsencode(os.defpath))
     facts: dict[str, object] = {
-        "EVENT": event["event"], "HOOK": event["hook"], "DELIVERY": event["id"], "TRY": tries + 1,
-        "WATCH": event.get("watch"), "ROOT": event.get("root"), "OUTPUT": event.get("output"),
-    }  # fmt: skip
+        "EVENT": event["event"],
+        "HOOK": event["hook"],
+        "DELIVERY": event["id"],
+        "TRY": tries + 1,
+        "WATCH": event.get("watch"),
+        "ROOT": event.get("root"),
+        "OUTPUT": event.get("output"),
+    }
     if isinstance(error := event.get("error"), dict):
         facts["REASON"] = error["reason"]
     told = {f"HOTFOLDER_{key}".encode(): os.fsencode(str(value)) for key, value in facts.items() if value is not None}
@@ -55,9 +60,14 @@ def run(command: Sequence[str], body: str, tries: int, timeout: float, abort: th
             stdin.write(body.encode())
             stdin.seek(0)
             process = Process(
-                command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/",
-                env=environment(json.loads(body), tries), start_new_session=True,
-            )  # fmt: skip
+                command,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env=environment(json.loads(body), tries),
+                start_new_session=True,
+            )
     except (OSError, ValueError) as error:
         why = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
         return Answer(f"{command[0]} cannot be run: {why}")

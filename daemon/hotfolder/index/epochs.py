@@ -30,15 +30,21 @@ class Epochs:
     def __init__(self, index: Database, boot: str, outputs: Callable[[], Iterable[str]]) -> None:
         self._index = index
         self._outputs = outputs
-        reader = index.read()
-        self.closed = int(meta.get(reader, "epoch_closed") or 0)
-        self.current = max(self.closed, int(meta.get(reader, "epoch") or 0)) + 1
-        self.rebooted = meta.get(reader, "boot") not in (None, boot)
+        self.closed, self.current = 0, 1
+        self.rebooted = False
         """Rows of epochs above `closed` may be about files that never reached the disk."""
         self._boot = boot
         self._used = False
         self._changed = threading.Condition()
         self.loop = Loop("sync", self._round, self._changed, again=self._open_again)
+
+    def load(self) -> Epochs:
+        """How far former lives came; once the index is open."""
+        reader = self._index.read()
+        self.closed = int(meta.get(reader, "epoch_closed") or 0)
+        self.current = max(self.closed, int(meta.get(reader, "epoch") or 0)) + 1
+        self.rebooted = meta.get(reader, "boot") not in (None, self._boot)
+        return self
 
     def use(self) -> int:
         """The epoch for renditions that are published from now on."""

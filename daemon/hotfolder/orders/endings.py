@@ -88,9 +88,13 @@ def _failure(connection: sqlite3.Connection, row: Row) -> SourceError:
 
 
 def end(
-    connection: sqlite3.Connection, site: Site | None, out: Out, row: Row | None, made: dict[str, Made] | None,
+    connection: sqlite3.Connection,
+    site: Site | None,
+    out: Out,
+    row: Row | None,
+    made: dict[str, Made] | None,
     record: dict[str, Any] | None = None,
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     """Keep what came of an image: its renditions, or the error."""
     result: dict[str, Any] = {"renditions": [], "error": None}
     saved = 0

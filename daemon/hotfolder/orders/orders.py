@@ -60,9 +60,13 @@ class Orders:
     the seconds that are left; `workers`: how many there are now."""
 
     def __init__(
-        self, index: Database, queue: JobQueue, sites: Callable[[], dict[int, tuple[Site, bool]]],
-        changed: Callable[[Order, float | None], None], workers: Callable[[], int],
-    ) -> None:  # fmt: skip
+        self,
+        index: Database,
+        queue: JobQueue,
+        sites: Callable[[], dict[int, tuple[Site, bool]]],
+        changed: Callable[[Order, float | None], None],
+        workers: Callable[[], int],
+    ) -> None:
         self._index = index
         self._queue = queue
         self._sites = sites
@@ -298,9 +302,14 @@ class Orders:
             return
         if not order.open:
             log.info(
-                "order_done", order=order.key, kind=order.kind, total=order.total, failed=order.failed,
-                saved=order.saved_bytes, seconds=(order.finished_at or 0.0) - order.created_at,
-            )  # fmt: skip
+                "order_done",
+                order=order.key,
+                kind=order.kind,
+                total=order.total,
+                failed=order.failed,
+                saved=order.saved_bytes,
+                seconds=(order.finished_at or 0.0) - order.created_at,
+            )
         self._tell(order)
 
 

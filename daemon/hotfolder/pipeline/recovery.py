@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hotfolder import paths
@@ -17,11 +17,12 @@ from hotfolder.index import areas, backlog, folders, orders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.readers import Reader
 from hotfolder.index.renditions import Made
+from hotfolder.index.suspects import Key
 from hotfolder.pipeline import files
 from hotfolder.store import atomic
 from hotfolder.store.inflight import InFlight, Note
 from hotfolder.store.layout import Target, rendition_path
-from hotfolder.telemetry import logs
+from hotfolder.telemetry import bugs, logs
 from hotfolder.watches import wants
 from hotfolder.watches.site import Site, place_key
 from hotfolder.watches.wants import Spec
@@ -46,7 +47,22 @@ class Leftovers:
         self._inflight = inflight
         self._left: dict[int, Left] = {}
 
-    def of(self, watch_id: int) -> Left:
+    def note(self, ids: Mapping[str, int]) -> list[Key]:
+        """What jobs of a killed process may have left; `ids`: of the watches, by the names that they had. Returns the
+        suspects among their sources."""
+        found = [(note, ids[note.watch]) for note in self._inflight.leftovers if note.watch in ids]
+        for note, watch_id in found:
+            self._of(watch_id).notes.append(note)
+        return [(watch_id, note.path) for note, watch_id in found if note.suspect]
+
+    def compare(self, rows: Collection[tuple[int, int]]) -> None:
+        """After a crash of the machine: sources, and their watches, whose renditions may not be on the disk."""
+        for source_id, watch_id in rows:
+            self._of(watch_id).open_rows.append(source_id)
+        if not rows:
+            log.info("after_reboot", sources_compared=0, renditions_lost=0)
+
+    def _of(self, watch_id: int) -> Left:
         return self._left.setdefault(watch_id, Left())
 
     def clean(self, site: Site) -> None:
@@ -57,8 +73,9 @@ class Leftovers:
         with left.lock:
             notes, rows = left.notes, left.open_rows
             left.notes, left.open_rows = [], []
-            for note in notes:
-                self._recover(site, note)
+            for note in notes:  # one that a bug keeps from its end stays in the file, for the next start
+                with bugs.guarded("reconcile", watch=site.name, path=note.path):
+                    self._recover(site, note)
             if rows:
                 self._compare(site, rows)
 
@@ -77,8 +94,10 @@ class Leftovers:
         for source_id in rows:
             try:
                 lost += compare(self._index, site, source_id)
-            except OSError:
+            except Exception as error:  # noqa: BLE001 - a bug costs no other row its comparison
                 site.habits.doubted = True  # compared by the first walk that can
+                if not isinstance(error, OSError):
+                    bugs.report("reconcile", error, watch=site.name, source=source_id)
         log.info("after_reboot", watch=site.name, sources_compared=len(rows), renditions_lost=lost)
 
 

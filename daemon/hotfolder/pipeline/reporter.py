@@ -50,7 +50,7 @@ class Counts:
         return replace(self)
 
 
-class Teller:
+class Reporter:
     """Called by workers, after the commit of each job."""
 
     def __init__(self, metrics: Metrics, events: Bus) -> None:

@@ -21,9 +21,12 @@ class Dispatcher:
     """
 
     def __init__(
-        self, queue: JobQueue, pool: ElasticPool, work: Callable[[Job], None],
+        self,
+        queue: JobQueue,
+        pool: ElasticPool,
+        work: Callable[[Job], None],
         failed: Callable[[Job, BaseException], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._queue = queue
         self._pool = pool
         self._work = work

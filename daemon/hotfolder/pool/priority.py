@@ -60,7 +60,7 @@ def _may_rise() -> bool:
             os.setpriority(os.PRIO_PROCESS, me, before)
             risen.append(True)
 
-    thread = threading.Thread(target=try_it, name="hotfolder-courtesy")
+    thread = threading.Thread(target=try_it, name="hotfolder-priority")
     thread.start()
     thread.join()
     return bool(risen)

@@ -23,12 +23,16 @@ log = logs.get("working")
 
 
 class Balance:
-    """Between `low` and `high` workers. `auto_memory`: the limit follows what the machine has left, downwards."""
+    """At the pool's size of now, until `bound` is called."""
 
     def __init__(
-        self, pool: ElasticPool, queue: JobQueue, memory: Reservation, metrics: Metrics, *, low: int, high: int,
-        auto_memory: bool, clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self,
+        pool: ElasticPool,
+        queue: JobQueue,
+        memory: Reservation,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pool = pool
         self._queue = queue
         self._memory = memory
@@ -36,10 +40,12 @@ class Balance:
         self._clock = clock
         self._process = psutil.Process()
         self._at: float | None = None
-        self.bound(low, high, auto_memory=auto_memory)
+        self._low = self._high = pool.size
+        self._auto_memory = False
 
     def bound(self, low: int, high: int, *, auto_memory: bool) -> None:
-        """From now on; a pool outside of these bounds is brought back into them."""
+        """Between `low` and `high` workers from now on; a pool outside of these bounds is brought back into them.
+        `auto_memory`: the limit of memory follows what the machine has left, downwards."""
         self._low, self._high, self._auto_memory = low, high, auto_memory
         self._metrics.workers_bound.labels("low").set(low)
         self._metrics.workers_bound.labels("high").set(high)

@@ -9,7 +9,9 @@ import contextlib
 import math
 import os
 import resource
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import psutil
 
@@ -55,6 +57,29 @@ def available_memory() -> int:
 def auto_memory() -> int:
     """Bytes: a share of what is available now."""
     return max(MEMORY_LEAST, int(available_memory() * MEMORY_SHARE))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The fewest and the most workers, and how many there are at first."""
+
+    low: int
+    high: int
+    first: int
+
+
+def bounds(workers: int | Literal["auto"], memory_limit: int) -> Bounds:
+    """As configured; `auto`: by the CPUs that are ours, and by what each worker needs of `memory_limit` bytes."""
+    if workers != "auto":
+        return Bounds(workers, workers, workers)
+    cpus = usable_cpus()
+    most = auto_workers(cpus, memory_limit)
+    return Bounds(2, most, max(2, min(most, round(cpus))))
+
+
+def memory_limit(configured: int | Literal["auto"]) -> int:
+    """In bytes."""
+    return auto_memory() if configured == "auto" else configured
 
 
 def target(

@@ -204,9 +204,15 @@ class ElasticPool(Executor):
             ended = self._completed + self._failed
             average = self._seconds / ended if ended else 0.0
             return PoolStats(
-                self._busy, self._goal - self._busy, self._goal, self._submitted, self._completed, self._failed,
-                len(self._tasks), average,
-            )  # fmt: skip
+                self._busy,
+                self._goal - self._busy,
+                self._goal,
+                self._submitted,
+                self._completed,
+                self._failed,
+                len(self._tasks),
+                average,
+            )
 
     @contextmanager
     def batch(self, progress: Callable[[int, int], None] | None = None) -> Iterator[Batch]:

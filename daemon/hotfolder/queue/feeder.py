@@ -87,9 +87,7 @@ class Feeder:
                 if room <= 0:
                     continue
                 young = lane is Lane.FRESH
-                page = backlog.due(
-                    self._index.read(), watch_id, time.time(), after[watch_id], room, young=young
-                )  # fmt: skip
+                page = backlog.due(self._index.read(), watch_id, time.time(), after[watch_id], room, young=young)
                 if not page:
                     del after[watch_id]
                 for row in page:

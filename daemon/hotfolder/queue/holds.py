@@ -37,10 +37,15 @@ class Holds:
     """
 
     def __init__(
-        self, index: Database, queue: JobQueue, metrics: Metrics, changed: Callable[[], None], *,
+        self,
+        index: Database,
+        queue: JobQueue,
+        metrics: Metrics,
+        changed: Callable[[], None],
+        *,
         obeys: bool,
         clock: Callable[[], datetime] = datetime.now,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._index = index
         self._queue = queue
         self._metrics = metrics

@@ -266,9 +266,10 @@ class JobQueue:
     def wait_room(self, lane: Lane, timeout: float) -> bool:
         """Wait until the lane is at most half full; True where it is. Half, so that its feeder works in pages."""
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._closed or len(self._lanes[lane]) <= self.capacity // 2, timeout
-            ) and not self._closed  # fmt: skip
+            return (
+                self._changed.wait_for(lambda: self._closed or len(self._lanes[lane]) <= self.capacity // 2, timeout)
+                and not self._closed
+            )
 
     def wait_share(self, shares: Mapping[tuple[Lane, str], int], timeout: float) -> bool:
         """Wait until one of these watches has at most half of its share of a lane, and room; True where one has."""

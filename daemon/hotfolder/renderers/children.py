@@ -61,9 +61,13 @@ class Child:
         try:
             # A session of its own: a terminal's Ctrl-C reaches the parent alone.
             self._process = Process(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=sys.stderr,
-                pass_fds=(theirs.fileno(), life), start_new_session=True,
-            )  # fmt: skip
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=sys.stderr,
+                pass_fds=(theirs.fileno(), life),
+                start_new_session=True,
+            )
         except BaseException:
             os.close(self._life)
             ours.close()

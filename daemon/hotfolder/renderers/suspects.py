@@ -23,7 +23,11 @@ class Suspects:
     def __init__(self, index: Database) -> None:
         self._index = index
         self._lock = threading.Lock()
-        self._known = suspects.keys(index.read())
+        self._known: set[Key] = set()
+
+    def load(self) -> None:
+        """Those of former lives; once the index is open."""
+        self._known = suspects.keys(self._index.read())
 
     def __contains__(self, key: Key) -> bool:
         return key in self._known  # asked for every job; a set's membership is atomic

@@ -129,7 +129,7 @@ class Fetching:
     def _open(self, source_id: int, preset: str) -> Found | _Missing:
         connection = self._engine.index.read()
         listed = listing.one(connection, source_id)
-        watcher = None if listed is None else self._engine.watcher_of(listed.watch_id)
+        watcher = None if listed is None else self._engine.watchers.by_id(listed.watch_id)
         if listed is None or watcher is None:
             raise NotFound("no such source")
         made = next((each for each in renditions.of(connection, source_id) if each.preset == preset), None)

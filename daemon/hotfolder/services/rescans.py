@@ -119,7 +119,7 @@ class Rescans:
 
     def begin(self, scope: Scope) -> str:
         """Have a reconcile made; returns its id. Raises ServiceError."""
-        before = self._engine.teller.counts
+        before = self._engine.reporter.counts
         if scope.watch is not None:
             naming.watcher(self._engine, scope.watch)
         requests = self._of_paths(scope) if scope.paths else self._of_watches(scope)
@@ -172,7 +172,7 @@ class Rescans:
 
     def _describe(self, job: _Asked) -> Rescan:
         ended = job.ended
-        counts = self._engine.teller.counts.since(job.before)
+        counts = self._engine.reporter.counts.since(job.before)
         found = [each for request in job.requests for each in list(request.findings)]
         total = sum(each.new + each.changed for each in found)
         worked = counts.made + counts.reused + counts.failed + counts.skipped

@@ -99,7 +99,7 @@ def page(engine: Engine, watch: str | None, state: State | None, text: str, curs
     found = listing.page(connection, Filter(watch_id, state, text.strip()), _position(cursor), limit + 1)
     page = found[:limit]
     return SourcePage(
-        sources=[Source(**_summary(engine, each)) for each in page if engine.watcher_of(each.watch_id)],
+        sources=[Source(**_summary(engine, each)) for each in page if engine.watchers.by_id(each.watch_id)],
         next=_cursor(page[-1]) if len(found) > limit else None,
         total=None if text else _total(engine, connection, watch, state),
     )
@@ -109,7 +109,7 @@ def one(engine: Engine, source_id: int) -> SourceDetail:
     """Raises NotFound."""
     connection = engine.index.read()
     found = listing.one(connection, source_id)
-    if found is None or engine.watcher_of(found.watch_id) is None:
+    if found is None or engine.watchers.by_id(found.watch_id) is None:
         raise NotFound("no such source")
     version, record = found.version, analyses.as_json(connection, found.id)
     return SourceDetail(
@@ -152,7 +152,7 @@ def _total(engine: Engine, connection: Reader, watch: str | None, state: State |
 
 
 def _summary(engine: Engine, found: Listed) -> dict[str, Any]:
-    watcher = engine.watcher_of(found.watch_id)
+    watcher = engine.watchers.by_id(found.watch_id)
     return {
         **paths.named("", found.path),
         "id": found.id,

@@ -112,7 +112,7 @@ class Status(Stats):
 
 def stats(engine: Engine) -> Stats:
     """Pending is all that waits, beyond the bounded queue, too."""
-    pool, counts = engine.pool.stats(), engine.teller.counts
+    pool, counts = engine.pool.stats(), engine.reporter.counts
     return Stats(
         thread_pool=ThreadPool(
             active_threads=pool.active_threads, idle_threads=pool.idle_threads, max_workers=pool.max_workers
@@ -139,7 +139,7 @@ def _jobs(counts: Counts, waiting: int) -> Jobs:
 
 def performance(engine: Engine) -> Performance:
     """How fast images were made since the start."""
-    counts = engine.teller.counts
+    counts = engine.reporter.counts
     up = time.monotonic() - engine.started_at
     ended = counts.made + counts.reused
     worked = ended + counts.failed
@@ -161,7 +161,7 @@ def pending(engine: Engine) -> int:
 
 def status(engine: Engine) -> Status:
     """What `hotfolder status` shows."""
-    counts, held, figures = engine.teller.counts, holds.held(engine), stats(engine)
+    counts, held, figures = engine.reporter.counts, holds.held(engine), stats(engine)
     return Status(
         version=VERSION,
         pid=os.getpid(),
@@ -180,7 +180,7 @@ def status(engine: Engine) -> Status:
         failed=counts.failed,
         bytes_in=counts.bytes_in,
         bytes_out=counts.bytes_out,
-        drop_to_ready_seconds=engine.teller.drop_to_ready,
+        drop_to_ready_seconds=engine.reporter.drop_to_ready,
         thread_pool=figures.thread_pool,
         jobs=figures.jobs,
         performance=figures.performance,

@@ -161,7 +161,7 @@ def remove_leftovers(engine: Engine) -> None:
         log.warning("upload_not_removed", reason=str(error))
         return
     for watch_id, name in noted:
-        watcher = engine.watcher_of(watch_id)
+        watcher = engine.watchers.by_id(watch_id)
         if watcher is None:
             continue
         try:

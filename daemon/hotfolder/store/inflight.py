@@ -39,15 +39,20 @@ class InFlight:
     """`<state>/inflight`; opening it reads what a former life left behind, and keeps that until it is cleared."""
 
     def __init__(self, path: str, slots: int = 64, boot: str | None = None) -> None:
+        self.path = path
         self._lock = threading.Lock()
         self._boot = (boot if boot is not None else boot_id()).encode()[:BOOT_MAX]
+        self._slots = slots
         self._size = HEADER + slots * SLOT
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def open(self) -> InFlight:
+        """Before anything else is done with it. Raises OSError."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             content, self.clean = self._content(os.pread(fd, self._size, 0))
             # Written out, not left sparse: a store into a hole is a SIGBUS once the disk is full.
             if os.pwrite(fd, content, 0) != self._size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
             os.ftruncate(fd, self._size)
             self._map = mmap.mmap(fd, self._size)
         finally:
@@ -55,7 +60,8 @@ class InFlight:
         self.leftovers = tuple(_notes(content))
         taken = {note.slot for note in self.leftovers}
         self._left = taken
-        self._free = [slot for slot in range(slots) if slot not in taken]
+        self._free = [slot for slot in range(self._slots) if slot not in taken]
+        return self
 
     def _content(self, former: bytes) -> tuple[bytes, bool]:
         """What the file is to hold now, and whether the last end was orderly (or there was none)."""

@@ -17,9 +17,12 @@ from hotfolder.telemetry import logs
 T = TypeVar("T")
 
 LIBRARIES = {
-    "concurrent.futures": "callback", "asyncio": "http", "uvicorn.error": "http", "watchdog.observers": "inotify",
+    "concurrent.futures": "callback",
+    "asyncio": "http",
+    "uvicorn.error": "http",
+    "watchdog.observers": "inotify",
     "websockets.server": "http",
-}  # fmt: skip
+}
 """Loggers to which libraries hand the exceptions that they catch, and where those count."""
 
 log = logs.get("bugs")

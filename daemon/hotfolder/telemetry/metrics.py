@@ -37,9 +37,27 @@ CAMERAS = ("phone", "action", "camera", "unknown")
 VERDICTS = ("sharp", "blurred", "blank")
 LANES = ("fresh", "backlog")
 WHERE = (
-    "main", "index", "sync", "oversight", "feeder", "orders", "dispatcher", "suspects", "intake", "reconcile",
-    "inotify", "hook", "worker", "callback", "http", "control", "pulse", "thread", "interpreter", "log",
-)  # fmt: skip
+    "main",
+    "index",
+    "sync",
+    "oversight",
+    "feeder",
+    "orders",
+    "dispatcher",
+    "suspects",
+    "intake",
+    "reconcile",
+    "inotify",
+    "hook",
+    "worker",
+    "callback",
+    "http",
+    "control",
+    "pulse",
+    "thread",
+    "interpreter",
+    "log",
+)
 """Where an error of our own can come up: the kinds of threads first, then what belongs to none."""
 RESIZES = ("cpu_idle", "cpu_short", "memory_short")
 
@@ -72,9 +90,11 @@ class Metrics:
         self.last_event = gauge("last_event_timestamp_seconds", "Time of the last event.", "watch")
         self.last_reconcile = gauge("last_reconcile_timestamp_seconds", "End of the last reconcile.", "watch")
         self.reconcile_seconds = Histogram(
-            prefix + "reconcile_duration_seconds", "Duration of whole reconciles.",
-            buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200), registry=r,
-        )  # fmt: skip
+            prefix + "reconcile_duration_seconds",
+            "Duration of whole reconciles.",
+            buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200),
+            registry=r,
+        )
         self.held_deletions = gauge("held_deletions", "Sources whose deletion waits for a second reconcile.", "watch")
         self.sources = gauge("sources", "Sources in the index.", "watch")
         self.sources_pending = gauge("sources_pending", "Sources that wait for work, beyond the queue, too.", "watch")
@@ -87,13 +107,19 @@ class Metrics:
         self.pool_resizes = counter("pool_resizes_total", "Times that the pool was given another size.", "reason")
         self.jobs = counter("jobs_total", "Jobs ended, by result.", "watch", "result")
         self.stages = Histogram(
-            prefix + "stage_duration_seconds", "Time of one image in each stage.", ("stage",),
-            buckets=STAGE_BUCKETS, registry=r,
-        )  # fmt: skip
+            prefix + "stage_duration_seconds",
+            "Time of one image in each stage.",
+            ("stage",),
+            buckets=STAGE_BUCKETS,
+            registry=r,
+        )
         self.drop_to_ready = Histogram(
-            prefix + "drop_to_ready_seconds", "From the last event of a version to its last rendition.", ("watch",),
-            buckets=READY_BUCKETS, registry=r,
-        )  # fmt: skip
+            prefix + "drop_to_ready_seconds",
+            "From the last event of a version to its last rendition.",
+            ("watch",),
+            buckets=READY_BUCKETS,
+            registry=r,
+        )
         self.misnamed = counter(
             "misnamed_sources_total", "Sources made whose content is of another format than their name says.", "watch"
         )
@@ -160,9 +186,15 @@ class Metrics:
         self.overflows.labels(watch)
         self.missed_changes.labels(watch)
         for gauge in (
-            self.watch_up, self.last_event, self.last_reconcile, self.held_deletions, self.sources,
-            self.sources_pending, self.output_free, self.last_success,
-        ):  # fmt: skip
+            self.watch_up,
+            self.last_event,
+            self.last_reconcile,
+            self.held_deletions,
+            self.sources,
+            self.sources_pending,
+            self.output_free,
+            self.last_success,
+        ):
             gauge.labels(watch)
 
     def forget(self, label: str, name: str) -> None:

@@ -111,7 +111,7 @@ class Coverage:
             self._unwatched.clear()
 
     def missed(self, found: Counter[bytes]) -> list[bytes]:
-        """A whole reconcile found so much on each mount that no event had announced. Returns those that are deaf now."""
+        """A whole reconcile found so much on each mount that no event had announced. Returns the newly deaf."""
         with self._lock:
             turned = []
             for mount in self._backends:

@@ -35,8 +35,9 @@ class Spec:
         content = {
             "presets": [preset.as_dict() for preset in self.presets],
             "optimize": None if self.optimize is None else dict(self.optimize),
-            "analyze": self.analyze, "output": self.output,
-        }  # fmt: skip
+            "analyze": self.analyze,
+            "output": self.output,
+        }
         return json.dumps(content)
 
     @classmethod
