@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hotfolder.pipeline import judge
 from hotfolder.store import atomic
@@ -19,8 +18,7 @@ from hotfolder.watcher.rules import FolderRules, Rules
 log = logs.get("watching")
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """How changes in a folder come to be known. `mount`: the mount point, at or below the root, that it lies on.
 
     `polled`: the folder is walked at each poll, and changes there may raise no event.
@@ -46,6 +44,9 @@ class Surroundings(Protocol):
         """Called every now and then: the walk is alive. False where it shall end."""
 
 
+_QUIET = Ground()
+
+
 class Alone:
     """The surroundings of a walk that is made for itself, with no watch at work."""
 
@@ -53,7 +54,7 @@ class Alone:
         pass
 
     def ground(self, folder: bytes) -> Ground:
-        return Ground()
+        return _QUIET
 
     def knows(self, path: bytes) -> bool:
         return False
@@ -62,8 +63,7 @@ class Alone:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """A folder while it is open. Names are in the order of their bytes."""
 
     path: bytes
