@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from hotfolder.telemetry import bugs, logs
@@ -16,6 +18,56 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds after a failure; each in a row is followed by a pause twice as long."""
 
 log = logs.get("loop")
+
+
+class Running(Protocol):
+    """A thread that was started, as far as loops need it."""
+
+    def is_alive(self) -> bool: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+class Timing(Protocol):
+    """The clock, the rest and the threads of loops. A simulation brings its own: see `simulated`."""
+
+    def now(self) -> float:
+        """Seconds that only go forwards."""
+
+    def rest(self, changed: threading.Condition, until: Callable[[], object], seconds: float | None) -> None:
+        """Until `until` holds, or so many seconds have passed; `changed` is held, and notified when to look."""
+
+    def run(self, name: str, target: Callable[[], None]) -> Running:
+        """Call `target` on a thread of this name."""
+
+
+class SystemTiming:
+    """That of this machine."""
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def rest(self, changed: threading.Condition, until: Callable[[], object], seconds: float | None) -> None:
+        changed.wait_for(until, seconds)
+
+    def run(self, name: str, target: Callable[[], None]) -> Running:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        return thread
+
+
+SYSTEM = SystemTiming()
+_timing: ContextVar[Timing] = ContextVar("timing", default=SYSTEM)
+
+
+@contextmanager
+def simulated(timing: Timing) -> Iterator[None]:
+    """Loops that are made within take their time from `timing`."""
+    token = _timing.set(timing)
+    try:
+        yield
+    finally:
+        _timing.reset(token)
 
 
 class Pause:
@@ -74,8 +126,8 @@ def living() -> list[Lasting]:
 class Loop:
     """A thread that calls `step` until that returns False or `end` was called.
 
-    A step waits itself, on `changed`, which `end` notifies. One that raises is reported and called again after a
-    pause; `again` is called before, so that nothing which the step had taken is lost. `kind` is the metric's label,
+    A step waits by `rest`, which `kick` and `end` wake. One that raises is reported and called again after a pause;
+    `again` is called before, so that nothing which the step had taken is lost. `kind` is the metric's label,
     `hotfolder-KIND[-SUBJECT]` the thread's name.
     """
 
@@ -93,9 +145,10 @@ class Loop:
         self._step = step
         self._again = again
         self._changed = changed or threading.Condition()
+        self._timing = _timing.get()
         self._pause = Pause()
         self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._thread: Running | None = None
         self._done = False
         self.stopped = False
 
@@ -107,9 +160,16 @@ class Loop:
                 self._begin()
 
     def _begin(self) -> None:
-        thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        thread.start()
-        self._thread = thread
+        self._thread = self._timing.run(self.name, self._run)
+
+    def now(self) -> float:
+        """Seconds that only go forwards; those of a simulation in one."""
+        return self._timing.now()
+
+    def rest(self, until: Callable[[], object] = lambda: False, seconds: float | None = None) -> None:
+        """For the step: until `until` holds, the loop is to end, or so many seconds have passed."""
+        with self._changed:
+            self._timing.rest(self._changed, lambda: self.stopped or until(), seconds)
 
     def kick(self) -> None:
         """Let a step that waits look again."""
@@ -150,7 +210,7 @@ class Loop:
 
     def _run(self) -> None:
         try:
-            while not self.stopped and self._one():
+            while not self.stopped and self.once():
                 pass
         except BaseException as error:  # noqa: BLE001 - SystemExit and the like: it ends, and is started anew
             self._failed(error)
@@ -158,14 +218,13 @@ class Loop:
             self._done = True
             unregister(self)
 
-    def _one(self) -> bool:
+    def once(self) -> bool:
+        """One step, and the pause after one that raised. False: it was the last."""
         try:
             goes_on = self._step()
         except Exception as error:  # noqa: BLE001 - a bug costs a pause, not the thread
             self._failed(error)
-            seconds = self._pause.longer()
-            with self._changed:
-                self._changed.wait_for(lambda: self.stopped, seconds)
+            self.rest(seconds=self._pause.longer())
             return True
         self._pause.reset()
         return goes_on

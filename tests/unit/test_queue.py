@@ -75,7 +75,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(path=NAMES, lane=st.sampled_from(list(Lane)))
     def offer(self, path: bytes, lane: Lane) -> None:
-        room = self.queue.room(lane)
+        room = self.queue.capacity - self.queue.depth(lane)
         known = self.queue.holds("w", path)
         accepted = self.queue.offer(job(path, lane))
         assert accepted == (room > 0 or known)

@@ -119,12 +119,10 @@ class Courier:
             return True
         if self._once:
             return False
-        with self._changed:
-            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, pause)
-            self._kicked = False
+        self.loop.rest(lambda: self._kicked, pause)
+        self._kicked = False
         if (rest := self._rest_until - time.monotonic()) > 0:
-            with self._changed:
-                self._changed.wait_for(lambda: self.loop.stopped, rest)
+            self.loop.rest(seconds=rest)
         return True
 
     def _deliver_next(self) -> bool:

@@ -68,9 +68,9 @@ class Epochs:
         self.loop.stop()
 
     def _round(self) -> bool:
+        self.loop.rest(lambda: self._used)
+        self.loop.rest(seconds=SYNC_SECONDS)
         with self._changed:
-            self._changed.wait_for(lambda: self._used or self.loop.stopped)
-            self._changed.wait_for(lambda: self.loop.stopped, SYNC_SECONDS)
             used, self._used = self._used, False
         if used:
             self._close()

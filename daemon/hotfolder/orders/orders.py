@@ -7,14 +7,12 @@ and an image that was done when the process died is one the next time.
 
 from __future__ import annotations
 
-import heapq
 import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
 from hotfolder.errors import Reason, SourceError
@@ -25,6 +23,7 @@ from hotfolder.loop import Loop
 from hotfolder.model import Job, Lane, Outcome, Result
 from hotfolder.orders.endings import RETRY_SECONDS, Out, Verdict, end, judge
 from hotfolder.orders.estimates import Estimates
+from hotfolder.orders.given import Given, Key
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import bugs, logs
 from hotfolder.watches.site import Site
@@ -37,22 +36,7 @@ TURN = 16
 AWAY_SECONDS = 5.0
 """How often it is looked whether a watch that is away is back."""
 
-Key = tuple[str, bytes]
-
 log = logs.get("working")
-
-
-@dataclass(slots=True)
-class _State:
-    """What the queue has, by path; when to offer again; how far each order has been fed."""
-
-    out: dict[Key, list[Out]] = field(default_factory=dict)
-    again: list[tuple[float, Key]] = field(default_factory=list)
-    fed: dict[int, int] = field(default_factory=dict)
-    begun: set[int] = field(default_factory=set)
-
-    def count(self) -> int:
-        return sum(map(len, self.out.values()))
 
 
 class Orders:
@@ -75,7 +59,7 @@ class Orders:
         self._estimates = Estimates()
         self._most = max(1, min(OUT_MOST, queue.capacity // 4))
         self._changed = threading.Condition()
-        self._state = _State()
+        self._given = Given()
         self._kicked = True
         self._next: float | None = None
         self.loop = Loop("orders", self._round, self._changed, again=self.reset)
@@ -88,8 +72,7 @@ class Orders:
 
     def reset(self) -> None:
         """The queue was emptied, or the watches have changed: all that has not ended is given anew."""
-        with self._changed:
-            self._state = _State()
+        self._given = Given()
         self._kick()
 
     def _kick(self) -> None:
@@ -118,15 +101,7 @@ class Orders:
         order = self._index.write(lambda c: orders.cancel(c, key, time.time())).result()
         if order is None:
             return None
-        freed = []
-        with self._changed:
-            for at, outs in list(self._state.out.items()):
-                if left := [out for out in outs if out.item.order_id != order.id]:
-                    self._state.out[at] = left
-                else:
-                    del self._state.out[at]
-                    freed.append(at)
-        for watch, path in freed:
+        for watch, path in self._given.cancel(order):
             self._queue.withdraw(watch, path)
         self._kick()
         self._tell(order)
@@ -134,13 +109,10 @@ class Orders:
 
     def time_left(self, order: Order) -> float | None:
         """Seconds; None where nothing can be said: it has not begun, has ended, or is held."""
-        with self._changed:
-            watches = {watch for (watch, _), outs in self._state.out.items() if _has(outs, order)}
-            open_orders = len(self._state.fed)
-        held = all(self._queue.holds_back(Lane.BACKLOG, watch) for watch in watches)
+        held = all(self._queue.holds_back(Lane.BACKLOG, watch) for watch in self._given.watches(order))
         if not order.open or held:
             return None
-        workers = min(self._workers(), self._queue.lane_limit(Lane.BACKLOG)) / max(1, open_orders)
+        workers = min(self._workers(), self._queue.lane_limit(Lane.BACKLOG)) / max(1, self._given.orders)
         return self._estimates.left(order.id, order.total - order.done - order.failed, workers)
 
     def _tell(self, order: Order) -> None:
@@ -151,44 +123,30 @@ class Orders:
     # -- Book: for the workers -----------------------------------------------------------------------------------------
 
     def specs(self, watch: str, path: bytes) -> list[Spec]:
-        with self._changed:
-            outs = [out for out in self._state.out.get((watch, path), ()) if out.error is None]
-            begun = {out.item.order_id for out in outs} - self._state.begun
-            self._state.begun |= begun
+        outs = [out for out in self._given.at((watch, path)) if out.error is None]
         now = time.time()
-        for order_id in begun:
+        for order_id in self._given.begun(outs):
             self._index.write(lambda c, i=order_id: orders.start(c, i, now))  # type: ignore[misc]
         return [out.spec for out in outs]
 
     def fail(self, watch: str, path: bytes, spec: Spec, error: SourceError) -> None:
-        with self._changed:
-            for out in self._state.out.get((watch, path), ()):
-                if out.spec == spec:
-                    out.error = error
+        for out in self._given.at((watch, path)):
+            if out.spec == spec:
+                out.error = error
 
     # -- feeding -------------------------------------------------------------------------------------------------------
 
     def _round(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._next)
-            self._kicked = False
+        self.loop.rest(lambda: self._kicked, self._next)
+        self._kicked = False  # before it feeds: a kick from here on is another round
         try:
-            self._offer_again()
+            for key in self._given.due(time.monotonic()):
+                self._offer(key)
             self._next = self._feed()
         except sqlite3.Error as error:
             log.error("orders_unreadable", reason=str(error), next="tried again")
             self._next = RETRY_SECONDS
         return True
-
-    def _offer_again(self) -> None:
-        with self._changed:
-            now = time.monotonic()
-            due = []
-            while self._state.again and self._state.again[0][0] <= now:
-                due.append(heapq.heappop(self._state.again)[1])
-            due = [key for key in due if key in self._state.out]
-        for key in due:
-            self._offer(key)
 
     def _offer(self, key: Key) -> None:
         now = time.monotonic()
@@ -200,16 +158,14 @@ class Orders:
         waiting = orders.open_orders(connection)
         sites = self._sites()
         away = False
-        with self._changed:
-            self._state.fed = {order.id: self._state.fed.get(order.id, -1) for order in waiting}
-            self._state.begun &= self._state.fed.keys()
+        self._given.open(waiting)
         while waiting and not self.loop.stopped:
             left = []
             for order in waiting:
-                room = min(TURN, self._most - self._state.count())
+                room = min(TURN, self._most - len(self._given))
                 if room <= 0:
                     return self._pause(away)
-                page = orders.waiting(connection, order.id, self._state.fed.get(order.id, -1), room)
+                page = orders.waiting(connection, order.id, self._given.last(order), room)
                 spec = Spec.from_json(order.spec)
                 for item in page:
                     site, there = sites.get(item.watch_id, (None, True))
@@ -223,21 +179,19 @@ class Orders:
         return self._pause(away)
 
     def _pause(self, away: bool) -> float | None:
-        with self._changed:
-            again = self._state.again[0][0] - time.monotonic() if self._state.again else None
+        moment = self._given.next_due()
+        again = None if moment is None else moment - time.monotonic()
         if away:
             return AWAY_SECONDS if again is None else max(0.0, min(AWAY_SECONDS, again))
         return None if again is None else max(0.0, again)
 
     def _give(self, item: Item, spec: Spec, site: Site | None) -> None:
         out = Out(item, spec)
-        with self._changed:
-            self._state.fed[item.order_id] = item.n
-            if site is not None:
-                self._state.out.setdefault((site.name, item.path), []).append(out)
         if site is not None:
+            self._given.add(site.name, out)
             self._offer((site.name, item.path))
             return
+        self._given.skip(item)
         out.error = SourceError(Reason.NOT_FOUND, "its watch is no longer configured")
         ending = self._index.write(lambda c: end(c, None, out, None, None))
         ending.add_done_callback(self._guarded(self._ended))
@@ -246,10 +200,7 @@ class Orders:
 
     def told(self, job: Job, outcome: Outcome) -> None:
         """How a job ended, on whatever thread; what that means for orders is decided on the index's writer."""
-        if not self._state.out:
-            return
-        with self._changed:
-            outs = list(self._state.out.get(job.key, ()))
+        outs = self._given.at(job.key)
         if not outs:
             return
         site = next((site for site, _ in self._sites().values() if site.name == job.watch), None)
@@ -280,13 +231,8 @@ class Orders:
         for out in ended if outcome.result is Result.DONE else ():
             self._estimates.note(out.item.order_id, outcome.seconds)
         soonest = min((v.again_in for v in verdicts if v.again_in is not None), default=None)
-        with self._changed:
-            if left := [out for out in self._state.out.get(key, ()) if out not in ended]:
-                self._state.out[key] = left
-            else:
-                self._state.out.pop(key, None)
-            if left and soonest is not None:
-                heapq.heappush(self._state.again, (time.monotonic() + soonest, key))
+        if self._given.end(key, ended) and soonest is not None:
+            self._given.give_again(key, time.monotonic() + soonest)
         self._kick()
         for verdict in verdicts:
             self._told_order(verdict.order)
@@ -311,7 +257,3 @@ class Orders:
                 seconds=(order.finished_at or 0.0) - order.created_at,
             )
         self._tell(order)
-
-
-def _has(outs: Sequence[Out], order: Order) -> bool:
-    return any(out.item.order_id == order.id for out in outs)

@@ -118,11 +118,11 @@ class Oversight:
             self._tasks.discard(task)
 
     def _round(self) -> bool:
+        self.loop.rest(lambda: self._tasks)
+        self.loop.rest(seconds=min(LOOK_SECONDS, self._settings.job_timeout / 4))
+        if self.loop.stopped:
+            return False
         with self._changed:
-            self._changed.wait_for(lambda: self.loop.stopped or bool(self._tasks))
-            self._changed.wait_for(lambda: self.loop.stopped, min(LOOK_SECONDS, self._settings.job_timeout / 4))
-            if self.loop.stopped:
-                return False
             tasks = list(self._tasks)
         for task in tasks:
             if task.hangs(self._settings.job_timeout) and (phase := task.give_up()) is not None:

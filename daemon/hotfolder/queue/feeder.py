@@ -55,9 +55,8 @@ class Feeder:
         self.loop.stop()
 
     def _round(self) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._kicked or self.loop.stopped, self._pause())
-            self._kicked = False
+        self.loop.rest(lambda: self._kicked, self._pause())
+        self._kicked = False  # before it feeds: a kick from here on is another round
         try:
             self._feed()
         except sqlite3.Error as error:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from enum import IntEnum
 
-from hotfolder.model import Job
+from hotfolder.model import Job, Lane
 
 Key = tuple[str, bytes]
 
@@ -96,3 +97,21 @@ class Ranked:
                     self._taken[rank] += 1
                     return jobs[key]
         return None
+
+
+def merged(former: Job | None, newer: Job) -> Job:
+    """Two announcements of one path as one: the newer's facts, the longer waiting time, the better lane."""
+    if former is None:
+        return newer
+    fresh = Lane.FRESH in (former.lane, newer.lane)
+    return replace(
+        newer,
+        lane=Lane.FRESH if fresh else Lane.BACKLOG,
+        since=min(former.since, newer.since),
+        queued=min(former.queued, newer.queued),
+        closed=former.closed or newer.closed,
+        deleted=former.deleted or newer.deleted,
+        ordered=former.ordered and newer.ordered,
+        hint=newer.hint or former.hint,
+        seen_changing=newer.seen_changing if newer.seen_changing is not None else former.seen_changing,
+    )

@@ -9,10 +9,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 
 from hotfolder.model import Job, Lane
-from hotfolder.queue.lane import Key, Rank, Ranked
+from hotfolder.queue.lane import Key, Rank, Ranked, merged
 
 BACKLOG_EVERY = 16
 """While fresh drops keep coming, the backlog still has one turn in sixteen."""
@@ -55,18 +54,17 @@ class JobQueue:
         """
         with self._changed:
             if job.key in self._in_work:
-                self._again[job.key] = _merged(self._again.get(job.key), job)
+                self._again[job.key] = merged(self._again.get(job.key), job)
                 return True
             for lane, waiting in self._lanes.items():
-                former = waiting.get(job.key)
-                if former is None:
+                if (former := waiting.get(job.key)) is None:
                     continue
-                merged = _merged(former, job)
-                if merged.lane is lane:
-                    waiting.replace(merged)
+                together = merged(former, job)
+                if together.lane is lane:
+                    waiting.replace(together)
                     return True
                 self._remove(lane, job.key)
-                self._insert(merged)  # a rise may pass the bound: it frees a place below
+                self._insert(together)  # a rise may pass the bound: it frees a place below
                 self._changed.notify_all()  # it may have risen out of a lane that is held
                 return True
             if not job.ordered and not self._has_room(job.lane, job.watch):
@@ -117,8 +115,7 @@ class JobQueue:
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
             while not self._closed:
-                job = self._next()
-                if job is not None:
+                if (job := self._next()) is not None:
                     self._in_work[job.key] = job
                     self._working[job.watch] += 1
                     self._working_of_lane[job.lane] += 1
@@ -221,8 +218,7 @@ class JobQueue:
             self._working[key[0]] -= 1
             if job is not None:
                 self._working_of_lane[job.lane] -= 1
-            again = self._again.pop(key, None)
-            if again is not None:  # may pass the bound by as many as there are workers
+            if (again := self._again.pop(key, None)) is not None:  # may pass the bound by as many as there are workers
                 self._insert(again)
             self._changed.notify_all()
 
@@ -259,17 +255,12 @@ class JobQueue:
             first = min((job.queued for job in self._lanes[lane].jobs()), default=None)
         return None if first is None else max(0.0, self._clock() - first)
 
-    def room(self, lane: Lane) -> int:
-        with self._changed:
-            return max(0, self.capacity - len(self._lanes[lane]))
-
     def wait_room(self, lane: Lane, timeout: float) -> bool:
         """Wait until the lane is at most half full; True where it is. Half, so that its feeder works in pages."""
         with self._changed:
-            return (
-                self._changed.wait_for(lambda: self._closed or len(self._lanes[lane]) <= self.capacity // 2, timeout)
-                and not self._closed
-            )
+            half = self.capacity // 2
+            found = self._changed.wait_for(lambda: self._closed or len(self._lanes[lane]) <= half, timeout)
+            return found and not self._closed
 
     def wait_share(self, shares: Mapping[tuple[Lane, str], int], timeout: float) -> bool:
         """Wait until one of these watches has at most half of its share of a lane, and room; True where one has."""
@@ -285,11 +276,9 @@ class JobQueue:
 
     def wait_idle(self, timeout: float, watches: Collection[str] | None = None) -> bool:
         """Wait until nothing waits and nothing is in work, of these watches or of all."""
-        return self._wait(lambda: not any(map(self.busy, [None] if watches is None else watches)), timeout)
-
-    def _wait(self, condition: Callable[[], bool], timeout: float) -> bool:
+        asked = [None] if watches is None else watches
         with self._changed:
-            return self._changed.wait_for(condition, timeout)
+            return self._changed.wait_for(lambda: not any(map(self.busy, asked)), timeout)
 
     # -- ending ----------------------------------------------------------------------------------------------------
 
@@ -309,21 +298,3 @@ class JobQueue:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-
-
-def _merged(former: Job | None, newer: Job) -> Job:
-    """Two announcements of one path as one: the newer's facts, the longer waiting time, the better lane."""
-    if former is None:
-        return newer
-    fresh = Lane.FRESH in (former.lane, newer.lane)
-    return replace(
-        newer,
-        lane=Lane.FRESH if fresh else Lane.BACKLOG,
-        since=min(former.since, newer.since),
-        queued=min(former.queued, newer.queued),
-        closed=former.closed or newer.closed,
-        deleted=former.deleted or newer.deleted,
-        ordered=former.ordered and newer.ordered,
-        hint=newer.hint or former.hint,
-        seen_changing=newer.seen_changing if newer.seen_changing is not None else former.seen_changing,
-    )

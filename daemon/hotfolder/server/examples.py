@@ -1,5 +1,5 @@
 """An example of every call in the OpenAPI document: what a real daemon was asked and what it answered, in
-examples.json, written by docs/record_examples.py."""
+examples.json, written by docs/internals/record_examples.py."""
 
 from __future__ import annotations
 

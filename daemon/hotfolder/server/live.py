@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -92,8 +91,7 @@ class Pulse:
     def __init__(self, bus: Bus, tell: Callable[[], dict[str, Any]]) -> None:
         self._bus = bus
         self._tell = tell
-        self._changed = threading.Condition()
-        self._loop = Loop("pulse", self._round, self._changed)
+        self._loop = Loop("pulse", self._round)
 
     def start(self) -> None:
         self._loop.start()
@@ -110,6 +108,5 @@ class Pulse:
             self._bus.publish(STATE, "state", **self._tell())
         except sqlite3.Error as error:
             log.warning("state_not_told", reason=str(error))
-        with self._changed:
-            self._changed.wait_for(lambda: self._loop.stopped, PULSE_SECONDS)
+        self._loop.rest(seconds=PULSE_SECONDS)
         return True

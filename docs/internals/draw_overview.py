@@ -1,6 +1,6 @@
 """Draws docs/overview.png: the panels of the overview dashboard, as a real Prometheus answers for a run of a minute.
 
-pip install matplotlib; PYTHONPATH=. python docs/draw_overview.py      (needs Debian's prometheus)
+pip install matplotlib; PYTHONPATH=. python docs/internals/draw_overview.py      (needs Debian's prometheus)
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def draw(server: Prometheus, began: float) -> None:
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     figure.tight_layout(pad=2)
-    figure.savefig(Path(__file__).parent / "overview.png", dpi=70)
+    figure.savefig(Path(__file__).parents[1] / "overview.png", dpi=70)
 
 
 def lines(axis: Any, panel: dict[str, Any], legend: str, series: list[Any], began: float) -> None:

@@ -1,6 +1,6 @@
 """Records the examples of the OpenAPI document: asks a real daemon everything, and keeps what was asked and answered.
 
-PYTHONPATH=. python docs/record_examples.py      # writes daemon/hotfolder/server/examples.json
+PYTHONPATH=. python docs/internals/record_examples.py      # writes daemon/hotfolder/server/examples.json
 """
 
 from __future__ import annotations

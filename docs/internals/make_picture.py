@@ -1,4 +1,4 @@
-"""Makes docs/at-work.svg from a real run: ``python docs/make_picture.py FOLDER_WITH_PHOTOS``."""
+"""Makes docs/at-work.svg from a real run: ``python docs/internals/make_picture.py FOLDER_WITH_PHOTOS``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from hotfolder.cli import main; main()"]
 
 

@@ -1,6 +1,6 @@
 """Draws docs/enhanced.jpg: photos before and after `optimize.auto_enhance`.
 
-python docs/draw_enhanced.py FOLDER NAME…      # NAME:dark and NAME:flat are spoilt first
+python docs/internals/draw_enhanced.py FOLDER NAME…      # NAME:dark and NAME:flat are spoilt first
 """
 
 from __future__ import annotations
