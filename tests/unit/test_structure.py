@@ -85,7 +85,7 @@ def test_all_is_laid_out_by_the_formatter_alone() -> None:
 
 
 LINES = 300
-LONG = {"config/schema.py": 330, "orders/orders.py": 317, "queue/queue.py": 329, "store/atomic.py": 316}
+LONG = {"config/schema.py": 330, "store/atomic.py": 316}
 """Modules that are still longer, and may not grow. This list only shrinks."""
 COLLABORATORS = 6
 WIDE = {"watchers.py: Watchers": 7}
