@@ -70,3 +70,10 @@ def test_a_shortage_says_nothing_of_a_root(number: int) -> None:
     with pytest.raises(OSError, match="x"):
         _raise_shortage(OSError(number, "x"))
     _raise_shortage(OSError(errno.ENOENT, "x"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_and_a_used_up_quota_ask_for_space(number: int) -> None:
+    found = faults.failure(OSError(number, "x"), Operation.WRITE, "the output /out cannot be written")
+    assert (found.reason, found.reason.owner) == (Reason.OUTPUT_ERROR, Owner.OUTPUT)
+    assert found.message.endswith("; free some space")
