@@ -146,7 +146,7 @@ class Gauges:
 
     def look(self) -> None:
         engine = self._engine
-        engine.metrics.inotify_watches.set(sum(watcher.watches for watcher in engine.watchers.values()))
+        engine.metrics.inotify_watches.set(sum(watcher.observer.watches for watcher in engine.watchers.values()))
         engine.metrics.inotify_limit.set(events.limit("max_user_watches"))
         made = engine.reporter.counts.made
         if made != self._worked and not engine.pool.busy and time.monotonic() - self._trimmed > TRIM_SECONDS:

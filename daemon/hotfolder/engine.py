@@ -244,7 +244,7 @@ class Engine:
     def _check_mounts(self) -> None:
         if self.mount_changes.seen():
             for watcher in self.watchers.values():
-                watcher.mounts_changed()
+                watcher.observer.mounts_changed()
 
     def _check_watchers(self) -> None:
         for watcher in self.watchers.values():

@@ -15,6 +15,8 @@ from hotfolder.pipeline.recovery import Leftovers
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watcher.condition import Condition
+from hotfolder.watcher.watched import Watched
 from hotfolder.watcher.watcher import Watcher
 from hotfolder.watches.settings import Settings
 from hotfolder.watches.site import Gate, Site
@@ -71,12 +73,12 @@ class Watchers(Mapping[str, Watcher]):
 
     def present(self) -> dict[int, str]:
         """Names by id: watches whose roots are there, and whose outputs have been prepared."""
-        return {each.site.id: name for name, each in self.items() if each.stands}
+        return {each.site.id: name for name, each in self.items() if each.watched.stands}
 
     def idle(self, name: str) -> bool:
         """Whether nothing of this watch is noted, waits or is in work."""
         watcher = self.get(name)
-        return watcher is not None and watcher.rounds.idle()
+        return watcher is not None and watcher.outstanding.is_idle()
 
     def changed_by(self, config: Config) -> set[str]:
         """The names of watches that this configuration adds, or of which it wants something else."""
@@ -95,7 +97,7 @@ class Watchers(Mapping[str, Watcher]):
         for watcher in self.values():
             hooks = wiring.subscribers(config, watcher.config)
             if watcher.site.hooks != hooks:
-                watcher.site = replace(watcher.site, hooks=hooks)
+                watcher.watched.site = replace(watcher.site, hooks=hooks)
 
     def _new(self, name: str) -> Watcher:
         config = self._settings.config
@@ -103,17 +105,9 @@ class Watchers(Mapping[str, Watcher]):
         site = wiring.site_of(config, watch, self._index)
         site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
         self._queue.limit(name, 0)  # nothing of it is made before its root and output have been looked at
-        return Watcher(
-            watch,
-            site,
-            wiring.rules_of(config, watch),
-            self._index,
-            self._queue,
-            self._metrics,
-            self._kick,
-            live=self._live,
-            clean=self._leftovers.clean,
-        )
+        condition = Condition(name, self._metrics)
+        watched = Watched(watch, site, wiring.rules_of(config, watch), condition, live=self._live)
+        return Watcher(watched, self._index, self._queue, self._metrics, self._kick, self._leftovers.clean)
 
     def start(self, names: Iterable[str]) -> None:
         """What answers has been looked at when this returns; what does not is left to its own thread."""

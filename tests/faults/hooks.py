@@ -138,8 +138,8 @@ os.scandir = lambda path=".": _Half(_scandir(path))
 """Every listing fails after it has begun, while the flag's file is there."""
 
 DEAF = """
-from hotfolder.watcher import events
-events.TreeWatcher.on_event = lambda self, event: None
+from hotfolder.watcher import tree
+tree.TreeWatcher.on_event = lambda self, event: None
 """
 """No event ever arrives."""
 

@@ -40,7 +40,7 @@ STEPS = (
     "hotfolder.queue.waiters:Waiters.told",
     "hotfolder.orders.orders:Orders.told",
     "hotfolder.watcher.watcher:Watcher.told",
-    "hotfolder.watcher.events:TreeWatcher.on_event",
+    "hotfolder.watcher.tree:TreeWatcher.on_event",
     "hotfolder.watcher.intake:Intake.changed",
     "hotfolder.watcher.watcher:Watcher.look_at",
     "hotfolder.hooks.courier:Couriers.kick",

@@ -251,8 +251,8 @@ def test_a_restart_keeps_the_deletions_that_were_announced(place: Place, run: Ru
 
 
 BOUNDS = """
-from hotfolder.watcher import intake, trails
-intake.NOTES_MAX, intake.FOLDERS_MAX, intake.CLOSES_MAX, trails.STEPS_MAX = 20, 5, 10, 10
+from hotfolder.watcher import intake, notes, trails
+intake.NOTES_MAX, intake.FOLDERS_MAX, notes.CLOSES_MAX, trails.STEPS_MAX = 20, 5, 10, 10
 """
 
 

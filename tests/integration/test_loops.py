@@ -135,7 +135,7 @@ def test_nothing_is_held_after_a_bug(
     engine.start()
     site = engine.watchers["inbox"].site
     try:
-        wait_for("the first walk", engine.watchers["inbox"].rounds.idle)
+        wait_for("the first walk", engine.watchers["inbox"].outstanding.is_idle)
         slots = len(engine.inflight._free)
         armed.set()
         place.put("a.jpg", jpeg())

@@ -79,7 +79,7 @@ def test_a_bug_with_one_note_costs_the_others_nothing(killed: Place, monkeypatch
     monkeypatch.setattr(recovery, "recover", fails)
     engine = started(killed)
     try:
-        wait_for("its place", lambda: engine.watchers["inbox"].stands and engine.watchers["inbox"].rounds.idle())
+        wait_for("its place", lambda: engine.watchers["inbox"].watched.stands and engine.watchers.idle("inbox"))
         assert [note.path for note in engine.inflight.leftovers if note.slot in engine.inflight._left] == [b"b.jpg"]
     finally:
         engine.stop(5.0)

@@ -39,7 +39,7 @@ def test_each_mount_has_its_own_backend(monkeypatch: pytest.MonkeyPatch, tmp_pat
         True,
         True,
     ]
-    assert found.ground(b"nas/disk/deep/er") == b"nas/disk"
+    assert found.mount(b"nas/disk/deep/er") == b"nas/disk"
     assert not found.mostly_polled
     assert coverage(monkeypatch, tmp_path, "inotify", nas="nfs").polled() == ()
     assert coverage(monkeypatch, tmp_path, "polling").polled() == (b"",)

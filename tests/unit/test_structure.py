@@ -79,14 +79,45 @@ def test_a_formats_name_stands_in_its_own_file_and_the_registry_alone() -> None:
             assert place in where, f"{place}:{node.lineno} names a format: {value!r}"
 
 
-def test_imaging_is_laid_out_by_the_formatter_alone() -> None:
-    marked = [file for file in (ROOT / "imaging").rglob("*.py") if "fmt: skip" in file.read_text()]
-    assert marked == []
+def test_all_is_laid_out_by_the_formatter_alone() -> None:
+    marked = {str(file.relative_to(ROOT)) for file in ROOT.rglob("*.py") if "# fmt: " in file.read_text()}
+    assert marked <= {"config/schema.py"}
+
+
+LINES = 300
+LONG = {"config/schema.py": 330, "store/atomic.py": 316}
+"""Modules that are still longer, and may not grow. This list only shrinks."""
+COLLABORATORS = 6
+WIDE = {"watchers.py: Watchers": 7}
+"""Constructors that still take more, and may take no others. This list only shrinks."""
 
 
 def test_no_module_has_grown_beyond_reading() -> None:
     lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in ROOT.rglob("*.py")}
-    assert {name: n for name, n in lengths.items() if n > 420} == {}
+    long = {name: n for name, n in lengths.items() if n > LINES}
+    assert {name: n for name, n in long.items() if n > LONG.get(name, LINES)} == {}
+    assert LONG.keys() <= long.keys(), "shorter by now: take it off the list"
+
+
+def constructors() -> dict[str, int]:
+    """How many parameters each takes, without `self`."""
+    found = {}
+    for file in ROOT.rglob("*.py"):
+        owners = [each for each in ast.walk(ast.parse(file.read_text())) if isinstance(each, ast.ClassDef)]
+        for owner in owners:
+            for node in owner.body:
+                if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                    taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                    found[f"{file.relative_to(ROOT)}: {owner.name}"] = len(taken) - 1
+    return found
+
+
+def test_no_constructor_takes_more_than_can_be_kept_in_mind() -> None:
+    found = constructors()
+    assert len(found) > 100
+    wide = {name: n for name, n in found.items() if n > COLLABORATORS}
+    assert {name: n for name, n in wide.items() if n > WIDE.get(name, COLLABORATORS)} == {}
+    assert WIDE.keys() <= wide.keys(), "narrower by now: take it off the list"
 
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|WITH|BEGIN|REPLACE)\s")

@@ -11,7 +11,9 @@ from hotfolder.paths import parent
 from hotfolder.services import naming
 from hotfolder.services.answers import Answer
 from hotfolder.services.offline import Knowing
-from hotfolder.watcher.reconcile import Findings, Reconcile
+from hotfolder.watcher.findings import Findings
+from hotfolder.watcher.options import Options
+from hotfolder.watcher.reconcile import Reconcile
 from hotfolder.watcher.watcher import Watcher
 from hotfolder.watches.grounds import RootAway
 
@@ -56,7 +58,7 @@ def _of(known: Knowing, watcher: Watcher, below: Sequence[bytes], verify: bool, 
     found: list[Findings] = []
     problem = None
     for folder in dict.fromkeys(below):
-        walk = Reconcile(known.index, watcher.site, watcher.rules, verify=verify, dry=True)
+        walk = Reconcile(known.index, watcher.site, watcher.rules, Options(verify=verify, dry=True))
         try:
             probe.check(watcher.config.path)
             probe.check(watcher.config.output)

@@ -29,7 +29,7 @@ def of(engine: Engine, watcher: Watcher, path: bytes, row: Row | None) -> str | 
     lanes = [lane for lane in Lane if engine.queue.holds_back(lane, name)]
     if len(lanes) == len(Lane):
         return "it waits until what is paused goes on: hotfolder resume"
-    if row is None or row.state is not State.PENDING or watcher.knows(path):
+    if row is None or row.state is not State.PENDING or watcher.outstanding.knows(path):
         return None
     if (late := put_off(engine, row)) is not None:
         return late

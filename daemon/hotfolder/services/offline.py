@@ -20,6 +20,8 @@ from hotfolder.queue.queue import JobQueue
 from hotfolder.store.lock import StateLock
 from hotfolder.telemetry.metrics import Metrics
 from hotfolder.version import VERSION
+from hotfolder.watcher.condition import Condition
+from hotfolder.watcher.watched import Watched
 from hotfolder.watcher.watcher import Watcher
 
 
@@ -47,10 +49,9 @@ class Offline:
         self.watchers: dict[str, Watcher] = {}
         for watch in config.watches:
             site = wiring.known_site(config, watch, index)
-            rules = wiring.rules_of(config, watch)
-            self.watchers[watch.name] = Watcher(
-                watch, site, rules, index, self._queue, self.metrics, lambda: None, live=False
-            )
+            state = Condition(watch.name, self.metrics)
+            watched = Watched(watch, site, wiring.rules_of(config, watch), state)
+            self.watchers[watch.name] = Watcher(watched, index, self._queue, self.metrics, lambda: None)
 
     @cached_property
     def holds(self) -> Holds:

@@ -25,7 +25,7 @@ from hotfolder.pipeline.reporter import Counts
 from hotfolder.services import naming
 from hotfolder.services.answers import Answer
 from hotfolder.services.errors import NotFound
-from hotfolder.watcher.reconcile import Findings
+from hotfolder.watcher.findings import Findings
 from hotfolder.watcher.request import Request
 
 KEPT = 100

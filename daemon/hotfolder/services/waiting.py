@@ -93,7 +93,7 @@ def _look(engine: Engine, watcher: Watcher, path: bytes) -> tuple[Awaited, bool]
     there = _there(watcher, path)
     if isinstance(there, Error):
         return _failed(watcher, path, there.reason, there.message), False
-    known = watcher.knows(path)
+    known = watcher.outstanding.knows(path)
     connection = engine.index.read()
     row = sources.find(connection, watcher.site.id, path)
     if known or row is None or not _is_of(row, there):

@@ -116,7 +116,7 @@ def explain(known: Knowing, watcher: Watcher, path: bytes) -> Explanation:
     verdict, step = _verdict(seen)
     common = paths.named(watcher.config.path, path) | {
         "watch": watcher.config.name,
-        "watch_state": watcher.condition.state if watcher.live else "stopped",
+        "watch_state": watcher.condition.state if watcher.watched.live else "stopped",
         "ignored_by": seen.ignored_by,
         "noted": seen.noted,
         "queued": seen.queued,
@@ -149,7 +149,7 @@ def _look(known: Knowing, watcher: Watcher, path: bytes) -> _Seen:
         version=version,
         ignored_by=watcher.rules.folder(path).refused if file == FOLDER else watcher.rules.why_not(path),
         noted=watcher.intake.knows(path),
-        queued=watcher.queued(path),
+        queued=watcher.outstanding.queued(path),
         waits_for=waits_for,
         renditions=[] if row is None else _renditions(connection, path, row),
     )
@@ -210,7 +210,7 @@ def _verdict(seen: _Seen) -> tuple[str, str]:
     if row is None:
         return "not seen yet", "hotfolder scan PATH"
     if row.state is State.PENDING:
-        step = GOES_ON if seen.watcher.live else "hotfolder scan, or start: hotfolder run"
+        step = GOES_ON if seen.watcher.watched.live else "hotfolder scan, or start: hotfolder run"
         return seen.waits_for or "it waits in the backlog", step
     if row.state in _STEPS:
         failure = None if seen.listed is None else seen.listed.failure

@@ -1,8 +1,9 @@
-"""How one watch is: what stands in its way, by subject, and its state in one word; told to log and metrics."""
+"""How one watch is: what stands in its way, by subject, and its state in one word; reported to log and metrics."""
 
 from __future__ import annotations
 
 import threading
+import time
 
 from hotfolder.model import WatchState
 from hotfolder.telemetry import logs
@@ -41,7 +42,7 @@ class Condition:
             return dict(self._troubles)
 
     def set(self, subject: str, trouble: str | None) -> bool:
-        """Note what stands in the way, or that nothing does. True where that is new: then the log says it, too."""
+        """Note what stands in the way, or that nothing does. True where that is new: then it is logged, too."""
         with self._lock:
             former = self._troubles.get(subject)
             if trouble is None:
@@ -60,6 +61,15 @@ class Condition:
     def hold(self, deletions: int) -> None:
         self.held = deletions
         self.set(DELETIONS, f"{deletions} deletions wait for a second reconcile" if deletions else None)
+
+    def reconciled(self, seconds: float) -> None:
+        """A walk of the whole root has ended, which took so many seconds."""
+        self._metrics.reconcile_seconds.observe(seconds)
+        self._metrics.last_reconcile.labels(self._watch).set(time.time())
+
+    def count_missed(self, changes: int) -> None:
+        """A walk has found so many changes that no event had announced."""
+        self._metrics.missed_changes.labels(self._watch).inc(changes)
 
     def show(self) -> None:
         self._metrics.set_state(self._watch, self.state)

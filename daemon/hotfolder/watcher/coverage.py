@@ -25,7 +25,7 @@ class Coverage:
         self._root = os.fsencode(probe.real_path(root))
         self._wanted = wanted
         self._lock = threading.Lock()
-        self._grounds: dict[bytes, Backend] = {}
+        self._backends: dict[bytes, Backend] = {}
         self._below: dict[bytes, mounts.Mount] = {}
         self._top: mounts.Mount | None = None
         self.root_remounted = False
@@ -41,27 +41,27 @@ class Coverage:
         self.refresh()
 
     def refresh(self) -> list[bytes]:
-        """Look at the mounts again; gives the folders below the root on which something was mounted or unmounted."""
+        """Look at the mounts again; returns the folders below the root on which something was mounted or unmounted."""
         known = mounts.read()
         prefix = self._root.rstrip(b"/") + b"/"
-        grounds: dict[bytes, Backend] = {}
+        backends: dict[bytes, Backend] = {}
         below: dict[bytes, mounts.Mount] = {}
         for mount in known:
             if mount.point.startswith(prefix):
                 place = mount.point[len(prefix) :]
-                grounds[place], below[place] = self._backend(mount.fstype), mount
+                backends[place], below[place] = self._backend(mount.fstype), mount
         top = mounts.of(self._root, known)
         self.root_remounted = self._top is not None and top != self._top
         self._top = top
-        grounds[b""] = self._backend(top.fstype if top is not None else "")
+        backends[b""] = self._backend(top.fstype if top is not None else "")
         with self._lock:
             places = set(below) | set(self._below)
             changed = (
-                {place for place in places if below.get(place) != self._below.get(place)} if self._grounds else set()
+                {place for place in places if below.get(place) != self._below.get(place)} if self._backends else set()
             )
-            self._grounds, self._below = grounds, below
-            self._deaf &= set(grounds)
-            self._strikes = Counter({ground: n for ground, n in self._strikes.items() if ground in grounds})
+            self._backends, self._below = backends, below
+            self._deaf &= set(backends)
+            self._strikes = Counter({mount: n for mount, n in self._strikes.items() if mount in backends})
         return sorted(changed)
 
     def _backend(self, fstype: str) -> Backend:
@@ -70,20 +70,20 @@ class Coverage:
         backend: Backend = self._wanted  # type: ignore[assignment]
         return backend
 
-    def ground(self, folder: bytes) -> bytes:
+    def mount(self, folder: bytes) -> bytes:
         """The mount point, at or below the root, that a folder lies on."""
-        grounds = self._grounds
-        while folder and folder not in grounds:
+        backends = self._backends
+        while folder and folder not in backends:
             folder = paths.parent(folder)
         return folder
 
     def by_events(self, folder: bytes) -> bool:
-        return self._grounds[self.ground(folder)] != "polling"
+        return self._backends[self.mount(folder)] != "polling"
 
     def polled(self) -> tuple[bytes, ...]:
         """The folders to walk at each poll, none below another."""
         with self._lock:
-            places = {place for place, backend in self._grounds.items() if backend != "inotify"}
+            places = {place for place, backend in self._backends.items() if backend != "inotify"}
             places |= self._unwatched | self._deaf
         return tuple(sorted(place for place in places if not _covered(place, places)))
 
@@ -111,14 +111,14 @@ class Coverage:
             self._unwatched.clear()
 
     def missed(self, found: Counter[bytes]) -> list[bytes]:
-        """A whole reconcile found so much on each ground that no event had announced; gives those that turned deaf."""
+        """A whole reconcile found so much on each mount that no event had announced. Returns the newly deaf."""
         with self._lock:
             turned = []
-            for ground in self._grounds:
-                self._strikes[ground] = self._strikes[ground] + 1 if found[ground] else 0
-                if self._strikes[ground] >= DEAF_AFTER and ground not in self._deaf:
-                    self._deaf.add(ground)
-                    turned.append(ground)
+            for mount in self._backends:
+                self._strikes[mount] = self._strikes[mount] + 1 if found[mount] else 0
+                if self._strikes[mount] >= DEAF_AFTER and mount not in self._deaf:
+                    self._deaf.add(mount)
+                    turned.append(mount)
             return turned
 
 

@@ -1,42 +1,14 @@
-"""Kernel events of one tree, through watchdog's InotifyFD by an emitter of our own.
-
-Watches hang on a tree of folder nodes, so that a renamed folder is one changed pointer. Everything is only told to a
-sink, which notes and returns. watchdog is pinned: a test fails where the classes used here change.
-"""
+"""What may happen below a root, and who is notified of it."""
 
 from __future__ import annotations
 
-import errno
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from hotfolder import loop
-from hotfolder.loop import Pause
 from hotfolder.model import Kind
-
-if TYPE_CHECKING:
-    from watchdog.observers.inotify_c import CallbackId, InotifyEvent, WatchDescriptor
-
-    from hotfolder.watcher.reader import Reader
-
-IN_ATTRIB, IN_CLOSE_WRITE, IN_MOVED_FROM, IN_MOVED_TO = 0x4, 0x8, 0x40, 0x80
-IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF = 0x100, 0x200, 0x400, 0x800
-IN_UNMOUNT, IN_ONLYDIR, IN_DONT_FOLLOW, IN_ISDIR = 0x2000, 0x1000000, 0x2000000, 0x40000000
-# No IN_OPEN, IN_ACCESS or IN_CLOSE_NOWRITE: reading a source ourselves must raise no event.
-MASK = (
-    IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE
-    | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR | IN_DONT_FOLLOW
-)  # fmt: skip
-
-PAIR_SECONDS = 1.0
-"""The two halves of a rename come together; what has waited this long has left the tree."""
 
 
 class Sink(Protocol):
-    """Told of events on the reader's thread: it may note, and must return."""
+    """Notified of events on the reader's thread: it may note, and must return."""
 
     def changed(self, path: bytes, kind: Kind) -> None:
         """A file. DELETED also where it was moved away; MOVED where it came from elsewhere."""
@@ -45,10 +17,17 @@ class Sink(Protocol):
         """A folder: what lies below it has to be looked at (CREATED, MOVED, ATTRIB), or it went (DELETED)."""
 
     def moved(self, old: bytes, new: bytes, *, is_folder: bool) -> None:
-        """Renamed within the tree; DELETED of the old path was told before and is taken back by this."""
+        """Renamed within the tree; DELETED of the old path was reported before and is taken back by this."""
 
     def overflow(self) -> None:
         """Events were lost."""
+
+
+class Keeper(Protocol):
+    """Who has a tree watched: asked which folders belong to it, and notified where that cannot be done."""
+
+    def enters(self, folder: bytes) -> bool:
+        """Whether this folder is to be watched."""
 
     def root_gone(self) -> None:
         """The root was deleted, moved or unmounted."""
@@ -56,268 +35,8 @@ class Sink(Protocol):
     def unwatched(self, folder: bytes, error: OSError) -> None:
         """This folder cannot be watched: the limit is reached, or it may not be read."""
 
-
-class _Node:
-    """One watched folder. Its path is that of its parents, so that renaming any of them is one step."""
-
-    __slots__ = ("children", "key", "name", "parent")
-
-    def __init__(self, name: bytes, parent: _Node | None) -> None:
-        self.name = name
-        self.parent = parent
-        self.children: dict[bytes, _Node] = {}
-        self.key: tuple[WatchDescriptor, CallbackId] | None = None
-        """Watch descriptor and callback id, while watched."""
-
-    def path(self) -> bytes:
-        names = []
-        node = self
-        while node.parent is not None:
-            names.append(node.name)
-            node = node.parent
-        return b"/".join(reversed(names))
-
-    def below(self) -> Iterator[_Node]:
-        stack = [self]
-        while stack:
-            node = stack.pop()
-            yield node
-            stack.extend(node.children.values())
-
-
-class TreeWatcher:
-    """Watches the folders of one root that `enters` lets in. Folders are added by `ensure`, before they are listed."""
-
-    def __init__(
-        self, root: str, enters: Callable[[bytes], bool], sink: Sink, *, recursive: bool, name: str = "",
-        pause: Pause | None = None, anew: Callable[[], None] = lambda: None,
-    ) -> None:  # fmt: skip
-        """`anew` is asked for when this tree is deaf: its reader has ended, or an event was lost to a bug."""
-        self._name = f"hotfolder-inotify-{name}" if name else "hotfolder-inotify"
-        self._pause = pause or Pause()
-        self._anew = anew
-        self._root = os.fsencode(root)
-        self._enters = enters
-        self._sink = sink
-        self._recursive = recursive
-        self._lock = threading.RLock()
-        self._nodes: dict[int, _Node] = {}
-        self._top = _Node(b"", None)
-        self._moving: dict[int, tuple[float, bytes, _Node | None, bool]] = {}
-        self._next_id = 0
-        self._fd: Reader | None = None
-        self._watched = (0, 0)
-
-    def start(self) -> None:
-        """Begin with the root alone. Raises OSError where it is missing or cannot be watched."""
-        from hotfolder.watcher.reader import Reader
-
-        self._fd = Reader(self._name, self._pause, self._anew)
-        self._fd.start()
-        loop.register(self._fd)
-        try:
-            self._add(self._top, b"")
-            self._watched = self._identity()
-        except OSError:
-            self.stop()
-            raise
-
-    def is_elsewhere(self) -> bool:
-        """Whether the root's path leads to another folder than the one that is watched. May hang with its mount.
-
-        Raises OSError where it leads nowhere.
-        """
-        return self._identity() != self._watched
-
-    def _identity(self) -> tuple[int, int]:
-        found = os.stat(self._root)
-        return found.st_dev, found.st_ino
-
-    def stop(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            loop.unregister(fd)
-            fd.stop()
-            fd.join(5.0)
-        # Without the lock: who has it may wait for a mount that does not answer.
-        self._nodes, self._moving, self._top = {}, {}, _Node(b"", None)
-
-    @property
-    def deaf(self) -> bool:
-        """The thread that reads its events has ended."""
-        fd = self._fd
-        return fd is not None and fd.ended
-
-    @property
-    def watches(self) -> int:
-        """How many kernel watches this tree holds."""
-        return len(self._nodes)
-
-    def ensure(self, folder: bytes) -> bool:
-        """Watch this folder (again is no harm). False, and the sink told, where that cannot be."""
-        with self._lock:
-            if self._fd is None:
-                return False
-            node = self._top
-            for name in folder.split(b"/") if folder else ():
-                child = node.children.get(name)
-                if child is None:
-                    child = node.children[name] = _Node(name, node)
-                node = child
-            try:
-                self._add(node, folder)
-            except OSError as error:
-                if node.key is None and not node.children and node.parent is not None:
-                    node.parent.children.pop(node.name, None)
-                failure = error
-            else:
-                return True
-        if failure.errno not in (errno.ENOENT, errno.ENOTDIR):
-            self._sink.unwatched(folder, failure)
-        return False
-
-    def _add(self, node: _Node, folder: bytes) -> None:
-        assert self._fd is not None
-        self._next_id += 1
-        ident: CallbackId = self._next_id  # type: ignore[assignment]
-        path = self._root + b"/" + folder if folder else self._root
-        # The root may be a link that its owner configured; below it none is followed.
-        mask = MASK if folder else MASK & ~IN_DONT_FOLLOW
-        wd = self._fd.add_callback(path, mask, self, ident)  # type: ignore[arg-type]
-        if wd == -1:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        former = self._nodes.get(wd)
-        if former is not None and former.key is not None:
-            self._fd.remove_callbacks([former.key])  # the same folder, perhaps by a former name
-            former.key = None
-        if node.key is not None and node.key[0] != wd:
-            self._forget(node)  # another folder stands at this path now
-        node.key = (wd, ident)
-        self._nodes[wd] = node
-
-    def _forget(self, node: _Node) -> None:
-        if node.key is None:
-            return
-        wd, _ = node.key
-        if self._nodes.get(wd) is node:
-            del self._nodes[wd]
-            if self._fd is not None:
-                self._fd.remove_callbacks([node.key])
-        node.key = None
-
-    def _drop(self, node: _Node) -> None:
-        """This folder and all below it are no longer watched."""
-        for each in node.below():
-            self._forget(each)
-        if node.parent is not None and node.parent.children.get(node.name) is node:
-            del node.parent.children[node.name]
-
-    # -- WatchCallback: called on the reader's thread -----------------------------------------------------------------
-
-    def on_event(self, event: InotifyEvent) -> None:
-        with self._lock:
-            node = self._nodes.get(event.wd)
-            if node is None:
-                return
-            if event.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT):
-                if node is self._top:
-                    self._sink.root_gone()
-                return
-            folder = node.path()
-        self.expire(time.monotonic())
-        if not event.name:
-            return  # of the folder itself: its parent's event says the same with a name
-        path = folder + b"/" + event.name if folder else event.name
-        if event.mask & IN_ISDIR:
-            self._folder_event(event, node, path)
-        else:
-            self._file_event(event, path)
-
-    def on_watch_deleted(self, wd: int) -> None:
-        with self._lock:
-            node = self._nodes.pop(wd, None)
-            if node is not None:
-                node.key = None
-
-    def on_queue_overflow(self) -> None:
-        self._sink.overflow()
-
-    def _file_event(self, event: InotifyEvent, path: bytes) -> None:
-        mask = event.mask
-        if mask & IN_MOVED_TO:
-            with self._lock:
-                origin = self._moving.pop(event.cookie, None)
-            if origin is not None and not origin[3]:
-                self._sink.moved(origin[1], path, is_folder=False)
-            else:
-                self._sink.changed(path, Kind.MOVED)
-        elif mask & IN_MOVED_FROM:
-            with self._lock:
-                self._moving[event.cookie] = (time.monotonic(), path, None, False)
-            self._sink.changed(path, Kind.DELETED)
-        elif mask & IN_CLOSE_WRITE:
-            self._sink.changed(path, Kind.CLOSED)
-        elif mask & IN_CREATE:
-            self._sink.changed(path, Kind.CREATED)
-        elif mask & IN_ATTRIB:
-            self._sink.changed(path, Kind.ATTRIB)
-        elif mask & IN_DELETE:
-            self._sink.changed(path, Kind.DELETED)
-
-    def _folder_event(self, event: InotifyEvent, parent: _Node, path: bytes) -> None:
-        if not self._recursive:
-            return
-        mask = event.mask
-        if mask & IN_MOVED_FROM:
-            with self._lock:
-                self._moving[event.cookie] = (time.monotonic(), path, parent.children.get(event.name), True)
-            self._sink.folder_changed(path, Kind.DELETED)
-        elif mask & IN_MOVED_TO:
-            self._folder_arrived(event, parent, path)
-        elif mask & IN_CREATE:
-            if self._enters(path):
-                self.ensure(path)
-                self._sink.folder_changed(path, Kind.CREATED)
-        elif mask & IN_DELETE:
-            with self._lock:
-                node = parent.children.get(event.name)
-                if node is not None:
-                    self._drop(node)
-            self._sink.folder_changed(path, Kind.DELETED)
-        elif mask & IN_ATTRIB and self._enters(path):
-            self.ensure(path)  # it may have become readable
-            self._sink.folder_changed(path, Kind.ATTRIB)
-
-    def _folder_arrived(self, event: InotifyEvent, parent: _Node, path: bytes) -> None:
-        wanted = self._enters(path)
-        with self._lock:
-            _, old, node, is_folder = self._moving.pop(event.cookie, (0.0, b"", None, False))
-            if node is not None:
-                if node.parent is not None and node.parent.children.get(node.name) is node:
-                    del node.parent.children[node.name]
-                if wanted:
-                    node.name, node.parent = event.name, parent
-                    parent.children[event.name] = node
-                else:
-                    self._drop(node)
-        if not wanted:
-            return
-        self.ensure(path)
-        if is_folder:
-            self._sink.moved(old, path, is_folder=True)
-        else:
-            self._sink.folder_changed(path, Kind.MOVED)
-
-    def expire(self, now: float) -> None:
-        """Forget renames whose other half never came: that folder has left the tree, and its watches go."""
-        if not self._moving:
-            return
-        with self._lock:
-            for cookie, (since, _, node, _) in list(self._moving.items()):
-                if now - since >= PAIR_SECONDS:
-                    del self._moving[cookie]
-                    if node is not None:
-                        self._drop(node)
+    def deaf(self) -> None:
+        """The tree has to be watched anew: its reader has ended, or an event was lost to a bug."""
 
 
 def limit(name: str) -> int:

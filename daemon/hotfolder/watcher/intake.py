@@ -6,11 +6,9 @@ Past a bound of notes, a folder is noted to be reconciled instead of its paths.
 
 from __future__ import annotations
 
-import heapq
 import sqlite3
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -21,16 +19,15 @@ from hotfolder.model import Job, Kind, Lane, Version
 from hotfolder.store.names import is_image_name
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
+from hotfolder.watcher.notes import Closes, Notes
 from hotfolder.watcher.rules import Rules
-from hotfolder.watcher.settle import DELETE_SECONDS, TWICE_SECONDS, Note, Pace
+from hotfolder.watcher.settle import DELETE_SECONDS, Note, Pace
 from hotfolder.watcher.trails import Trails
 
 NOTES_MAX = 50_000
 FOLDERS_MAX = 1_000
-HEAP_MORE = 1000
-CLOSES_MAX = 10_000
 DELETIONS_SECONDS = 10.0
-"""Where events are lost this long after one that told of a deletion, others may have been among them."""
+"""Where events are lost this long after one that reported a deletion, others may have been among them."""
 
 log = logs.get("watching")
 
@@ -42,29 +39,28 @@ class Outlet(Protocol):
         """A path to be worked on; never refused."""
 
     def reconcile(self, folder: bytes, *, deleted: bool) -> None:
-        """A folder (``b""``: the whole root) to be compared with the index; `deleted`: events told of deletions."""
+        """A folder (``b""``: the whole root) to be compared with the index; `deleted`: events reported deletions."""
 
     def events_lost(self, *, deleted: bool) -> None:
-        """Anything may have happened; `deleted`: the events before told of deletions."""
+        """Anything may have happened; `deleted`: the events before reported deletions."""
 
     def folder_moved(self, old: bytes, new: bytes) -> None: ...
 
     def folder_deleted(self, folder: bytes) -> None: ...
-
-    def offline(self) -> None:
-        """The root went."""
-
-    def fall_back(self, folder: bytes, error: OSError) -> None:
-        """This folder cannot be watched: it has to be polled."""
 
 
 class Intake:
     """The notes of one watch. A Sink for its TreeWatcher."""
 
     def __init__(
-        self, watch: str, rules: Rules, pace: Pace, outlet: Outlet, metrics: Metrics,
+        self,
+        watch: str,
+        rules: Rules,
+        pace: Pace,
+        outlet: Outlet,
+        metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._watch = watch
         self._rules = rules
         self._pace = pace
@@ -72,18 +68,17 @@ class Intake:
         self._metrics = metrics
         self._clock = clock
         self._changed = threading.Condition()
-        self._notes: dict[bytes, Note] = {}
-        self._heap: list[tuple[float, bytes]] = []
+        self._notes = Notes()
         self._folders: dict[bytes, bool] = {}
         """To be reconciled, and whether something was deleted there."""
         self._gone_folders: dict[bytes, float] = {}
         self._moves: list[tuple[bytes, bytes]] = []
-        self._closes: OrderedDict[bytes, float] = OrderedDict()
+        self._closes = Closes()
         self._trails = Trails()
         self._forget = False
         self._lost = False
         self._last_deletion = -DELETIONS_SECONDS
-        # Nothing is lost by a bug: a walk finds what the notes would have told.
+        # Nothing is lost by a bug: a walk finds what the notes would have reported.
         again = lambda: outlet.reconcile(b"", deleted=True)  # noqa: E731
         self.loop = Loop("intake", self._round, self._changed, subject=watch, again=again)
 
@@ -106,7 +101,7 @@ class Intake:
     def deletions(self) -> tuple[list[bytes], list[bytes]]:
         """The files and the folders whose deletion was noted and not yet handed on."""
         with self._changed:
-            return [note.path for note in self._notes.values() if note.deleted], list(self._gone_folders)
+            return self._notes.deleted(), list(self._gone_folders)
 
     # -- Sink: on the reader's thread --------------------------------------------------------------------------------
 
@@ -124,9 +119,9 @@ class Intake:
             if note is None and len(self._notes) >= NOTES_MAX:
                 self._add_folder(paths.parent(path), deleted=deleted)
                 return
-            self._put(self._pace.event(note, path, kind, now, self._closes.get(path)))
+            self._put(self._pace.event(note, path, kind, now, self._closes.last(path)))
             if kind is Kind.CLOSED:
-                self._remember_close(path, now)
+                self._closes.note(path, now)
 
     def folder_changed(self, path: bytes, kind: Kind) -> None:
         self._metrics.events.labels(self._watch, kind).inc()
@@ -173,12 +168,6 @@ class Intake:
             self._lost = self._forget = True
             self._changed.notify_all()
 
-    def root_gone(self) -> None:
-        self._outlet.offline()
-
-    def unwatched(self, folder: bytes, error: OSError) -> None:
-        self._outlet.fall_back(folder, error)
-
     # -- noting ------------------------------------------------------------------------------------------------------
 
     def _note_deletion(self, kind: Kind, now: float) -> bool:
@@ -201,11 +190,7 @@ class Intake:
                 note.hint = note.hint or job.hint
 
     def _put(self, note: Note) -> None:
-        self._notes[note.path] = note
-        heapq.heappush(self._heap, (note.due, note.path))
-        if len(self._heap) > 2 * len(self._notes) + HEAP_MORE:  # a file that is written on and on adds one each time
-            self._heap = [(each.due, each.path) for each in self._notes.values()]
-            heapq.heapify(self._heap)
+        self._notes.put(note)
         self._changed.notify_all()
 
     def _note_folder(self, folder: bytes, *, forget: bool) -> None:
@@ -219,15 +204,6 @@ class Intake:
             self._folders.clear()
         self._folders[folder] = deleted or self._folders.get(folder, False)
         self._changed.notify_all()
-
-    def _remember_close(self, path: bytes, now: float) -> None:
-        self._closes[path] = now
-        self._closes.move_to_end(path)
-        while self._closes:
-            oldest = next(iter(self._closes))
-            if len(self._closes) <= CLOSES_MAX and now - self._closes[oldest] < TWICE_SECONDS:
-                return
-            del self._closes[oldest]
 
     # -- handing on: on the intake's thread ----------------------------------------------------------------------------
 
@@ -251,10 +227,10 @@ class Intake:
                 self._outlet.events_lost(deleted=deleted)
             self._tell(moves, folders, gone, notes)
         except (sqlite3.Error, OSError) as error:
-            # Nothing is lost: a walk finds what these notes would have told.
+            # Nothing is lost: a walk finds what these notes would have reported.
             log.error("notes_not_handed_on", watch=self._watch, reason=str(error), next="reconcile")
-            told = any(folders.values()) or any(note.deleted for note in notes)
-            self._outlet.reconcile(b"", deleted=bool(moves or gone or told))
+            reported = any(folders.values()) or any(note.deleted for note in notes)
+            self._outlet.reconcile(b"", deleted=bool(moves or gone or reported))
         return True
 
     def _tell(
@@ -270,18 +246,12 @@ class Intake:
             self._hand_on(note)
 
     def _ready(self) -> bool:
-        now = self._clock()
-        return bool(
-            self._moves
-            or self._folders
-            or any(due <= now for due in self._gone_folders.values())
-            or (self._heap and self._heap[0][0] <= now)
-        )
+        return bool(self._moves or self._folders) or self._wait_seconds() == 0.0
 
     def _wait_seconds(self) -> float | None:
         dues = list(self._gone_folders.values())
-        if self._heap:
-            dues.append(self._heap[0][0])
+        if (due := self._notes.next_due) is not None:
+            dues.append(due)
         return max(0.0, min(dues) - self._clock()) if dues else None
 
     def _take_gone(self) -> list[bytes]:
@@ -293,18 +263,14 @@ class Intake:
 
     def _take_due(self) -> list[Note]:
         now = self._clock()
-        found = []
-        while self._heap and self._heap[0][0] <= now:
-            due, path = heapq.heappop(self._heap)
-            note = self._notes.get(path)
-            if note is None or note.due > due:
-                continue  # it was put off, and stands in the heap again
-            if note.deleted and (last := self._trails.last(path)) is not None and now < last + DELETE_SECONDS:
-                note.due = last + DELETE_SECONDS
-                heapq.heappush(self._heap, (note.due, path))
-                continue
-            found.append(self._notes.pop(path))
-        return found
+
+        def later(note: Note) -> float | None:
+            """The deletion of a name that is renamed on and on waits, so that its row is still there to be renamed."""
+            renamed = self._trails.last(note.path) if note.deleted else None
+            due = None if renamed is None else renamed + DELETE_SECONDS
+            return due if due is not None and now < due else None
+
+        return self._notes.take(now, later)
 
     def _hand_on(self, note: Note) -> None:
         if not note.deleted and not self._rules.is_source(note.path):

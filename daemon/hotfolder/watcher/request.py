@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 
 from hotfolder.index.deletions import Mark
-from hotfolder.watcher.reconcile import Findings
+from hotfolder.watcher.findings import Findings
+from hotfolder.watcher.options import Options
 
 
 @dataclass(slots=True)
@@ -29,10 +30,18 @@ class Request:
     ended: float | None = None
     """Seconds since 1970."""
 
+    def options(self, *, doubted: bool) -> Options:
+        """How its walks judge. `doubted`: the output may have lost renditions, so that they are looked for anyway."""
+        return Options(verify=self.verify or doubted, confirm=self.confirm, mark=self.mark)
+
     @property
     def seconds(self) -> float:
         """How long its walks took."""
         return sum(findings.seconds for findings in self.findings)
+
+    def fail(self, problem: str) -> None:
+        self.problem = problem
+        self.end()
 
     def end(self) -> None:
         self.ended = time.time()

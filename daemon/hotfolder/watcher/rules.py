@@ -1,4 +1,4 @@
-"""One place decides "is this a source?", for events, reconcile and API alike; and which rule says no.
+"""One place decides "is this a source?", for events, reconcile and API alike; and which rule leaves it out.
 
 Patterns follow gitignore on the path relative to the root. What is decided of a folder is kept until an ignore file
 below the root changes.
@@ -24,11 +24,11 @@ CACHED_FOLDERS = 4096
 IGNORE_FILE_MAX = 65_536
 
 BUILT_IN_NAMES: tuple[str, ...] = (
-    ".*", "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp", "~snapshot", "$RECYCLE.BIN",
-    "RECYCLER", "System Volume Information", "lost+found", "~*", "*~",
-    "*.part", "*.partial", "*.crdownload", "*.download", "*.opdownload", "*.filepart", "*.tmp", "*.temp", "*.!ut",
-    "*.!qB", "*.aria2", "*.swp",
-)  # fmt: skip
+    "System Volume Information",
+    *".* @eaDir #recycle #snapshot @Recycle @Recently-Snapshot @tmp ~snapshot $RECYCLE.BIN RECYCLER lost+found".split(),
+    *"~* *~ *.part *.partial *.crdownload *.download *.opdownload *.filepart *.tmp *.temp".split(),
+    *"*.!ut *.!qB *.aria2 *.swp".split(),
+)
 """Folders of NAS systems and snapshots, hidden names (rsync's temporary ones among them), unfinished downloads."""
 
 log = logs.get("watching")
@@ -104,13 +104,22 @@ def _left_out(patterns: Sequence[_Patterns], path: str) -> str | None:
 
 
 class Rules:
-    """The rules of one watch. `not_below` gives the relative folders that belong to others (outputs, inner roots,
-    state); asked when it is needed, and again when all is decided anew."""
+    """The rules of one watch.
+
+    `not_below` returns the relative folders that belong to others (outputs, inner roots, state). It is called when they
+    are needed, and again when all is decided anew.
+    """
 
     def __init__(
-        self, root: str, *, recursive: bool, include: Sequence[str], exclude: Sequence[str],
-        ignore_files: Sequence[str], not_below: Callable[[], Collection[bytes]] = tuple,
-    ) -> None:  # fmt: skip
+        self,
+        root: str,
+        *,
+        recursive: bool,
+        include: Sequence[str],
+        exclude: Sequence[str],
+        ignore_files: Sequence[str],
+        not_below: Callable[[], Collection[bytes]] = tuple,
+    ) -> None:
         self._root = root
         self._recursive = recursive
         self._include = GitIgnoreSpec.from_lines(include) if include else None
@@ -185,8 +194,10 @@ class Rules:
         return folder in others
 
     def _with_ignore_files(self, rules: FolderRules) -> FolderRules:
-        """The same with what the ignore files in the folder say, and the output's mark. Raises OSError where this
-        process is short of something: that says nothing about the folder."""
+        """The same with what the ignore files in the folder ask for, and the output's mark.
+
+        Raises OSError where this process is short of something: that means nothing for the folder.
+        """
         try:
             root_fd = atomic.open_root(self._root)
             try:
@@ -196,7 +207,7 @@ class Rules:
         except OSError as error:
             if error.errno in faults.SHORT:
                 raise
-            return rules  # who walks or opens the folder meets the same error, and says it
+            return rules  # who walks or opens the folder meets the same error, and reports it
         try:
             if rules.path and outputs.is_ours(fd):
                 return FolderRules(rules.path, "its folder is an output of hotfolder (CACHEDIR.TAG)", (), None)

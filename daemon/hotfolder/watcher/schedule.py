@@ -17,7 +17,7 @@ AGAIN_PAUSES = (2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0)
 """Seconds until a folder that could not be read is tried again."""
 AGAIN_MAX = 100
 SOON_SECONDS = 3.0
-"""Until a folder is walked in which a source was missed: its own event may still say what became of it."""
+"""Until a folder is walked in which a source was missed: its own event may still report what became of it."""
 NEVER = float("inf")
 
 

@@ -1,53 +1,31 @@
-"""What the rounds of a watch need of it."""
+"""One watch, as the parts of its watcher see it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from dataclasses import dataclass
 
 from hotfolder.config import Watch
 from hotfolder.watcher.condition import Condition
-from hotfolder.watcher.coverage import Coverage
-from hotfolder.watcher.intake import Intake
 from hotfolder.watcher.rules import Rules
 from hotfolder.watches.site import Site
 
 
-class Watched(Protocol):
-    """One watch at work, as its rounds see it."""
+@dataclass
+class Watched:
+    """`site` is another one after its hooks have changed; who needs it reads it here each time."""
 
     config: Watch
     site: Site
     rules: Rules
     condition: Condition
-    coverage: Coverage
-    intake: Intake
-    clean: Callable[[Site], None]
+    live: bool = False
+    """With events, polls and rescans (the daemon); otherwise it reconciles only when asked (scan)."""
 
-    def watch_tree(self) -> None:
-        """Begin with events, anew where there were some."""
+    @property
+    def name(self) -> str:
+        return self.config.name
 
-    def root_replaced(self) -> bool:
-        """Whether the root's path leads to another folder than the one that is watched."""
-
-    def ensure(self, folder: bytes) -> None:
-        """Have the events of this folder from now on. Called before it is listed."""
-
-    def knows(self, path: bytes) -> bool:
-        """Whether something happened to it that has not been worked on yet."""
-
-    def queued(self, path: bytes) -> bool:
-        """Whether it waits for a worker or is in work."""
-
-    def walked(self, folder: bytes, away: Mapping[bytes, int]) -> None:
-        """A walk has ended; `away`: how many sources cannot be seen, by the place where that begins."""
-
-    def missed(self, found: Counter[bytes]) -> None:
-        """Changes that no event had announced, by the mount on which they lie."""
-
-    def offline(self) -> None:
-        """The root does not answer as it should."""
-
-    def output_failed(self, message: str) -> None:
-        """The output cannot be written."""
+    @property
+    def stands(self) -> bool:
+        """Whether its root is there and its output prepared: only then is anything done."""
+        return self.condition.state != "offline" and self.site.habits.ready
