@@ -10,7 +10,7 @@ from hotfolder import probe, wiring
 from hotfolder.config import Config
 from hotfolder.index.database import Database
 from hotfolder.index.suspects import Key
-from hotfolder.model import Job, Lane, Rank
+from hotfolder.model import Job, Lane, Rank, WatchState
 from hotfolder.pipeline.recovery import Leftovers
 from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
@@ -69,7 +69,7 @@ class Watchers(Mapping[str, Watcher]):
 
     def reachable(self) -> dict[int, tuple[Site, bool]]:
         """All sites by the id of their watch, and whether their root is there."""
-        return {each.site.id: (each.site, each.condition.state != "offline") for each in self.values()}
+        return {each.site.id: (each.site, each.condition.state != WatchState.OFFLINE) for each in self.values()}
 
     def present(self) -> dict[int, str]:
         """Names by id: watches whose roots are there, and whose outputs have been prepared."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hotfolder.config import Watch
+from hotfolder.model import WatchState
 from hotfolder.watcher.condition import Condition
 from hotfolder.watcher.rules import Rules
 from hotfolder.watches.site import Site
@@ -28,4 +29,4 @@ class Watched:
     @property
     def stands(self) -> bool:
         """Whether its root is there and its output prepared: only then is anything done."""
-        return self.condition.state != "offline" and self.site.habits.ready
+        return self.condition.state != WatchState.OFFLINE and self.site.habits.ready
