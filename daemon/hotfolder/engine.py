@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from hotfolder import imaging, loop, mounts, wiring
 from hotfolder.config import Config
-from hotfolder.health import Health
+from hotfolder.health import Health, Possession
 from hotfolder.hooks.courier import Couriers
 from hotfolder.index.database import Database
 from hotfolder.index.epochs import Epochs
@@ -91,10 +91,9 @@ class Engine:
         self.admission = Admission(self.index, self.queue, self.inflight, self.oversight, self.renderer, self)
         # Who finds work.
         self.feeder = Feeder(self.index, self.queue, lambda: self.watchers.present())  # noqa: PLW0108 - made below
-        self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=live)
-        self.watchers = Watchers(
-            settings, self.index, self.queue, self.metrics, self.leftovers, self.feeder.kick, live=live
-        )
+        kick = self.feeder.kick
+        self.holds = Holds(self.index, self.queue, self.metrics, kick, obeys=live)
+        self.watchers = Watchers(self.index, self.queue, self.metrics, self.leftovers, kick, live=live)
         self.orders = Orders(
             self.index, self.queue, self.watchers.reachable, self.reporter.order, lambda: self.pool.size
         )
@@ -109,7 +108,8 @@ class Engine:
         self.line = Line(self.worker.run)
         self.dispatcher = Dispatcher(self.queue, self.pool, self._work, self._work_failed)
         # What is looked at while it runs.
-        self.health = Health(self.index)
+        self.possession = Possession(self.lock, self.holds.halt)
+        self.health = Health(self.index, self.possession)
         self.mount_changes = mounts.Changes()
         self.free_space = mounts.FreeSpace()
         self.pace = Pace(self.reporter, self.index)
@@ -166,7 +166,7 @@ class Engine:
 
     def _set_up_watches(self, names: Collection[str]) -> None:
         self.metrics.know_presets([*self.config.all_presets(), OPTIMIZED])
-        self.watchers.set_up(names)
+        self.watchers.set_up(self.config, names)
         workers = self.config.backlog.workers
         self.queue.limit_lane(Lane.BACKLOG, None if workers == "auto" else workers)
         self.worker.sites = self.watchers.sites()
@@ -218,7 +218,7 @@ class Engine:
 
     def _parts_of_the_beat(self) -> list[Callable[[], object]]:
         return [
-            self._check_state,
+            self.possession.check,
             self.revival.look,
             self.balance.beat,
             self._check_mounts,
@@ -228,27 +228,12 @@ class Engine:
             self._check_children,
         ]
 
-    def _check_state(self) -> None:
-        """Without its lock in its place another may take the state folder, and would work beside this one."""
-        problem, former = self.lock.problem(), self.health.state_problem
-        if problem is not None:
-            problem += "; bring it back, or restart hotfolder: nothing is begun until then"
-        self.health.state_problem = problem
-        if (problem is None) != (former is None):
-            self.holds.halt(problem is not None)
-            if problem is None:
-                log.warning("state_back", path=self.config.state)
-            else:
-                log.error("state_lost", message=problem)
-
     def _check_mounts(self) -> None:
         if self.mount_changes.seen():
-            for watcher in self.watchers.values():
-                watcher.observer.mounts_changed()
+            self.watchers.mounts_changed()
 
     def _check_watchers(self) -> None:
-        for watcher in self.watchers.values():
-            watcher.check(self.health.state_problem or self.index.problem, self.pool.size)
+        self.watchers.check(self.possession.problem or self.index.problem, self.pool.size)
 
     def check_scan(self) -> None:
         """The beat of whoever waits for a scan without a daemon."""
@@ -274,7 +259,7 @@ class Engine:
         self.memory.resize(sizing.memory_limit(config.pool.memory_limit))
         self.queue.resize(HIGH * config.pool.queue_per_worker)
         self._bound()
-        if ended := self.watchers.end(anew | (self.watchers.keys() - names)):
+        if ended := self.watchers.end(anew | (self.watchers.keys() - names), config.shutdown_timeout):
             recognition.settle(self.index, config)
         for gone in {watch.name for watch in former.watches} - names:
             self.metrics.forget("watch", gone)

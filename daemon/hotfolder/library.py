@@ -88,8 +88,7 @@ def process(
     optimize: OptimizeSpec | None = None,
     limits: imaging.Limits | None = None,
 ) -> Iterator[tuple[Path, Renditions | HotfolderError | OSError]]:
-    """`render` of each, in turn: what was made of it, or why nothing could be. A file that is named twice is done once;
-    files whose renditions would meet keep their folders below `to`, from their common parent."""
+    """`render` of each, in turn; one named twice is done once. Files whose renditions would meet keep their folders."""
     chosen, limits = _presets(presets), limits or imaging.Limits()
     plan, gathering = imaging.Plan(chosen, optimize), Gathering(Path(to), chosen, optimize)
     for placed in gathering.arrange(map(Path, sources)):

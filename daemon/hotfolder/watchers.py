@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from hotfolder import probe, wiring
-from hotfolder.config import Config
+from hotfolder.config import Config, Watch
 from hotfolder.index.database import Database
 from hotfolder.index.suspects import Key
 from hotfolder.model import Job, Lane, Rank, WatchState
@@ -18,7 +18,6 @@ from hotfolder.telemetry.metrics import Metrics
 from hotfolder.watcher.condition import Condition
 from hotfolder.watcher.watched import Watched
 from hotfolder.watcher.watcher import Watcher
-from hotfolder.watches.settings import Settings
 from hotfolder.watches.site import Gate, Site
 
 log = logs.get("daemon")
@@ -29,7 +28,6 @@ class Watchers(Mapping[str, Watcher]):
 
     def __init__(
         self,
-        settings: Settings,
         index: Database,
         queue: JobQueue,
         metrics: Metrics,
@@ -39,7 +37,6 @@ class Watchers(Mapping[str, Watcher]):
         live: bool,
     ) -> None:
         """`kick`: there may be more to feed."""
-        self._settings = settings
         self._index = index
         self._queue = queue
         self._metrics = metrics
@@ -85,12 +82,11 @@ class Watchers(Mapping[str, Watcher]):
         wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}
         return {name for name, each in wanted.items() if self._wanted.get(name) != each or name not in self}
 
-    def set_up(self, names: Collection[str]) -> None:
+    def set_up(self, config: Config, names: Collection[str]) -> None:
         """Have a watcher for each watch of the configuration: new ones for these; the others stay at work."""
-        config = self._settings.config
         watches = config.watches
         self._watchers = {
-            watch.name: self._new(watch.name) if watch.name in names else self[watch.name] for watch in watches
+            watch.name: self._new(config, watch) if watch.name in names else self[watch.name] for watch in watches
         }
         self._wanted = {watch.name: wiring.wanted(config, watch) for watch in watches}
         self._queue.rank({watch.name: Rank[watch.priority.upper()] for watch in watches})
@@ -99,13 +95,11 @@ class Watchers(Mapping[str, Watcher]):
             if watcher.site.hooks != hooks:
                 watcher.watched.site = replace(watcher.site, hooks=hooks)
 
-    def _new(self, name: str) -> Watcher:
-        config = self._settings.config
-        watch = next(each for each in config.watches if each.name == name)
+    def _new(self, config: Config, watch: Watch) -> Watcher:
         site = wiring.site_of(config, watch, self._index)
         site = replace(site, gate=self._gates.setdefault(site.id, site.gate))  # who is in it still leaves it
-        self._queue.limit(name, 0)  # nothing of it is made before its root and output have been looked at
-        condition = Condition(name, self._metrics)
+        self._queue.limit(watch.name, 0)  # nothing of it is made before its root and output have been looked at
+        condition = Condition(watch.name, self._metrics)
         watched = Watched(watch, site, wiring.rules_of(config, watch), condition, live=self._live)
         return Watcher(watched, self._index, self._queue, self._metrics, self._kick, self._leftovers.clean)
 
@@ -127,20 +121,30 @@ class Watchers(Mapping[str, Watcher]):
                 log.warning("suspect", watch=name, path=path, next="decoded in a process of its own")
                 self._queue.offer(Job(name, path, Lane.BACKLOG, now, now))
 
-    def end(self, names: Collection[str]) -> bool:
-        """Nothing of theirs begins any more; what is in work may end, and else counts as not done. Returns whether any
-        of them was here."""
+    def end(self, names: Collection[str], shutdown_timeout: float) -> bool:
+        """Nothing of theirs begins any more; what is in work may end within so many seconds, or counts as not done.
+        Returns whether any of them was here."""
         ending = [self[name] for name in names if name in self]
         self._watchers = {name: each for name, each in self.items() if name not in names}
         for watcher in ending:
             watcher.stop()
             self._queue.drop(watcher.config.name)
         if ending:
-            self._queue.wait_idle(self._settings.config.shutdown_timeout, names)
+            self._queue.wait_idle(shutdown_timeout, names)
         for watcher in ending:
             watcher.site.retired.set()
             self._queue.limit(watcher.config.name, None)  # its root may have been away
         return bool(ending)
+
+    def mounts_changed(self) -> None:
+        """Something was mounted or unmounted somewhere."""
+        for watcher in self.values():
+            watcher.observer.mounts_changed()
+
+    def check(self, index_problem: str | None, workers: int) -> None:
+        """Part of the beat."""
+        for watcher in self.values():
+            watcher.check(index_problem, workers)
 
     def check_answers(self) -> None:
         """A folder that does not answer ends what waits for it."""

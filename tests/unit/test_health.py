@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 
 from hotfolder import health, loop
-from hotfolder.health import Health
+from hotfolder.health import Health, Possession
 from hotfolder.index.database import Database
 from hotfolder.loop import Loop
+from hotfolder.store.lock import StateLock
 from tests.helpers import wait_for
 
 
 def test_what_does_not_live_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = Database(str(tmp_path / "index.db"))
     index.open()
-    found = Health(index)
+    found = Health(index, Possession(StateLock(str(tmp_path)), lambda halted: None))
     assert "hotfolder-index" in [each.name for each in loop.living()]
     dying, alive = Loop("intake", sys.exit, subject="b"), Loop("intake", lambda: True, subject="a")
     for each in (dying, alive):

@@ -32,10 +32,27 @@ def _of(kind: Any) -> frozenset[str]:
 
 
 TRUTHS = {
-    "model.py": (model.Held, model.HookEvent, model.Kind, model.Lane, model.Rank, model.Result, model.State,
-                 model.WatchState, model.COUNTED),
-    "presets.py": (presets.Fit, presets.Gravity, presets.Colorspace, presets.OptimizeMode, presets.MetadataRule,
-                   presets.CHOSEN, presets.COPY_CHOSEN, tuple(presets.BUILT_IN)),
+    "model.py": (
+        model.Held,
+        model.HookEvent,
+        model.Kind,
+        model.Lane,
+        model.Rank,
+        model.Result,
+        model.State,
+        model.WatchState,
+        model.COUNTED,
+    ),
+    "presets.py": (
+        presets.Fit,
+        presets.Gravity,
+        presets.Colorspace,
+        presets.OptimizeMode,
+        presets.MetadataRule,
+        presets.CHOSEN,
+        presets.COPY_CHOSEN,
+        tuple(presets.BUILT_IN),
+    ),
     "mounts.py": (mounts.Backend,),
     "telemetry/logs.py": (logs.Level, logs.Style),
     "config/schema.py": (schema.Isolation,),
@@ -43,7 +60,7 @@ TRUTHS = {
     "pool/sizing.py": (sizing.Why,),
     "imaging/formats/__init__.py": (formats.written(), formats.copied(), formats.BUILT_IN),
     "store/layouts/__init__.py": (layouts.names(), layouts.PROMISED),
-}  # fmt: skip
+}
 
 
 def lists(source: str) -> Iterator[tuple[int, frozenset[str]]]:

@@ -6,7 +6,7 @@ Whoever owns a number counts it here; gauges whose truth lies elsewhere are aske
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import (
     GC_COLLECTOR,
@@ -55,7 +55,27 @@ WHERE = (
 )
 """Where an error of our own can come up: the kinds of threads first, then what belongs to none."""
 
+PREFIX = "hotfolder_"
+
 log = logs.get("metrics")
+
+
+class _Maker:
+    """Makes metrics in one registry, with the prefix that all have."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(PREFIX + name, text, labels, registry=self._registry)
+
+    def gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(PREFIX + name, text, labels, registry=self._registry)
+
+    def histogram(
+        self, name: str, text: str, *labels: str, buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS
+    ) -> Histogram:
+        return Histogram(PREFIX + name, text, labels, registry=self._registry, buckets=buckets)
 
 
 class Metrics:
@@ -63,87 +83,96 @@ class Metrics:
 
     def __init__(self, version: str, jpeg: str = "pillow", extras: Iterable[str] = ()) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series
-        self.registry = r = _of_the_process()
-        prefix = "hotfolder_"
-
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(prefix + name, text, labels, registry=r)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(prefix + name, text, labels, registry=r)
-
-        self.events = counter("events_total", "File system events noted, by kind.", "watch", "kind")
-        self.overflows = counter("overflows_total", "Times that the kernel's event queue overflowed.", "watch")
-        self.missed_changes = counter(
-            "missed_changes_total", "Changes that a reconcile found and no event had announced.", "watch"
-        )
-        self.watch_up = gauge("watch_up", "1 while the root is there and watched.", "watch")
-        self.watch_state = gauge("watch_state", "1 for the state that the watch is in.", "watch", "state")
-        self.inotify_watches = gauge("inotify_watches", "Kernel watches in use.")
-        self.inotify_limit = gauge("inotify_watches_limit", "Kernel watches that one user may have.")
-        self.last_event = gauge("last_event_timestamp_seconds", "Time of the last event.", "watch")
-        self.last_reconcile = gauge("last_reconcile_timestamp_seconds", "End of the last reconcile.", "watch")
-        self.reconcile_seconds = Histogram(
-            prefix + "reconcile_duration_seconds",
-            "Duration of whole reconciles.",
-            buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200),
-            registry=r,
-        )
-        self.held_deletions = gauge("held_deletions", "Sources whose deletion waits for a second reconcile.", "watch")
-        self.sources = gauge("sources", "Sources in the index.", "watch")
-        self.sources_pending = gauge("sources_pending", "Sources that wait for work, beyond the queue, too.", "watch")
-        self.oldest_pending = gauge("oldest_pending_seconds", "How long the oldest job of a lane has waited.", "lane")
-        self.queue_depth = gauge("queue_depth", "Jobs waiting in the bounded queue.", "lane")
-        self.queue_capacity = gauge("queue_capacity", "Jobs that one lane of the queue can hold.")
-        self.paused = gauge("paused", "1 while a lane is paused.", "lane")
-        self.workers = gauge("workers", "Worker threads by what they do.", "state")
-        self.workers_bound = gauge("workers_bound", "Between how many workers the pool grows and shrinks.", "bound")
-        self.pool_resizes = counter("pool_resizes_total", "Times that the pool was given another size.", "reason")
-        self.jobs = counter("jobs_total", "Jobs ended, by result.", "watch", "result")
-        self.stages = Histogram(
-            prefix + "stage_duration_seconds",
-            "Time of one image in each stage.",
-            ("stage",),
-            buckets=STAGE_BUCKETS,
-            registry=r,
-        )
-        self.drop_to_ready = Histogram(
-            prefix + "drop_to_ready_seconds",
-            "From the last event of a version to its last rendition.",
-            ("watch",),
-            buckets=READY_BUCKETS,
-            registry=r,
-        )
-        self.misnamed = counter(
-            "misnamed_sources_total", "Sources made whose content is of another format than their name says.", "watch"
-        )
-        self.renditions = counter("renditions_total", "Renditions made.", "preset")
-        self.analyzed = counter(
-            "analyzed_total", "Images analysed, by the class of their camera and what was found.", "camera", "verdict"
-        )
-        self.source_bytes = counter("source_bytes_total", "Bytes of the sources from which renditions were made.")
-        self.rendition_bytes = counter("rendition_bytes_total", "Bytes of the renditions made.")
-        self.saved_bytes = counter("saved_bytes_total", "Bytes that optimized copies are smaller than their sources.")
-        self.cache_requests = counter("cache_requests_total", "Whether renditions were found current.", "result")
-        self.quarantined = gauge("quarantined_sources", "Sources in quarantine.", "reason")
-        self.skipped = gauge("skipped_sources", "Sources whose decoder is an extra that is not installed.", "extra")
-        self.memory_reserved = gauge(
-            "memory_reserved_bytes", "Memory that jobs in work have reserved, and the process itself."
-        )
-        self.memory_limit = gauge("memory_limit_bytes", "Memory that all of it may reserve together.")
-        self.output_free = gauge("output_free_bytes", "Free space where renditions go.", "watch")
-        self.hook_deliveries = counter("hook_deliveries_total", "Hook deliveries, by result.", "hook", "result")
-        self.http_requests = counter("http_requests_total", "HTTP requests answered.", "route", "code")
-        self.http_seconds = Histogram(
-            prefix + "http_request_duration_seconds", "Time to answer a request.", ("route",), registry=r
-        )
-        self.last_success = gauge("last_success_timestamp_seconds", "When a job last ended well.", "watch")
-        r.register(_InternalErrors())
-        build = gauge("build_info", "Always 1; the labels say what runs.", "version", "python", "jpeg")
+        self.registry = _of_the_process()
+        make = _Maker(self.registry)
+        self._of_watches(make)
+        self._of_work(make)
+        self._of_images(make)
+        self._of_surroundings(make)
+        self.registry.register(_InternalErrors())
+        build = make.gauge("build_info", "Always 1; the labels say what runs.", "version", "python", "jpeg")
         build.labels(version, platform.python_version(), jpeg).set(1)
         self.known_reasons, self.known_extras = tuple(Reason), tuple(extras)
         self._presets: frozenset[str] = frozenset()
         self._start_at_zero()
+
+    def _of_watches(self, make: _Maker) -> None:
+        self.events = make.counter("events_total", "File system events noted, by kind.", "watch", "kind")
+        self.overflows = make.counter("overflows_total", "Times that the kernel's event queue overflowed.", "watch")
+        self.missed_changes = make.counter(
+            "missed_changes_total", "Changes that a reconcile found and no event had announced.", "watch"
+        )
+        self.watch_up = make.gauge("watch_up", "1 while the root is there and watched.", "watch")
+        self.watch_state = make.gauge("watch_state", "1 for the state that the watch is in.", "watch", "state")
+        self.inotify_watches = make.gauge("inotify_watches", "Kernel watches in use.")
+        self.inotify_limit = make.gauge("inotify_watches_limit", "Kernel watches that one user may have.")
+        self.last_event = make.gauge("last_event_timestamp_seconds", "Time of the last event.", "watch")
+        self.last_reconcile = make.gauge("last_reconcile_timestamp_seconds", "End of the last reconcile.", "watch")
+        self.reconcile_seconds = make.histogram(
+            "reconcile_duration_seconds",
+            "Duration of whole reconciles.",
+            buckets=(0.01, 0.1, 0.5, 1, 5, 15, 60, 300, 1800, 7200),
+        )
+        self.held_deletions = make.gauge(
+            "held_deletions", "Sources whose deletion waits for a second reconcile.", "watch"
+        )
+        self.sources = make.gauge("sources", "Sources in the index.", "watch")
+        self.sources_pending = make.gauge(
+            "sources_pending", "Sources that wait for work, beyond the queue, too.", "watch"
+        )
+
+    def _of_work(self, make: _Maker) -> None:
+        self.oldest_pending = make.gauge(
+            "oldest_pending_seconds", "How long the oldest job of a lane has waited.", "lane"
+        )
+        self.queue_depth = make.gauge("queue_depth", "Jobs waiting in the bounded queue.", "lane")
+        self.queue_capacity = make.gauge("queue_capacity", "Jobs that one lane of the queue can hold.")
+        self.paused = make.gauge("paused", "1 while a lane is paused.", "lane")
+        self.workers = make.gauge("workers", "Worker threads by what they do.", "state")
+        self.workers_bound = make.gauge(
+            "workers_bound", "Between how many workers the pool grows and shrinks.", "bound"
+        )
+        self.pool_resizes = make.counter("pool_resizes_total", "Times that the pool was given another size.", "reason")
+        self.jobs = make.counter("jobs_total", "Jobs ended, by result.", "watch", "result")
+
+    def _of_images(self, make: _Maker) -> None:
+        self.stages = make.histogram(
+            "stage_duration_seconds", "Time of one image in each stage.", "stage", buckets=STAGE_BUCKETS
+        )
+        self.drop_to_ready = make.histogram(
+            "drop_to_ready_seconds",
+            "From the last event of a version to its last rendition.",
+            "watch",
+            buckets=READY_BUCKETS,
+        )
+        self.misnamed = make.counter(
+            "misnamed_sources_total", "Sources made whose content is of another format than their name says.", "watch"
+        )
+        self.renditions = make.counter("renditions_total", "Renditions made.", "preset")
+        self.analyzed = make.counter(
+            "analyzed_total", "Images analysed, by the class of their camera and what was found.", "camera", "verdict"
+        )
+        self.source_bytes = make.counter("source_bytes_total", "Bytes of the sources from which renditions were made.")
+        self.rendition_bytes = make.counter("rendition_bytes_total", "Bytes of the renditions made.")
+        self.saved_bytes = make.counter(
+            "saved_bytes_total", "Bytes that optimized copies are smaller than their sources."
+        )
+        self.cache_requests = make.counter("cache_requests_total", "Whether renditions were found current.", "result")
+        self.quarantined = make.gauge("quarantined_sources", "Sources in quarantine.", "reason")
+        self.skipped = make.gauge(
+            "skipped_sources", "Sources whose decoder is an extra that is not installed.", "extra"
+        )
+
+    def _of_surroundings(self, make: _Maker) -> None:
+        self.memory_reserved = make.gauge(
+            "memory_reserved_bytes", "Memory that jobs in work have reserved, and the process itself."
+        )
+        self.memory_limit = make.gauge("memory_limit_bytes", "Memory that all of it may reserve together.")
+        self.output_free = make.gauge("output_free_bytes", "Free space where renditions go.", "watch")
+        self.hook_deliveries = make.counter("hook_deliveries_total", "Hook deliveries, by result.", "hook", "result")
+        self.http_requests = make.counter("http_requests_total", "HTTP requests answered.", "route", "code")
+        self.http_seconds = make.histogram("http_request_duration_seconds", "Time to answer a request.", "route")
+        self.last_success = make.gauge("last_success_timestamp_seconds", "When a job last ended well.", "watch")
 
     def _start_at_zero(self) -> None:
         for stage in STAGES:
