@@ -103,7 +103,10 @@ def window(value: object) -> Window | None:
 
 
 def size(value: object) -> int:
-    """Bytes, from text such as ``100MB`` (10⁶) or ``1GiB`` (2³⁰)."""
+    """Bytes, from text such as ``100MB`` (10⁶) or ``1GiB`` (2³⁰).
+
+    Pydantic's ByteSize takes bare numbers, ``1.5 gib`` and ``0``, too, and its message names no unit.
+    """
     found = _SIZE.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("is not a size; allowed: a number with B, kB, MB, GB, KiB, MiB or GiB, such as 100MB")
