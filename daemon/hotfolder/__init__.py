@@ -10,7 +10,7 @@ import importlib
 
 from hotfolder.version import VERSION
 
-TYPE_CHECKING = False  # typing is dear to import, and this package is the first that a command imports
+TYPE_CHECKING = False  # typing is slow to import, and this package is the first that a command imports
 if TYPE_CHECKING:
     from hotfolder.errors import HotfolderError, MissingExtra, SourceError
     from hotfolder.library import batch, open_index, render

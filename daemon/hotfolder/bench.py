@@ -28,7 +28,7 @@ SECONDS_EACH = 4.0
 """Each number of workers is measured this long, or for one pass over the sample."""
 WRITTEN = 64 << 20
 PHOTO_TIMES = 12.5
-"""An image of at least 4 MP tells what a photo of 50 MP of its kind takes; what a small one takes is mostly fixed."""
+"""An image of at least 4 MP shows what a photo of 50 MP of its kind takes; what a small one takes is mostly fixed."""
 ENOUGH = 0.97
 """The fewest workers that reach this share of the best rate are suggested."""
 

@@ -32,7 +32,7 @@ log = logs.get("daemon")
 
 
 class Daemon:
-    """`run()` returns the exit status. `reload` gives the configuration anew, for SIGHUP."""
+    """`run()` returns the exit status. `reload` returns the configuration anew, for SIGHUP."""
 
     def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
         self._loaded = loaded

@@ -69,7 +69,7 @@ class Reason(StrEnum):
 
     @property
     def innocent(self) -> bool:
-        """True where it says nothing against the image: it is tried for ever and never counts as failed."""
+        """True where it means nothing against the image: it is tried for ever and never counts as failed."""
         return self.owner in _OTHERS
 
     @property
@@ -126,7 +126,7 @@ class StoppedEarly(HotfolderError):
 
 
 class SourceError(HotfolderError):
-    """One source cannot be processed. `message` says what was found, in words for its owner."""
+    """One source cannot be processed. `message` states what was found, in words for its owner."""
 
     exit = Exit.FAILED_IMAGES
 

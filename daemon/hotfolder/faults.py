@@ -1,7 +1,7 @@
 """Whose fault an error of the system is: found from what was being done and from its number, and nowhere else.
 
 The owner decides what happens. An image, or its name on the output, goes into quarantine, alone; what is wrong with an
-output, a root or the machine says nothing against an image, which waits until it is well again.
+output, a root or the machine means nothing against an image, which waits until it is well again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ AWAY = frozenset(
     ).split()
     if hasattr(errno, name)
 )
-"""What a mount says that has gone away."""
+"""What a mount reports that has gone away."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DENIED = frozenset({errno.EACCES, errno.EPERM})
 _UNSPEAKABLE = frozenset({errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOENT})
@@ -97,7 +97,7 @@ def reason(number: int | None, operation: Operation) -> Reason:
 
 
 def failure(error: OSError, operation: Operation, what: str) -> SourceError:
-    """The error as one that can be told: `what` says what could not be done, to what."""
+    """The error as one that can be told: `what` states what could not be done, to what."""
     if isinstance(error, Unnamed):
         operation = Operation.ALLOW if isinstance(error, Denied) else Operation.NAME
     found = reason(error.errno, operation)

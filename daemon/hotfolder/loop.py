@@ -1,6 +1,6 @@
 """Lasting threads: each does one step again and again, outlives what a step raises, and is known by its name.
 
-Health asks `living()` for those that have ended all the same; the beat starts them anew.
+Health queries `living()` for those that have ended all the same; the beat starts them anew.
 """
 
 from __future__ import annotations

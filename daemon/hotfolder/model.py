@@ -43,7 +43,7 @@ class WatchState(StrEnum):
 
 
 class Kind(StrEnum):
-    """What an event says, in the words of hotfolder_events_total."""
+    """What an event reports, in the words of hotfolder_events_total."""
 
     CREATED = "created"
     CLOSED = "closed"
@@ -128,7 +128,7 @@ class Job:
     rested: bool = False
     """Found at rest by a walk: whole, unless someone has it open for writing."""
     look: Version | None = None
-    """What an earlier look, at least the quiet time ago, has seen; an equal one now says that it is whole."""
+    """What an earlier look, at least the quiet time ago, has seen; an equal one now means that it is whole."""
     waits: int = 0
     """How many looks in a row have found it unfinished."""
     deleted: bool = False

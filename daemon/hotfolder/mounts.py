@@ -58,7 +58,7 @@ def read(path: str = "/proc/self/mountinfo", *, strict: bool = False) -> list[Mo
 
 
 class Changes:
-    """Whether anything has been mounted or unmounted since one asked last: the kernel says so (proc(5), mountinfo)."""
+    """Whether anything has been mounted or unmounted since the last call: the kernel reports it (proc(5), mountinfo)."""
 
     def __init__(self, path: str = "/proc/self/mountinfo", *, strict: bool = False) -> None:
         """`strict`: see `read`."""
@@ -111,7 +111,7 @@ def backend_for(fstype: str) -> Backend:
 
 
 class FreeSpace:
-    """Bytes free where a path lies, asked on a thread of its own: a mount that hangs must not hang who asks."""
+    """Bytes free where a path lies, asked on a thread of its own: a mount that hangs must not hang the caller."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -160,8 +160,8 @@ class Volumes:
 
     def of(self, fd: int) -> tuple[str, str]:
         """Two texts. The first is the same as long as the same file system is mounted there, over reboots and other
-        device names, too; what has been unmounted lazily gives another one. The second is empty where that is certain,
-        and else tells one mount from the next (FAT, network, FUSE). Raises OSError where it does not answer."""
+        device names, too; what has been unmounted lazily has another. The second is empty where that is certain,
+        and else distinguishes one mount from the next (FAT, network, FUSE). Raises OSError where it does not answer."""
         with self._lock:
             mount = self._mount(fd)
             known = self._known.get(mount.id) if mount is not None else None
@@ -175,7 +175,7 @@ class Volumes:
         return text
 
     def _mount(self, fd: int) -> Mount | None:
-        """Read anew whenever the kernel says that mounts have changed: numbers of mounts are given again."""
+        """Read anew whenever the kernel reports that mounts have changed: numbers of mounts are given again."""
         if self._changes is None or self._stale or self._changes.seen():
             self._stale = True  # until it has been read: that may fail
             self._changes = self._changes or Changes(strict=True)
@@ -189,7 +189,7 @@ _volumes = Volumes()
 
 
 def volume(fd: int) -> str:
-    """What Volumes.of gives first; one table serves the whole process."""
+    """What Volumes.of returns first; one table serves the whole process."""
     return _volumes.of(fd)[0]
 
 

@@ -109,7 +109,7 @@ COPY_CHOSEN = ("mode", "quality", "max_dimension", "format")
 
 @dataclass(frozen=True, slots=True)
 class AnalyzeSpec:
-    """Which parts the analysis record has; what the header says is always in it."""
+    """Which parts the analysis record has; what the header states is always in it."""
 
     exif: bool = True
     gps: bool = False

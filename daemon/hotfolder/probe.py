@@ -65,7 +65,7 @@ class _Question(Generic[T]):
 
 
 def ask(place: str, call: Callable[[], T], seconds: float = ANSWER_SECONDS) -> T:
-    """What the call gives, which touches nothing that may hang but `place`. Raises what it raises, and Silent."""
+    """What the call returns, which touches nothing that may hang but `place`. Raises what it raises, and Silent."""
     if _is_silent(place):
         raise Silent(place)
     return _Question(place, call).answer(time.monotonic() + seconds)

@@ -21,7 +21,7 @@ def bench(
 ) -> None:
     """Measure for half a minute, with a sample of the folder's images, and suggest settings. Writes nothing there.
 
-    It measures the built-in presets, whatever the configuration says.
+    It measures the built-in presets, whatever the configuration has.
     """
     with importing():
         from hotfolder.bench import measure

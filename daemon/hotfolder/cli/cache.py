@@ -60,7 +60,7 @@ def verify(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 def _note_missing(settings: Config) -> None:
-    """Only this needs the lock. A scan that holds it goes on; another look tells what is left to do."""
+    """Only this needs the lock. A scan that holds it goes on; another look reports what is left to do."""
     try:
         change_index(settings, lambda offline: _cache(offline).verify())
     except StartError as error:

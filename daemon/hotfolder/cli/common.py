@@ -26,7 +26,7 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 ANSWER_SECONDS = 10.0
-"""A daemon that lives says so within this time, however busy it is."""
+"""A daemon that lives answers within this time, however busy it is."""
 
 
 def loaded(config: str | None) -> Loaded:
@@ -68,7 +68,7 @@ class Control:
             raise self._nobody()
 
     def call(self, method: str, path: str, body: Any = None, *, timeout: float | None = 60) -> Any:
-        """The JSON answer. Raises NotRunning where no daemon answers, Refused with what it says against it."""
+        """The JSON answer. Raises NotRunning where no daemon answers, Refused with its objection."""
         if timeout is None:
             self.require()  # an answer that may take hours is waited for where somebody lives
         status, text = self._exchange(method, path, body, timeout)

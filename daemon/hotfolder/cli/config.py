@@ -68,5 +68,5 @@ def init(
 
 @app.command()
 def schema(config: ConfigOption = None) -> None:
-    """Write the JSON Schema, for editors. It is the same whatever the configuration says."""
+    """Write the JSON Schema, for editors. It is the same whatever the configuration has."""
     typer.echo(json.dumps(Config.model_json_schema(), indent=2))

@@ -1,4 +1,4 @@
-"""How a command ends, whatever happens to it or to its output: one line, and an exit status that says what kind it was.
+"""How a command ends, whatever happens to it or to its output: one line, and an exit status by what kind it was.
 
 A reader that has gone (`| head -1`) is no error: 0. An output that cannot be written is: 4. Ctrl-C: 130.
 """

@@ -43,7 +43,7 @@ def status(
 
 
 def _follow(control: Control, console: Console, now: dict[str, Any]) -> dict[str, Any]:
-    """Until Ctrl-C, or until the daemon ends; gives what was seen last."""
+    """Until Ctrl-C, or until the daemon ends; returns what was seen last."""
     from rich.live import Live
 
     pause, ended = threading.Event(), False

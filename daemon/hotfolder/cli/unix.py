@@ -1,4 +1,4 @@
-"""HTTP over the control socket. Apart: http.client is dear to import, and a scan mostly finds no daemon to talk to."""
+"""HTTP over the control socket. Apart: http.client is slow to import, and a scan mostly finds no daemon to talk to."""
 
 from __future__ import annotations
 

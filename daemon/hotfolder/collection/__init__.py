@@ -1,4 +1,4 @@
-"""What a whole set of images says: statistics, likenesses, a report. Pure functions over records; one pass, small."""
+"""What a whole set of images shows: statistics, likenesses, a report. Pure functions over records; one pass, small."""
 
 from hotfolder.collection.entries import Entry, of_index
 from hotfolder.collection.likeness import NEAR, exact, near

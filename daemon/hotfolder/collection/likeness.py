@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEAR = 8
-"""Bits of 64 in which the hashes of near duplicates differ at most; docs/analysis.md tells the rates."""
+"""Bits of 64 in which the hashes of near duplicates differ at most; docs/analysis.md has the rates."""
 BLOCK = 256
 """Hashes that are compared at once with those of a bucket that come behind them."""
 

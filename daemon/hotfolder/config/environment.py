@@ -16,7 +16,7 @@ PREFIX = "HOTFOLDER_"
 
 
 def override(found: Document, environ: Mapping[str, str]) -> list[str]:
-    """Put HOTFOLDER_A__B=value into the data; gives a warning for each variable that names no key."""
+    """Put HOTFOLDER_A__B=value into the data; returns a warning for each variable that names no key."""
     warnings = []
     for name in sorted(environ):
         if not name.startswith(PREFIX) or name in (f"{PREFIX}CONFIG", f"{PREFIX}HTTP__TOKEN"):

@@ -1,6 +1,6 @@
 """From one configuration to the next: which keys are in force at once, which need a restart, and what has changed.
 
-Each key says so itself, in the schema: `reload: restart`, where it does not say `live`.
+Each key states it itself, in the schema: `reload: restart`, where it is not `live`.
 """
 
 from __future__ import annotations

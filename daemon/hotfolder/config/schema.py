@@ -51,7 +51,7 @@ _COLOUR = re.compile(r"#(?:[0-9a-fA-F]{3}){1,2}")
 
 
 RELOAD, LIVE, RESTART = "reload", "live", "restart"
-"""What each key says of itself in the schema: in force after SIGHUP, or named in the log as needing a restart."""
+"""What each key states of itself in the schema: in force after SIGHUP, or named in the log as needing a restart."""
 
 
 def _mark(schema: dict[str, Any]) -> None:

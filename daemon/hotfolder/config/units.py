@@ -1,4 +1,4 @@
-"""Durations, sizes, shares and times of day as people write them. Each error says what is allowed."""
+"""Durations, sizes, shares and times of day as people write them. Each error states what is allowed."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def mode(value: object) -> int:
 
 
 def show_duration(seconds: float) -> str:
-    """The shortest text that says this duration: 21600.0 is ``6h``."""
+    """The shortest text for this duration: 21600.0 is ``6h``."""
     for unit in ("d", "h", "m", "s"):
         number = seconds / _SECONDS[unit]
         if number >= 1 and number == int(number):

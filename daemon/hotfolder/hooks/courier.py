@@ -53,7 +53,7 @@ def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
 
 
 class Courier:
-    """One hook. `idle` says of a watch whether nothing of it is under way."""
+    """One hook. `idle` reports of a watch whether nothing of it is under way."""
 
     def __init__(
         self, hook: Hook, index: Database, metrics: Metrics, sites: Mapping[str, Site], idle: Callable[[str], bool]

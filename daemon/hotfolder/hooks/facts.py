@@ -57,7 +57,7 @@ def folder_moved(connection: sqlite3.Connection, site: Site, old: bytes, new: by
 
 
 def batch_page(connection: sqlite3.Connection, site: Site, hook: str, batch: str, page: int, pages: int) -> int:
-    """Make the next page of what the hook has collected a delivery of `batch_done`; gives how many images are in it."""
+    """Make the next page of what the hook has collected a delivery of `batch_done`; returns how many images it has."""
     rows = outbox.take_page(connection, hook, site.name, PAGE)
     items = [_item(connection, site, path, event) for path, event in rows]
     facts = {"batch": batch, "page": page, "pages": pages, "root": site.root, "output": site.output, "images": items}

@@ -41,7 +41,7 @@ def main() -> None:
     talk, life = int(sys.argv[1]), int(sys.argv[2])
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)  # ours alone: C libraries would fill the log (libtiff)
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 2)
-    warnings.simplefilter("ignore")  # of what a picture lacks; the parent says what matters
+    warnings.simplefilter("ignore")  # of what a picture lacks; the parent reports what matters
     _die_with_parent(life)
     # Signals to the whole service are the parent's to act on: it ends its helpers itself.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

@@ -1,7 +1,7 @@
 """JPEG pictures that stay planes (Y, Cb, Cr) from decoding to encoding, by the optional accelerator in native/.
 
-Where it was not built, or declines a source as unusual or damaged, `decode` gives None and Pillow serves: the same
-sizes, the same quality, and the one place that says what is wrong with a picture.
+Where it was not built, or declines a source as unusual or damaged, `decode` returns None and Pillow serves: the same
+sizes, the same quality, and the one place that reports what is wrong with a picture.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ ANALYZED_SIDE = 512
 class Step:
     """One thumbnail: from which parent (None: the decoded picture), to which size, on which canvas.
 
-    `size` is that of the scaled picture, `canvas` that of the file where it differs (pad); `crop` says whether the
+    `size` is that of the scaled picture, `canvas` that of the file where it differs (pad); `crop`: whether the
     parent is cropped to the canvas's shape first (cover).
     """
 

@@ -1,6 +1,6 @@
 """The analysis record: what is known of one image, as one flat value. Units and ranges are in docs/analysis.md.
 
-None says that the file does not tell it, or that this part of the analysis is switched off.
+None means that the file does not state it, or that this part of the analysis is switched off.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BLANK_BELOW = 0.02
 """A contrast under this: a blank page or a lens cap, of which neither blur nor likeness can be judged."""
 
 JUDGED_FROM = 64
-"""Pixels of the shorter side from which on sharpness says something."""
+"""Pixels of the shorter side from which on sharpness means something."""
 
 
 VERDICTS = ("sharp", "blurred", "blank")

@@ -69,7 +69,7 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
     """Make the `wanted` renditions of the plan (preset names, OPTIMIZED) and write each into ``create(name)``; where
     ANALYSIS is wanted, too, the record stands in the result.
 
-    `create` gives a real file opened for reading and writing and is asked only for what is written. `stage` is told
+    `create` returns a real file opened for reading and writing and is asked only for what is written. `stage` is told
     the seconds spent in decode, analyze, resize and encode. Raises SourceError for what the image causes, OSError for
     what the disk does. `opened` is used up.
     """

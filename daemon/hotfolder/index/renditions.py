@@ -67,7 +67,7 @@ def of(connection: Reader, source_id: int) -> list[Made]:
 
 
 def owner(connection: Reader, place: int, area: bytes, key: bytes, but: int) -> int | None:
-    """The other source to which the index gives this rendition path, or None."""
+    """The other source to which the index assigns this rendition path, or None."""
     row = connection.execute(_TAKEN, (place, area, key, but)).fetchone()
     return None if row is None else int(row[0])
 

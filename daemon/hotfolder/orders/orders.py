@@ -34,7 +34,7 @@ from hotfolder.watches.wants import Spec
 OUT_MOST = 256
 """Images of orders that are in the queue or in work; a quarter of the queue where that is less."""
 TURN = 16
-"""Images that one order gives before it is the next one's turn."""
+"""Images that one order feeds before it is the next one's turn."""
 AWAY_SECONDS = 5.0
 """How often it is looked whether a watch that is away is back."""
 
@@ -85,7 +85,7 @@ class Orders:
     # -- for callers ---------------------------------------------------------------------------------------------------
 
     def add(self, kind: Kind, spec: Spec, items: Sequence[New]) -> str:
-        """Take an order; gives its id. Raises orders.TooManyOpen."""
+        """Take an order; returns its id. Raises orders.TooManyOpen."""
         key = secrets.token_hex(8)
 
         def change(connection: sqlite3.Connection) -> int:
@@ -155,7 +155,7 @@ class Orders:
         self._queue.offer(Job(*key, Lane.BACKLOG, now, now, rested=True, ordered=True))
 
     def _feed(self) -> float | None:
-        """Until the queue has enough or nothing is left; gives the seconds until the next look, None: when told."""
+        """Until the queue has enough or nothing is left; returns the seconds until the next look, None: when told."""
         connection = self._index.read()
         waiting = orders.open_orders(connection)
         sites = self._sites()

@@ -90,7 +90,7 @@ class Admission:
         return work
 
     def leave(self, work: Work, finding: Finding) -> None:
-        """The worker has ended. Commits, and then tells; for a job that was given up only its note goes."""
+        """The worker has ended. Commits, and then reports; for a job that was given up only its note goes."""
         self._oversight.end(work.task)
         if not work.task.keep():
             work.place.close()
@@ -144,7 +144,7 @@ class Admission:
             self._end(work, Outcome(Result.CHANGED, reason=Reason.INTERNAL, message=str(error)))
 
     def _end(self, work: Work, outcome: Outcome) -> None:
-        """The job has ended as `outcome` says: let go of all that it holds, whatever becomes of one of them."""
+        """The job has ended as `outcome` states: let go of all that it holds, whatever becomes of one of them."""
         job = work.job
         steps = [*self._holds(work), work.turn.close, lambda: self._report.ended(job, outcome)]
         if outcome.result in DECIDED:

@@ -1,6 +1,6 @@
 """How the end of a job stands in the index: one small callable a kind of end, run on the index's writer.
 
-They hold values only, so that a worker can go on while they wait for their group's commit. Each gives its row's id.
+They hold values only, so that a worker can go on while they wait for their group's commit. Each returns its row's id.
 """
 
 from __future__ import annotations

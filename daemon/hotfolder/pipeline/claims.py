@@ -55,7 +55,7 @@ class Claim:
 
 
 def check_names(index: Database, site: Site, folder: bytes, targets: Iterable[Target], source_id: int) -> None:
-    """Raises SourceError(NAME_TAKEN) where the index gives one of the paths to another source."""
+    """Raises SourceError(NAME_TAKEN) where the index assigns one of the paths to another source."""
     connection = index.read()
     place = folders.place_at(connection, site.id, folder, folds=site.folds)
     if place is None:

@@ -98,7 +98,7 @@ class Ends:
 
 
 def _was_finished(work: Work, error: SourceError) -> bool:
-    """Nothing of an image in it, and last written long ago, as its mtime says: nobody is about to complete it."""
+    """Nothing of an image in it, and last written long ago, by its mtime: nobody is about to complete it."""
     mtime_ns = work.version.mtime_ns if work.version is not None else time.time_ns()
     nothing = error.reason in (Reason.EMPTY, Reason.NOT_AN_IMAGE)
     return nothing and time.time() - mtime_ns / 1e9 > YOUNG_SECONDS

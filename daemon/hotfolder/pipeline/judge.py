@@ -1,4 +1,4 @@
-"""The one judge of whether a source is gone: whoever wants to remove renditions because their source went asks here.
+"""The one judge of whether a source is gone: whoever wants to remove renditions because their source went queries it.
 
 Events, walks and marks only make it look. It looks beneath a freshly opened root; and what is missing there is gone
 only while the place where it is missing lies on the volume on which the source was when its row was written: the same

@@ -1,6 +1,6 @@
 """A source that is new at its path may be one that lay elsewhere: then its renditions are renamed, nothing is decoded.
 
-Its bytes decide. A rename that an event announced only says where to look first: who writes, puts the old times back
+Its bytes decide. A rename that an event announced only shows where to look first: who writes, puts the old times back
 and renames leaves the size, the times and the inode as they were, and the rename itself sets the ctime that would tell.
 The old path has to be gone for certain, and is kept out of work meanwhile.
 """

@@ -95,7 +95,7 @@ class Publisher:
         targets = site.targets(work.name)
         former = renditions.of(self._index.read(), row.id) if row else []
         claim = self._claims.take(site, work.folder, targets.values())
-        if claim is None:  # by a source that is in work: when that has ended, the index says whose the name is
+        if claim is None:  # by a source that is in work: when that has ended, the index reports whose the name is
             return Finding(Outcome(Result.CHANGED, look=work.at))
         work.claim = claim
         try:

@@ -103,7 +103,7 @@ class Leftovers:
 
 
 def recover(index: Database, site: Site, path: bytes) -> int:
-    """Clean up after the job of one source; gives how many files went. Raises OSError where the output is away."""
+    """Clean up after the job of one source; returns how many files went. Raises OSError where the output is away."""
     folder = paths.parent(path)
     connection = index.read()
     row = sources.find(connection, site.id, path)
@@ -144,7 +144,7 @@ def _targets(connection: Reader, site: Site, path: bytes) -> Iterator[tuple[str,
 
 
 def compare(index: Database, site: Site, source_id: int) -> int:
-    """After a crash of the machine: renditions that are short, empty or gone are made again; gives how many."""
+    """After a crash of the machine: renditions that are short, empty or gone are made again; returns how many."""
     connection = index.read()
     if (folder_id := sources.folder_of(connection, source_id)) is None:
         return 0  # it went while its output did not answer

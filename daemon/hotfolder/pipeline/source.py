@@ -54,7 +54,7 @@ def is_whole(job: Job, version: Version, found: Writers) -> bool:
 
 def open_regular(root_fd: int, path: bytes) -> int:
     """The source's descriptor. Raises FileNotFoundError where no regular file stands there (a link, a folder, a
-    socket), OSError for what the file system says else."""
+    socket), OSError for what the file system reports else."""
     try:
         fd = atomic.open_source(root_fd, path)
     except OSError as error:

@@ -41,7 +41,7 @@ Step = Callable[[Work], Finding | None]
 source, its root or its output; FileNotFoundError where no source is there."""
 
 UNCHANGED = Finding(Outcome(Result.REUSED))
-"""The source is as its row says, and nothing had to be read."""
+"""The source is as its row states, and nothing had to be read."""
 
 
 def run(work: Work, steps: Sequence[Step]) -> Finding:

@@ -1,7 +1,7 @@
 """Jobs that hang: a decode that never ends, or a mount that does not answer. Their threads are given up and replaced.
 
 Python cannot end a thread, and of what decodes only the compiled core can be told to end. A job that is given up is
-handed back at once, and whatever its thread brings later is thrown away: it asks `keep` before it publishes anything.
+handed back at once, and whatever its thread brings later is thrown away: it queries `keep` before it publishes.
 """
 
 from __future__ import annotations

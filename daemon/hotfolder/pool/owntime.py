@@ -23,7 +23,7 @@ class OwnTime:
         self._cpu = self._read()[0]
 
     def look(self) -> float:
-        """Seconds until now. Looked at too seldom it gives too little, never too much."""
+        """Seconds until now. Looked at too seldom it returns too little, never too much."""
         now = time.monotonic()
         cpu, asleep = self._read()
         passed, computed = now - self._at, cpu - self._cpu

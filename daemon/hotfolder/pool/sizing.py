@@ -1,6 +1,6 @@
 """How many workers and how much memory suit this machine: CPUs that may really be used, limits of cgroups.
 
-Pure decisions beside a few reads of /proc and /sys; the daemon asks again and again and resizes its pool.
+Pure decisions beside a few reads of /proc and /sys; the daemon queries them again and again and resizes its pool.
 """
 
 from __future__ import annotations

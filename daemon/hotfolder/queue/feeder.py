@@ -30,7 +30,7 @@ log = logs.get("working")
 class Feeder:
     """Pages what waits in the index into the backlog lane, oldest and untried first.
 
-    Each watch has its share of the lane, so that a slow one holds up no other. `watches` gives ids and names of those
+    Each watch has its share of the lane, so that a slow one holds up no other. `watches` returns ids and names of those
     whose roots are there.
     """
 

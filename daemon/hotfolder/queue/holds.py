@@ -1,6 +1,6 @@
 """What the daemon may work on now: what `hotfolder pause` holds, which lasts over restarts, and the backlog's window.
 
-Watching goes on all the time, and a held job waits where any other does; only the queue gives none of them.
+Watching goes on all the time, and a held job waits where any other does; only the queue hands out none of them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class State:
 
 
 class Holds:
-    """Owns that state and tells the queue, then `changed`.
+    """Owns that state and notifies the queue, then `changed`.
 
     `obeys`: not so where `scan` works without a daemon, since whoever starts that wants it done now.
     """

@@ -283,7 +283,7 @@ class JobQueue:
     # -- ending ----------------------------------------------------------------------------------------------------
 
     def drop(self, watch: str | None = None) -> int:
-        """Forget what waits, of one watch or of all; gives how many. What is in work goes on."""
+        """Forget what waits, of one watch or of all; returns how many. What is in work goes on."""
         with self._changed:
             count = 0
             for lane, waiting in self._lanes.items():

@@ -112,7 +112,7 @@ class Child:
             return None
 
     def end(self, *, kill: bool = False) -> int | None:
-        """Close it; gives its exit status, negative for a signal. A killed one may stay for a disk it waits for."""
+        """Close it; returns its exit status, negative for a signal. A killed one may stay for a disk it waits for."""
         self._socket.close()
         with contextlib.suppress(OSError):
             os.close(self._life)

@@ -43,7 +43,7 @@ Refusal = tuple[int, str]
 
 
 class Guard:
-    """ASGI middleware. `trusted`: the control socket; `http` gives the section that is in force."""
+    """ASGI middleware. `trusted`: the control socket; `http` returns the section that is in force."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, *, sessions: Sessions, http: Callable[[], Http], trusted: bool

@@ -1,6 +1,6 @@
-"""Live events over a WebSocket, one JSON object a message; and the pulse that tells the whole state each second.
+"""Live events over a WebSocket, one JSON object a message; and the pulse that publishes the whole state each second.
 
-`{"topic": "events", "event": "lost", "count": n}` says that this reader was too slow for n events: ask again for what
+`{"topic": "events", "event": "lost", "count": n}` means that this reader was too slow for n events: ask again for what
 you show. Nothing that a client sends means anything; a slow one costs its own buffer and nothing else.
 """
 

@@ -37,7 +37,7 @@ Identity = tuple[int, int] | None
 
 
 class _Listener(uvicorn.Server):
-    """A server without signal handlers that says when it stands, and sleeps while nobody asks."""
+    """A server without signal handlers that reports when it stands, and sleeps between requests."""
 
     def __init__(self, config: uvicorn.Config, standing: threading.Event) -> None:
         super().__init__(config)

@@ -49,7 +49,7 @@ def watcher(known: Knowing, name: str) -> Watcher:
 
 
 def _outside(text: str) -> Outside:
-    """`text` is what the caller wrote: of the server it says nothing."""
+    """`text` is what the caller wrote: of the server it means nothing."""
     return Outside(f"{show(os.fsencode(text))}: lies below no watched root")
 
 
@@ -90,7 +90,7 @@ def is_below(path: str, root: str) -> bool:
 
 
 def resolve(known: Knowing, text: str, field: str) -> Named:
-    """One path as a caller gives it. Raises Invalid, Outside."""
+    """One path as a caller passes it. Raises Invalid, Outside."""
     watcher, path = _split(known, text, field)
     full = path if watcher is None else os.path.join(watcher.config.path, path.lstrip("/"))
     owner, relative = _locate(known, full, text)

@@ -1,7 +1,7 @@
 """Images that are sent to us go into the root of a watch: under a temporary name, which no rule takes for a source, and
 renamed when they are whole. Nothing is ever overwritten.
 
-A file's name is all that is taken of what the sender says of it; it is never a path.
+A file's name is all that is taken of what the sender states; it is never a path.
 """
 
 from __future__ import annotations

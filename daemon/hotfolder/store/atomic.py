@@ -184,9 +184,9 @@ class Staging:
         return b"/".join(part for part in (target.area, self._folder, target.name) if part)
 
     def publish(self, times: Mapping[str, int]) -> dict[str, tuple[int, int]]:
-        """Rename all to their names; `times` gives the mtime in ns for some presets.
+        """Rename all to their names; `times` has the mtime in ns for some presets.
 
-        Gives bytes and mtime_ns of each, as the file system says afterwards. Raises OSError; what was renamed until
+        Returns bytes and mtime_ns of each, as the file system has them then. Raises OSError; what was renamed until
         then stays, the rest goes with the block.
         """
         written: dict[str, tuple[int, int]] = {}
@@ -280,7 +280,7 @@ def prune_folders(root_fd: int, folder: bytes) -> None:
 
 
 def remove_leftovers(output_fd: int, folder: bytes, areas: Iterable[bytes]) -> int:
-    """Remove temporary files of ours from the areas of one source folder; gives how many."""
+    """Remove temporary files of ours from the areas of one source folder; returns how many."""
     count = 0
     for area in areas:
         try:

@@ -116,7 +116,7 @@ class _Owned:
             self._by_key.setdefault(fold(path), []).append((path, source))
 
     def by_others(self, paths: Iterable[bytes], source: Path) -> Iterator[Path]:
-        """The other sources that own one of these paths, as far as the folder tells names apart."""
+        """The other sources that own one of these paths, as far as the folder distinguishes names."""
         for path in paths:
             for other_path, other in self._by_key.get(fold(path), ()):
                 if other != source and (path == other_path or self._ignores_case()):

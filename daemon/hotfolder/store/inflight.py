@@ -71,12 +71,12 @@ class InFlight:
         content = bytearray(former.ljust(self._size, b"\0"))
         if content[BOOT_AT : BOOT_AT + BOOT_MAX].rstrip(b"\0") != self._boot:
             for start in range(HEADER, self._size, SLOT):
-                content[start + 1] = 0  # the whole machine went: that says nothing against an image
+                content[start + 1] = 0  # the whole machine went: that means nothing against an image
         content[:HEADER] = header
         return bytes(content), False
 
     def enter(self, watch: str, path: bytes) -> int:
-        """Note that this source is being worked on; gives its slot. Raises RuntimeError where none is free."""
+        """Note that this source is being worked on; returns its slot. Raises RuntimeError where none is free."""
         with self._lock:
             if not self._free:
                 raise RuntimeError("more sources in flight than slots")
@@ -120,7 +120,7 @@ def _notes(content: bytes) -> Iterator[Note]:
 
 
 def boot_id() -> str:
-    """A text that changes with each boot; empty where the system tells none."""
+    """A text that changes with each boot; empty where the system has none."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()

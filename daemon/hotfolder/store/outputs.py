@@ -1,6 +1,6 @@
 """An output root becomes ours: its CACHEDIR.TAG, the refusal of folders with files of others, and its habits.
 
-The tag (https://bford.info/cachedir/) makes backups leave the folder out and tells any watch not to look into it.
+The tag (https://bford.info/cachedir/) makes backups leave the folder out and keeps any watch from looking into it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TAG_TEXT = TAG_SIGNATURE + b"\n# Renditions made by hotfolder; they can be made 
 
 
 LEAST_NAME = 64
-"""No file system that is worth its name takes less; what says so does not know."""
+"""No file system that is worth its name takes less; what reports less does not know."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ def prepare(path: str, layout: Layout, dir_mode: int, habits: Habits) -> None:
         os.makedirs(path, mode=dir_mode, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         if isinstance(error, FileExistsError):
-            os.stat(path)  # a mount whose server died "exists", and is no folder: says so itself
+            os.stat(path)  # a mount whose server died "exists", and is no folder: stat reports it
         raise StartError(f"output {path}: a file is in the way; make it a writable folder") from error
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -121,7 +121,7 @@ def _is_tagged(folder_fd: int) -> bool:
 
 def _ignores_case(fd: int) -> bool:
     """Whether two names that differ in case alone are one file there: then the tag has two. Nothing is written for it,
-    so that a read-only output tells, too."""
+    so that a read-only output is known, too."""
     other = TAG.decode().lower()
     try:
         os.stat(other, dir_fd=fd, follow_symlinks=False)

@@ -44,7 +44,7 @@ def allowing(root_fd: int, area: bytes, path: bytes) -> Iterator[None]:
 
 
 def _takes_files(root_fd: int, area: bytes) -> bool:
-    """By a file that is made and removed: of modes, servers and other users' folders nothing else tells."""
+    """By a file that is made and removed: of modes, servers and other users' folders nothing else shows."""
     name = (area + b"/" if area else b"") + temporary.name()
     try:
         os.close(

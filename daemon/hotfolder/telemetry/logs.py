@@ -228,5 +228,5 @@ def setup(level: str, style: str, stream: TextIO | None = None) -> None:
     # Pillow warns of each odd tag; what matters of it becomes a SourceError.
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.ERROR)
-    # watchdog says each overflow itself; we count them, and say the first.
+    # watchdog logs each overflow itself; we count them, and log the first.
     logging.getLogger("watchdog.observers.inotify_c").setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The little that a service tells systemd (sd_notify(3)): ready, stopping, and that it is alive."""
+"""The little that a service reports to systemd (sd_notify(3)): ready, stopping, and that it is alive."""
 
 from __future__ import annotations
 

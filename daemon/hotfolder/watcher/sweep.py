@@ -1,6 +1,6 @@
 """What reconciles did not find is removed, never more at once than the guard allows; then whoever waits is answered.
 
-A sweep only offers jobs: the worker asks the judge (pipeline/judge.py) before anything goes.
+A sweep only offers jobs: the worker queries the judge (pipeline/judge.py) before anything goes.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The analysis record: what the header says, how it was taken, what the pixels tell."""
+"""The analysis record: what the header states, how it was taken, what the pixels tell."""

@@ -1,7 +1,7 @@
 """Pixels measured: sharpness, exposure, contrast, colours, a perceptual hash and a placeholder.
 
 Everything is taken from one small picture, at most 512 pixels long, so that the size of a source, its compression and
-its fine noise count little and any source costs the same. docs/analysis.md gives units, ranges and papers.
+its fine noise count little and any source costs the same. docs/analysis.md lists units, ranges and papers.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _sharpness(calm: Grey, calmer: Grey) -> float:
     """Sharpness of what two Gaussians have left.
 
     At an edge blurred by σ the gradient behind a Gaussian of radius s falls with √(σ² + s²); comparing two such
-    gradients tells σ whatever the contrast of the edge (Zhuo & Sim, Defocus map estimation from a single image,
+    gradients shows σ whatever the contrast of the edge (Zhuo & Sim, Defocus map estimation from a single image,
     Pattern Recognition 44(9), 2011). Here the energies of the gradients are compared in blocks, each less that of the
     calmest blocks, which is noise; the value is that of the sharpest tenth of the blocks that show an edge at all.
     """

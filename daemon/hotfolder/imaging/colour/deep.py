@@ -29,7 +29,7 @@ def encoded_profile(profile: bytes) -> bytes:
 
 def floats(array: Pixels, profile: bytes = b"") -> Image.Image:
     """Floats and signed integers. Within 0–1 they are black to white, in linear light (as every program that writes
-    such files has it) unless a profile with another curve says otherwise; RGB beyond 1 is light, too, and bent in.
+    such files has it) unless a profile with another curve decides otherwise; RGB beyond 1 is light, too, and bent in.
     Other ranges are measurements: stretched from their least to their greatest.
     """
     import numpy as np

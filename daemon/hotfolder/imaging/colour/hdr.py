@@ -3,7 +3,7 @@
 The curve is the EETF of Report ITU-R BT.2390-11, section 5.4.1 (a knee in PQ, then a Hermite spline that ends at the
 target's peak), applied to the largest of the three components so that hues stay. White of the target is 203 cd/m², the
 HDR reference white of BT.2408: what the picture shows up to about half of it stays as it is. The source's peak is what
-the file tells (MaxCLL), otherwise the brightest component of the picture itself: nothing is cut off. Transfer
+the file states (MaxCLL), otherwise the brightest component of the picture itself: nothing is cut off. Transfer
 functions are those of BT.2100-2; HLG is shown as on its nominal display of 1,000 cd/m².
 """
 

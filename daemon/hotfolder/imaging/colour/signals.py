@@ -50,8 +50,8 @@ def by_gamma(info: Mapping[Any, Any]) -> profiles.Space | None:
 
 
 def of_primary_item(data: bytes) -> Cicp | None:
-    """What the primary item of an ISO base media file declares (ISO/IEC 23008-12); None where it says nothing, or what
-    it says cannot be read."""
+    """What the primary item of an ISO base media file declares (ISO/IEC 23008-12); None where it declares
+    nothing, or nothing that can be read."""
     try:
         return _of_primary_item(data)
     except (struct.error, IndexError, Endless):

@@ -52,7 +52,7 @@ def inside(data: bytes, at: int = 0, end: int | None = None) -> Iterator[Box]:
 
 
 def brands(data: bytes) -> list[bytes]:
-    """What kinds of file it says it is: the major brand, then those that it is compatible with; empty for others."""
+    """What kinds of file it claims to be: the major brand, then those that it is compatible with; empty for others."""
     if data[4:8] != b"ftyp":
         return []
     length = min(int.from_bytes(data[:4], "big"), BRANDS_END)

@@ -1,4 +1,4 @@
-"""The chunks of a RIFF file. They end where its own length says so, as they do for libwebp; odd ones are padded."""
+"""The chunks of a RIFF file. They end where its own length ends, as they do for libwebp; odd ones are padded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Chunk(NamedTuple):
 
 
 def end(data: bytes) -> int:
-    """Where the file ends as it says itself."""
+    """Where the file ends by its own length."""
     return 8 + int.from_bytes(data[4:8], "little")
 
 

@@ -25,7 +25,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 class _Lenient:
-    """Pillow asks one flag of the whole process whether a picture that ends too early may pass; ours answers for the
+    """Pillow reads one flag of the whole process whether a picture that ends too early may pass; ours answers for the
     thread that asks, so that one picture is shown as far as it goes while the others are judged strictly."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ def _check_pixels(wide: int, high: int, limits: Limits, decoder: str) -> None:
 def decode(opened: Opened, plan: Plan) -> Image.Image:
     """The upright picture at the plan's scale, in mode L, RGB, RGBA or CMYK. Raises SourceError.
 
-    Where the limits are lenient and it is damaged, as much of it as there is; `opened.partial` says so.
+    Where the limits are lenient and it is damaged, as much of it as there is; `opened.partial` is set.
     """
     try:
         return _decoded(opened, plan)
@@ -190,7 +190,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """Turned and mirrored as EXIF's orientation (1–8) says."""
+    """Turned and mirrored as EXIF's orientation (1–8) asks for."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 

@@ -12,7 +12,7 @@ CHUNK = 16 << 20
 
 def read_all(fd: int, size: int, step: Callable[[], None] = lambda: None) -> bytes:
     """`size` bytes from the start; fewer where the file has become shorter. `step` is told of each part that came."""
-    found = io.BytesIO()  # gives its bytes without a copy; joined parts would be there twice
+    found = io.BytesIO()  # returns its bytes without a copy; joined parts would be there twice
     if size > 0:
         found.seek(size - 1)
         found.write(b"\0")  # all the room at once

@@ -1,5 +1,5 @@
 """The registry: every format that is read or written, one file each. Whoever needs a name, an extension, a type or what
-a format can do asks here; no other part of hotfolder knows a format by its name.
+a format can do queries this registry; no other part of hotfolder knows a format by its name.
 """
 
 from __future__ import annotations

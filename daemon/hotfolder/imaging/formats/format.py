@@ -32,7 +32,7 @@ LENIENT = " lenient"
 
 
 class Format:
-    """One kind of image file. A subclass says what differs from what stands here."""
+    """One kind of image file. A subclass states what differs from what stands here."""
 
     name: str
     """The key in the index, in the configuration and in the API."""
@@ -78,7 +78,7 @@ class Format:
     is_rewritten: bool = False
     """Whether its metadata can be exchanged without touching its picture."""
     tells_metadata: bool = False
-    """Of a format that is not rewritten: whether its decoder tells all that is to be known of its metadata."""
+    """Of a format that is not rewritten: whether its decoder reports all that is to be known of its metadata."""
     dial: Dial | None = None
     """What mode `auto` searches; None where there is nothing to search."""
     mark: bytes = b""
@@ -93,7 +93,7 @@ class Format:
         return bool(self.marks) and data.startswith(self.marks)
 
     def cut_short(self, data: bytes) -> bool:
-        """Whether the file says itself that its end is missing. Cheap; asked only of what a decoder refused."""
+        """Whether the file shows itself that its end is missing. Cheap; asked only of what a decoder refused."""
         return False
 
     def is_hollow(self, data: bytes) -> bool:
@@ -144,7 +144,7 @@ class Format:
         return opening.by_pillow(self, data)
 
     def is_upright(self, image: Image.Image) -> bool:
-        """Whether the decoder applies the orientation to the pixels, and to the size that it tells."""
+        """Whether the decoder applies the orientation to the pixels, and to the size that it reports."""
         return False
 
     def late_exif(self, data: bytes) -> bytes:
@@ -152,7 +152,7 @@ class Format:
         return b""
 
     def cicp(self, data: bytes) -> Cicp | None:
-        """The colours that it declares by code points; None where it says nothing, or what cannot be read."""
+        """The colours that it declares by code points; None where it declares nothing, or what cannot be read."""
         return None
 
     def is_deep(self, data: bytes) -> bool:
@@ -166,7 +166,7 @@ class Format:
         return deep.by_opencv(data)
 
     def exif_structures(self, data: bytes) -> list[tuple[bytes, int]] | None:
-        """Bytes and places in them where the TIFF structures of its EXIF begin; None: where the decoder says."""
+        """Bytes and places in them where the TIFF structures of its EXIF begin; None: where the decoder reports."""
         return None
 
     # -- writing -------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ class Ico(Format):
     plugins = ("ICO",)
 
     def claimed(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """The size of each picture as that picture itself tells it; the directory's own cannot be believed."""
+        """The size of each picture as that picture itself states it; the directory's own cannot be believed."""
         (count,) = struct.unpack_from("<H", data.ljust(6, b"\0"), 4)
         for at in range(6, min(6 + 16 * count, len(data) - 15), 16):
             (start,) = struct.unpack_from("<I", data, at + 12)

@@ -19,7 +19,7 @@ UPRIGHT = 1
 
 
 class Readable(Protocol):
-    """What is asked of a format here (`format.Format` says what each means)."""
+    """What is asked of a format here (`format.Format` explains each)."""
 
     @property
     def plugins(self) -> tuple[str, ...]: ...

@@ -1,6 +1,6 @@
 """Quantization tables of JPEG: what quality a file was written with, and the tables that mode `auto` writes.
 
-A table says how coarsely each of the 64 frequencies of a block is kept. Nothing is encoded here.
+A table states how coarsely each of the 64 frequencies of a block is kept. Nothing is encoded here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TIFF and BigTIFF, of which the first page counts. Its directory says which decoder shows it right."""
+"""TIFF and BigTIFF, of which the first page counts. Its directory decides which decoder shows it right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a format says of itself in numbers, and what it is told when it writes: plain values."""
+"""What a format states of itself in numbers, and what it is told when it writes: plain values."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ class Webp(Format):
     def marked(self, file: BinaryIO, size: int) -> int:
         size = super().marked(file, size)
         file.seek(4)
-        file.write((size - 8).to_bytes(4, "little"))  # the container tells its length
+        file.write((size - 8).to_bytes(4, "little"))  # the container states its length
         return size
 
 

@@ -1,1 +1,1 @@
-"""What an optimized copy may carry of its source, and what a file says of how it was taken."""
+"""What an optimized copy may carry of its source, and what a file states of how it was taken."""

@@ -1,4 +1,4 @@
-"""What a file says of how it was taken, read straight from its TIFF structure: the same for every format.
+"""What a file states of how it was taken, read straight from its TIFF structure: the same for every format.
 
 Own reader, since this one has bounds: it looks at a fixed number of entries, copies only values of at most VALUE_MAX
 bytes, follows no chain of directories and raises nothing, whatever the bytes are. It also reads camera RAW, which the

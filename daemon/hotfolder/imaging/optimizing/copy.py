@@ -1,4 +1,4 @@
-"""The optimized copy: encoded anew as its mode says, and never larger than its source where the rules allow that.
+"""The optimized copy: encoded anew by its mode, and never larger than its source where the rules allow that.
 
 Where encoding saves too little, the source's own picture is kept, rewritten without loss or as it is. How the modes
 find their quality is told in docs/optimization.md.

@@ -21,7 +21,7 @@ Pixels = NDArray[np.uint8]
 Plane = NDArray[np.float32]
 
 SMALLEST = 8
-"""Pixels of the shorter side below which a scale tells nothing."""
+"""Pixels of the shorter side below which a scale shows nothing."""
 _SCALES = 5
 _GROUPS = 8
 _C2 = 0.0009

@@ -38,7 +38,7 @@ Try = Callable[[int], Sequence[Image.Image]]
 class Sheet:
     """Parts of a picture side by side, and their scores; a small picture is taken whole.
 
-    `cut` gives a box of the picture, of `size` pixels; `boxes` are those that were cut, in their order.
+    `cut` returns a box of the picture, of `size` pixels; `boxes` are those that were cut, in their order.
     """
 
     def __init__(self, size: tuple[int, int], cut: Callable[[Box], Image.Image]) -> None:
@@ -82,7 +82,7 @@ def of_planes(source: Picture, size: Size, picture: Picture, pair: Callable[[int
 
 
 class Search:
-    """One search; `tried` tells each setting's score above what is asked for, its margin taken off."""
+    """One search; `tried` maps each setting's score above what is asked for, its margin taken off."""
 
     def __init__(self, sheet: Sheet, target: float, dial: Dial, attempt: Try) -> None:
         self._sheet, self._target, self._dial, self._attempt = sheet, target, dial, attempt

@@ -25,7 +25,7 @@ class Base:
 
     @cached_property
     def image(self) -> Image.Image:
-        """All of it, upright, as large as it was decoded: dear where there are planes."""
+        """All of it, upright, as large as it was decoded: expensive where there are planes."""
         assert self.planes is not None
         scale = self._plan.scale(self._opened.size)
         return self.small((-(-self._opened.width // scale), -(-self._opened.height // scale)))
