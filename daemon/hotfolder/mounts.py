@@ -58,7 +58,7 @@ def read(path: str = "/proc/self/mountinfo", *, strict: bool = False) -> list[Mo
 
 
 class Changes:
-    """Whether anything has been mounted or unmounted since the last call, as the kernel reports (proc(5), mountinfo)."""
+    """Whether anything has been mounted or unmounted since the last call, by the kernel (proc(5), mountinfo)."""
 
     def __init__(self, path: str = "/proc/self/mountinfo", *, strict: bool = False) -> None:
         """`strict`: see `read`."""
