@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from hotfolder.hooks import address, program
+from hotfolder.config import Hook
+from hotfolder.hooks import address, kinds, program
 from hotfolder.hooks.answer import Answer
 from tests.helpers import free_port
 
@@ -140,3 +141,18 @@ def test_silence_ends_with_its_time(serve: Serve) -> None:
 def test_what_is_shown_of_an_address() -> None:
     assert address.place("https://user:pass@example.org:8443/a?token=1") == "https://example.org:8443"
     assert address.place("http://[::1]/x") == "http://[::1]"
+
+
+def test_each_hook_has_a_kind_and_each_kind_its_key() -> None:
+    """A key of the configuration that leads nowhere would be a hook that is never delivered."""
+    assert (
+        set(kinds.KINDS)
+        == {"run", "url"}
+        == set(Hook.model_fields)
+        - {
+            *("name", "events", "watches", "timeout", "retries", "after", "secret_file", "secret"),
+        }
+    )
+    program_hook = Hook(name="a", events=("ready",), run=("/bin/true", "secret"))
+    address_hook = Hook(name="b", events=("ready",), url="http://example.org/secret")
+    assert [kinds.of(each).goal(each) for each in (program_hook, address_hook)] == ["/bin/true", "http://example.org"]

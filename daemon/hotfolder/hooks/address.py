@@ -9,11 +9,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import threading
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from hotfolder.config import Hook
 from hotfolder.hooks.answer import Answer
+from hotfolder.index.outbox import Delivery
 from hotfolder.version import VERSION
 
 if TYPE_CHECKING:
@@ -33,6 +36,17 @@ def _pool() -> PoolManager:
     import urllib3  # late: only daemons with such a hook pay for it
 
     return urllib3.PoolManager(num_pools=16, maxsize=1, retries=False)
+
+
+def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
+    """Post to the hook's address once; it ends by its time alone."""
+    tries, timeout = delivery.tries, hook.timeout
+    return post(hook.url or "", delivery.event, delivery.delivery, delivery.body, tries, timeout, hook.secret)
+
+
+def goal(hook: Hook) -> str:
+    """Its address, as far as it may be shown."""
+    return place(hook.url or "")
 
 
 def post(url: str, event: str, delivery: str, body: str, tries: int, timeout: float, secret: str | None) -> Answer:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from hotfolder.config import Hook
-from hotfolder.hooks import address, facts, program
+from hotfolder.hooks import facts, kinds, program
 from hotfolder.hooks.answer import Answer
 from hotfolder.index import outbox
 from hotfolder.index.database import Database
@@ -40,16 +40,6 @@ log = logs.get("hooks")
 def pause(tries: int, chance: Callable[[], float] = random.random) -> float:
     """Seconds until the next try after `tries` have failed, spread so that many do not come at once."""
     return min(FIRST_PAUSE * PAUSE_FACTOR ** (tries - 1), outbox.LONGEST_PAUSE / 2) * (0.75 + chance() / 2)
-
-
-def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
-    """Try it once."""
-    if hook.run is not None:
-        return program.run(hook.run, delivery.body, delivery.tries, hook.timeout, abort)
-    assert hook.url is not None
-    return address.post(
-        hook.url, delivery.event, delivery.delivery, delivery.body, delivery.tries, hook.timeout, hook.secret
-    )
 
 
 class Courier:
@@ -141,7 +131,7 @@ class Courier:
     def _deliver(self, delivery: Delivery) -> Answer:
         """A bug costs this delivery a try, and none of the others anything."""
         try:
-            return deliver(self.hook, delivery, self._abort)
+            return kinds.of(self.hook).deliver(self.hook, delivery, self._abort)
         except Exception as error:  # noqa: BLE001 - see above
             bugs.report("hook", error, hook=self.hook.name, delivery=delivery.delivery)
             return Answer(f"internal error: {type(error).__name__}: {error}")

@@ -19,7 +19,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
+from hotfolder.config import Hook
 from hotfolder.hooks.answer import Answer
+from hotfolder.index.outbox import Delivery
 from hotfolder.processes import Process
 
 OUTPUT_MOST = 64_000
@@ -51,6 +53,16 @@ def environment(event: Mapping[str, object], tries: int) -> dict[bytes, bytes]:
         exact = event.get("path_b64")
         told[b"HOTFOLDER_PATH"] = base64.b64decode(exact) if isinstance(exact, str) else os.fsencode(path)
     return own | told
+
+
+def deliver(hook: Hook, delivery: Delivery, abort: threading.Event) -> Answer:
+    """Run the hook's program once. `abort` ends it early."""
+    return run(hook.run or (), delivery.body, delivery.tries, hook.timeout, abort)
+
+
+def goal(hook: Hook) -> str:
+    """The program; its arguments may have secrets."""
+    return (hook.run or ("",))[0]
 
 
 def run(command: Sequence[str], body: str, tries: int, timeout: float, abort: threading.Event) -> Answer:

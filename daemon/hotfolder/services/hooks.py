@@ -10,7 +10,7 @@ import time
 from hotfolder import times
 from hotfolder.config import Config, Hook
 from hotfolder.engine import Engine
-from hotfolder.hooks import address, courier
+from hotfolder.hooks import kinds
 from hotfolder.index import outbox
 from hotfolder.index.outbox import Delivery
 from hotfolder.services.answers import Answer
@@ -78,7 +78,7 @@ def _status(hook: Hook, counts: dict[tuple[str, str], tuple[int, float]]) -> Hoo
         name=hook.name,
         events=list(hook.events),
         watches=list(hook.watches),
-        goal=hook.run[0] if hook.run is not None else address.place(hook.url or ""),
+        goal=kinds.of(hook).goal(hook),
         waiting=waiting,
         waiting_since=None if since is None else times.rfc3339(since),
         dead=dead,
@@ -128,6 +128,6 @@ def test(hook: Hook) -> HookTest:
     body = {"id": id_, "event": TEST, "hook": hook.name, "at": times.rfc3339(now), "watch": None}
     delivery = Delivery(0, id_, hook.name, TEST, "", b"", json.dumps(body), 0, now, 0.0, "")
     began = time.monotonic()
-    answer = courier.deliver(hook, delivery, threading.Event())
+    answer = kinds.of(hook).deliver(hook, delivery, threading.Event())
     seconds = round(time.monotonic() - began, 3)
     return HookTest(ok=answer.problem is None, problem=answer.problem, output=answer.text, seconds=seconds)
