@@ -46,6 +46,8 @@ class Watchers(Mapping[str, Watcher]):
         self._watchers: dict[str, Watcher] = {}  # replaced as a whole, so that readers need no lock
         self._wanted: dict[str, wiring.Wanted] = {}
         self._gates: dict[int, Gate] = {}
+        self._ending: dict[int, tuple[Site, bool]] = {}
+        """While a configuration is applied: watches that have ended, and may be set up again."""
 
     def __getitem__(self, name: str) -> Watcher:
         return self._watchers[name]
@@ -66,7 +68,8 @@ class Watchers(Mapping[str, Watcher]):
 
     def reachable(self) -> dict[int, tuple[Site, bool]]:
         """All sites by the id of their watch, and whether their root is there."""
-        return {each.site.id: (each.site, each.condition.state != WatchState.OFFLINE) for each in self.values()}
+        here = {each.site.id: (each.site, each.condition.state != WatchState.OFFLINE) for each in self.values()}
+        return self._ending | here
 
     def present(self) -> dict[int, str]:
         """Names by id: watches whose roots are there, and whose outputs have been prepared."""
@@ -88,6 +91,7 @@ class Watchers(Mapping[str, Watcher]):
         self._watchers = {
             watch.name: self._new(config, watch) if watch.name in names else self[watch.name] for watch in watches
         }
+        self._ending = {}
         self._wanted = {watch.name: wiring.wanted(config, watch) for watch in watches}
         self._queue.rank({watch.name: Rank[watch.priority.upper()] for watch in watches})
         for watcher in self.values():
@@ -125,6 +129,7 @@ class Watchers(Mapping[str, Watcher]):
         """Nothing of theirs begins any more; what is in work may end within so many seconds, or counts as not done.
         Returns whether any of them was here."""
         ending = [self[name] for name in names if name in self]
+        self._ending = {watcher.site.id: (watcher.site, False) for watcher in ending}
         self._watchers = {name: each for name, each in self.items() if name not in names}
         for watcher in ending:
             watcher.stop()

@@ -8,7 +8,7 @@ import pytest
 
 from hotfolder.store import outputs
 from hotfolder.store.layouts.mirror import LAYOUT
-from hotfolder.watcher.rules import Rules
+from hotfolder.watcher.rules import FolderRules, Rules
 
 
 def rules(root: Path, **options: object) -> Rules:
@@ -107,3 +107,23 @@ def test_a_shortage_does_not_mean_that_there_is_no_ignore_file(
         with pytest.raises(OSError, match=os.strerror(number)):
             found.is_source(b"f/a.jpg")
     assert not found.is_source(b"f/a.jpg")  # and nothing wrong was remembered
+
+
+def test_what_was_read_before_a_change_is_not_remembered_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread reads the ignore files while another is told that they have changed: the next look must see that."""
+    (tmp_path / "a.jpg").touch()
+    rules = Rules(str(tmp_path), recursive=True, include=[], exclude=[], ignore_files=[".hotfolderignore"])
+    read = rules._with_ignore_files
+
+    def overtaken(found: FolderRules) -> FolderRules:
+        found = read(found)
+        (tmp_path / ".hotfolderignore").write_text("a.jpg")
+        rules.forget()
+        return found
+
+    monkeypatch.setattr(rules, "_with_ignore_files", overtaken)
+    assert rules.is_source(b"a.jpg")  # it was, when it was asked
+    monkeypatch.setattr(rules, "_with_ignore_files", read)
+    assert not rules.is_source(b"a.jpg")

@@ -160,21 +160,22 @@ class Orders:
         waiting = orders.open_orders(connection)
         sites = self._sites()
         away = False
-        self._given.open(waiting)
+        given = self._given  # what is given after a reset must not count as given
+        given.open(waiting)
         while waiting and not self.loop.stopped:
             left = []
             for order in waiting:
-                room = min(TURN, self._most - len(self._given))
+                room = min(TURN, self._most - len(given))
                 if room <= 0:
                     return self._pause(away)
-                page = orders.waiting(connection, order.id, self._given.last(order), room)
+                page = orders.waiting(connection, order.id, given.last(order), room)
                 spec = Spec.from_json(order.spec)
                 for item in page:
                     site, there = sites.get(item.watch_id, (None, True))
                     if not there:
                         away = True
                         break  # the order waits for the root that is away
-                    self._give(item, spec, site)
+                    self._give(given, item, spec, site)
                 else:
                     left += [order] if page else []
             waiting = left
@@ -187,13 +188,13 @@ class Orders:
             return AWAY_SECONDS if again is None else max(0.0, min(AWAY_SECONDS, again))
         return None if again is None else max(0.0, again)
 
-    def _give(self, item: Item, spec: Spec, site: Site | None) -> None:
+    def _give(self, given: Given, item: Item, spec: Spec, site: Site | None) -> None:
         out = Out(item, spec)
         if site is not None:
-            self._given.add(site.name, out)
+            given.add(site.name, out)
             self._offer((site.name, item.path))
             return
-        self._given.skip(item)
+        given.skip(item)
         out.error = SourceError(Reason.NOT_FOUND, "its watch is no longer configured")
         ending = self._index.write(lambda c: end(c, None, out, None, None))
         ending.add_done_callback(self._guarded(self._ended))
@@ -206,6 +207,8 @@ class Orders:
         if not outs:
             return
         site = next((site for site, _ in self._sites().values() if site.name == job.watch), None)
+        if site is None:
+            return  # its watch has just gone: `reset` follows, and gives anew what is left
 
         def change(connection: sqlite3.Connection) -> list[Verdict]:
             return [judge(connection, site, out, outcome) for out in outs]

@@ -18,7 +18,7 @@ from hotfolder import mounts
 from hotfolder.index.sources import ANY, Row
 from hotfolder.store import atomic
 
-_NO_FOLDER = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_NO_FOLDER = frozenset({errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 class Verdict(StrEnum):
@@ -120,7 +120,9 @@ def _missing(root_fd: int, fd: int, name: bytes, *, folder: bool) -> Look:
     """Look for one name in an open folder, which has to answer when it is listed."""
     try:
         mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-    except FileNotFoundError:
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise
         _list(fd)
     else:
         if stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode):

@@ -54,11 +54,11 @@ def is_whole(job: Job, version: Version, found: Writers) -> bool:
 
 def open_regular(root_fd: int, path: bytes) -> int:
     """The source's descriptor. Raises FileNotFoundError where no regular file stands there (a link, a folder, a
-    socket), OSError for what the file system reports else."""
+    socket, a name that no file there can have), OSError for what the file system reports else."""
     try:
         fd = atomic.open_source(root_fd, path)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK):
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EMLINK, errno.ENAMETOOLONG):
             raise FileNotFoundError(errno.ENOENT, "no regular file") from error
         raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -5,6 +5,7 @@ This alone knows which status an error of a use case has.
 
 from __future__ import annotations
 
+import sqlite3
 from http import HTTPStatus
 from typing import Any
 
@@ -59,6 +60,11 @@ def add(app: FastAPI) -> None:
         if error.errno not in SHORT:
             raise error
         return answer(Unavailable(f"{error.strerror}: this machine is short of it", retry_after=AWAY_SECONDS))
+
+    @app.exception_handler(sqlite3.OperationalError)
+    async def unwritable(request: Request, error: sqlite3.OperationalError) -> Response:
+        """The state's disk is full, read-only or fails."""
+        return answer(Unavailable(f"the index cannot be used: {error}", retry_after=AWAY_SECONDS))
 
     @app.exception_handler(HTTPException)
     async def unroutable(request: Request, error: HTTPException) -> Response:

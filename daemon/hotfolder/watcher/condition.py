@@ -24,6 +24,7 @@ class Condition:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._troubles: dict[str, str] = {}
+        self._retired = False
         self.polled = False
         self.held = 0
         """Deletions that wait for a second reconcile."""
@@ -50,13 +51,17 @@ class Condition:
             else:
                 self._troubles[subject] = trouble
         self.show()
-        if (former is None) == (trouble is None):
+        if self._retired or (former is None) == (trouble is None):
             return False
         if trouble is None:
             log.info("well_again", watch=self._watch, subject=subject)
         else:
             log.error("trouble", watch=self._watch, subject=subject, message=trouble, next="goes on by itself")
         return True
+
+    def retire(self) -> None:
+        """Metrics and log are another's from now on."""
+        self._retired = True
 
     def hold(self, deletions: int) -> None:
         self.held = deletions
@@ -72,5 +77,7 @@ class Condition:
         self._metrics.missed_changes.labels(self._watch).inc(changes)
 
     def show(self) -> None:
+        if self._retired:
+            return
         self._metrics.set_state(self._watch, self.state)
         self._metrics.held_deletions.labels(self._watch).set(self.held)

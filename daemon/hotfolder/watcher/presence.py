@@ -69,6 +69,7 @@ class Root:
         self.touch = Touch()
         self.away = True  # nothing begins before it has been seen
         self._lock = threading.Lock()
+        self._retired = False
         self._most_jobs: int | None = None
         self._share: int | None = None
 
@@ -79,8 +80,16 @@ class Root:
         with self._lock:
             self._limit()
 
+    def retire(self) -> None:
+        """Another watcher of this name may be at work from now on: its jobs are none of ours, and its state, too."""
+        with self._lock:
+            self._retired = True
+        self._watched.condition.retire()
+
     def _limit(self) -> None:
         watched = self._watched
+        if self._retired:  # our thread may come back late from a folder that did not answer
+            return
         self._queue.limit(watched.name, 0 if self.away or not watched.site.habits.ready else self._most_jobs)
 
     def share(self, workers: int) -> None:

@@ -131,6 +131,7 @@ class Rules:
         )
         self._own = own
         self._cache: OrderedDict[bytes, FolderRules] = OrderedDict()
+        self._changes = 0
         self._lock = threading.Lock()
 
     def is_source(self, path: bytes) -> bool:
@@ -152,6 +153,7 @@ class Rules:
     def forget(self) -> None:
         """An ignore file or a folder has changed: decide anew."""
         with self._lock:
+            self._changes += 1
             self._cache.clear()
             self._others = None
 
@@ -162,8 +164,11 @@ class Rules:
             if found is not None:
                 self._cache.move_to_end(path)
                 return found
+            changes = self._changes
         found = self._decide(path)
         with self._lock:
+            if changes != self._changes:
+                return found  # read before the change, perhaps
             self._cache[path] = found
             if len(self._cache) > CACHED_FOLDERS:
                 self._cache.popitem(last=False)

@@ -108,6 +108,7 @@ class Watcher:
         self.intake.stop()
         self._folder_events.keep()
         self.rounds.stop()
+        self._root.retire()
 
     def request(self, request: Request) -> Request:
         """Ask for a reconcile; `request.done` is set when it, and the work that it found, has been done."""
