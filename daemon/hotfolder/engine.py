@@ -157,11 +157,11 @@ class Engine:
             with starting(self.inflight.path):
                 self.inflight.open()
             renewed = self.index.open(clean=self.inflight.clean)
+            self.epochs.load()
+            self.suspects.load()
         except BaseException:
             self.lock.release()
             raise
-        self.epochs.load()
-        self.suspects.load()
         return renewed
 
     def _set_up_watches(self, names: Collection[str]) -> None:

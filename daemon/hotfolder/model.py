@@ -62,6 +62,10 @@ class State(IntEnum):
     SKIPPED = 3
 
 
+Backend = Literal["inotify", "polling", "hybrid"]
+"""How changes on a mount come to be known."""
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 HookEvent = Literal["ready", "failed", "removed", "batch_done"]
 """What hooks can be told of."""
 if TYPE_CHECKING:

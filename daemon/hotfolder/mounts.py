@@ -11,11 +11,10 @@ import shutil
 import struct
 import threading
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from hotfolder import probe
-
-Backend = Literal["inotify", "polling", "hybrid"]
+from hotfolder.model import Backend
 
 NETWORK = frozenset(
     (

@@ -106,14 +106,14 @@ def test_what_a_program_must_not_do_ends_with_its_time(place: Place, run: Run) -
     stubborn = program(
         place,
         "stubborn",
-        "import os, signal, sys, time\n"
+        "import os, signal\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
         "if os.fork() == 0:\n"
         f"    open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
-        "    time.sleep(600)\n"
+        "    signal.pause()\n"
         "for _ in range(100): os.write(1, b'x' * 10_000)\n"
-        "time.sleep(600)\n",
+        "signal.pause()\n",
     )
     place.configure(f"hooks: [{{name: bad, events: [ready], run: [{stubborn}], timeout: 5s, retries: 0}}]", SMALL)
     daemon = run(place)
@@ -182,7 +182,7 @@ def test_a_post_is_signed_and_repeated_under_its_id(place: Place, run: Run, rece
 
 def test_a_dead_receiver_slows_nothing_and_loses_nothing(place: Place, run: Run) -> None:
     port = free_port()
-    slow = program(place, "slow", "import time; time.sleep(600)")
+    slow = program(place, "slow", "import signal; signal.pause()")
     place.configure(
         f"hooks:\n  - {{name: away, events: [ready], url: 'http://127.0.0.1:{port}/', retries: 100}}\n"
         f"  - {{name: slow, events: [ready], run: [{slow}], timeout: 60s}}",

@@ -223,29 +223,36 @@ def test_a_watch_that_cannot_be_had_changes_nothing(place: Place, run: Run) -> N
     assert json.loads(daemon.get("/healthz"))["status"] == "ok"
 
 
+def let_go(gate: Path) -> None:
+    """Whoever reads this pipe goes on, and nobody waits there any more."""
+    fd = os.open(gate, os.O_WRONLY)
+    gate.unlink()
+    os.close(fd)
+
+
 def test_while_a_job_is_under_way(place: Place, run: Run) -> None:
     """Its result is of the configuration before: it is looked at again."""
     place.hook(
-        "import sys, time, pathlib\n"
+        "import contextlib, pathlib\n"
         "import hotfolder.pipeline.publish as publish\n"
         "former = publish.published\n"
         "def published(*given):\n"
-        "    flag = pathlib.Path('slow')\n"
-        "    while flag.exists():\n"
-        "        pathlib.Path('waits').touch(); time.sleep(0.02)\n"
+        "    pathlib.Path('waits').touch()\n"
+        "    with contextlib.suppress(FileNotFoundError), open('slow') as gate:\n"
+        "        gate.read()\n"
         "    return former(*given)\n"
         "publish.published = published\n"
     )
     place.configure("shutdown_timeout: 300ms")
     slow = place.base / "slow"
-    slow.touch()
+    os.mkfifo(slow)
     daemon = run(place)
     place.put("a.jpg", jpeg())
     wait_for("the job", (place.base / "waits").exists, context=daemon.text)
     config = place.base / "config.yaml"
     config.write_text(config.read_text().replace("./out", "./out2"))
     reload(daemon)
-    slow.unlink()
+    let_go(slow)
     place.out = place.base / "out2"
     daemon.wait_renditions(place.of("a.jpg"))
     daemon.stop()
@@ -273,22 +280,23 @@ def test_a_watch_that_goes_and_comes_back(place: Place, run: Run) -> None:
 
 def test_at_the_start_and_at_the_end(place: Place) -> None:
     place.hook(
-        "import pathlib, time\n"
+        "import contextlib, pathlib\n"
         "import hotfolder.cli.common as common\n"
         "former = common.load\n"
         "def load(*given):\n"
         "    pathlib.Path('reads').touch()\n"
-        "    while pathlib.Path('slow').exists(): time.sleep(0.02)\n"
+        "    with contextlib.suppress(FileNotFoundError), open('slow') as gate:\n"
+        "        gate.read()\n"
         "    return former(*given)\n"
         "common.load = load\n"
     )
     slow = place.base / "slow"
-    slow.touch()
+    os.mkfifo(slow)
     daemon = Daemon(place)
     try:
         wait_for("the configuration to be read", (place.base / "reads").exists, context=daemon.text)
         daemon.process.send_signal(signal.SIGHUP)
-        slow.unlink()
+        let_go(slow)
         daemon.ready()
         daemon.wait_log("config_applied")
         daemon.process.send_signal(signal.SIGTERM)

@@ -155,12 +155,12 @@ def test_lossless_gives_back_what_it_cannot_read(data: bytes, kind: str) -> None
         "os.abort()",
         "os.kill(os.getpid(), 9)",
         "sys.stdout.buffer.write(sys.stdin.buffer.read()[:200])",
-        "time.sleep(60)",
+        "signal.pause()",
     ],
 )
 def test_what_ends_the_transcoder_ends_nothing_else(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Coefficients out of range, which decoders pass over, make libjpeg call exit()."""
-    monkeypatch.setattr(jpeg, "_TRANSCODE", f"import os, sys, time\n{end}")
+    monkeypatch.setattr(jpeg, "_TRANSCODE", f"import os, signal, sys\n{end}")
     monkeypatch.setattr(jpeg, "_PATIENCE", 1)
     data = encoded(photo(64, 48), "JPEG")
     assert formats.of("jpeg").smaller(data, 64 * 48) == data

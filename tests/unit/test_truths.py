@@ -12,13 +12,12 @@ from typing import Any, get_args
 import pytest
 
 import hotfolder
-from hotfolder import model, mounts, presets
+from hotfolder import model, presets
 from hotfolder.cli.app import build
 from hotfolder.config import schema
 from hotfolder.imaging import formats, record
 from hotfolder.pool import sizing
 from hotfolder.store import layouts
-from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
 
 ROOT = Path(hotfolder.__file__).parent
@@ -33,10 +32,13 @@ def _of(kind: Any) -> frozenset[str]:
 
 TRUTHS = {
     "model.py": (
+        model.Backend,
         model.Held,
         model.HookEvent,
         model.Kind,
         model.Lane,
+        model.LogFormat,
+        model.LogLevel,
         model.Rank,
         model.Result,
         model.State,
@@ -53,8 +55,6 @@ TRUTHS = {
         presets.COPY_CHOSEN,
         tuple(presets.BUILT_IN),
     ),
-    "mounts.py": (mounts.Backend,),
-    "telemetry/logs.py": (logs.Level, logs.Style),
     "config/schema.py": (schema.Isolation,),
     "imaging/record.py": (record.CAMERA_CLASSES, record.VERDICTS),
     "pool/sizing.py": (sizing.Why,),

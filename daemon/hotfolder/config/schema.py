@@ -39,10 +39,8 @@ from hotfolder.config.types import (
     TimeWindow,
     Workers,
 )
-from hotfolder.model import HookEvent, RankName
-from hotfolder.mounts import Backend
+from hotfolder.model import Backend, HookEvent, LogFormat, LogLevel, RankName
 from hotfolder.presets import BUILT_IN, AnalyzeSpec, OptimizeSpec, Preset
-from hotfolder.telemetry.logs import Level, Style
 
 MASK = "*" * 8
 """What stands for a secret wherever a configuration is shown."""
@@ -209,8 +207,8 @@ class Http(Section):
 
 
 class Log(Section):
-    level: Level = "info"
-    format: Style = "text"
+    level: LogLevel = "info"
+    format: LogFormat = "text"
 
 
 class Config(Section):

@@ -14,8 +14,6 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from hotfolder.config import units
 from hotfolder.config.units import DailyAt, Window
-from hotfolder.imaging import formats
-from hotfolder.store import layouts
 
 LONGEST = 3650 * 86400.0
 """Seconds. The system's own timers hold some more, and nobody waits that long."""
@@ -43,14 +41,32 @@ class OneOf:
         return {"enum": list(self.names()), "type": "string"}
 
 
+def _written() -> tuple[str, ...]:
+    from hotfolder.imaging import formats  # late, like those below: most configurations name none
+
+    return formats.written()
+
+
+def _copied() -> tuple[str, ...]:
+    from hotfolder.imaging import formats
+
+    return formats.copied()
+
+
+def _layouts() -> tuple[str, ...]:
+    from hotfolder.store import layouts
+
+    return layouts.names()
+
+
 if TYPE_CHECKING:
     WrittenFormat: TypeAlias = str
     CopyFormat: TypeAlias = str
     LayoutName: TypeAlias = str
 else:
-    WrittenFormat = Annotated[Any, OneOf(formats.written)]
-    CopyFormat = Annotated[Any, OneOf(formats.copied)]
-    LayoutName = Annotated[Any, OneOf(layouts.names)]
+    WrittenFormat = Annotated[Any, OneOf(_written)]
+    CopyFormat = Annotated[Any, OneOf(_copied)]
+    LayoutName = Annotated[Any, OneOf(_layouts)]
 
 
 def _text(pattern: str | None = None) -> dict[str, Any]:

@@ -16,8 +16,9 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO, get_args
+from typing import Any, TextIO, get_args
 
+from hotfolder.model import LogLevel
 from hotfolder.paths import show
 
 RATE_SECONDS = 10.0
@@ -29,9 +30,7 @@ _internal: Counter[str] = Counter()
 
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _FOREIGN = ("watchdog", "uvicorn", "asyncio", "concurrent.futures", "py.warnings")
-Level = Literal["debug", "info", "warning", "error"]
-Style = Literal["text", "json"]
-LEVELS = {name: getattr(logging, name.upper()) for name in get_args(Level)}
+LEVELS = {name: getattr(logging, name.upper()) for name in get_args(LogLevel)}
 
 
 def count_internal(where: str) -> None:

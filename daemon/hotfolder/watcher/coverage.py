@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 
 from hotfolder import mounts, paths, probe
-from hotfolder.mounts import Backend
+from hotfolder.model import Backend
 
 DEAF_AFTER = 3
 """So many reconciles in a row that found what no event had announced: then that mount is polled."""
