@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.helpers import Daemon, Place, jpeg, wait_for
+from tests.integration.test_orders import BASE, call
+from tests.integration.test_uploads import body, send
 
 WATCH = "    presets: [small]\n    optimize: {enabled: false}\n    rescan_interval: 2s\n    poll_interval: 3s"
 OTHER = "  - path: ./other\n    output: ./other-out\n    settle: 100ms\n" + WATCH
@@ -255,5 +257,8 @@ def test_calls_that_name_a_path_on_a_silent_root_are_answered(
     assert [asked(f"inbox/{n}.jpg") for n in range(60)] == [503] * 60
     assert time.monotonic() - began < BOUND
     assert asked("other/x.jpg") == 200
+    assert send(place, body(("watch", None, b"inbox"), ("files", "a.jpg", jpeg())))[0] == 503
+    wanted = {"paths": ["other:x.jpg"], "sizes": [{"width": 20, "height": 20, "suffix": "_t"}], "output": "below"}
+    assert call(place, "POST", f"{BASE}/thumbnails/generate", wanted)[0] == 202
     mount.answer()
     wait_for("an answer", lambda: asked("inbox/0.jpg") == 200, 60, daemon.text)

@@ -12,8 +12,9 @@ import functools
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hotfolder import probe
 from hotfolder.paths import show
@@ -22,6 +23,8 @@ from hotfolder.services.offline import Knowing
 from hotfolder.store import atomic, layouts
 from hotfolder.store.names import NAME_MAX
 from hotfolder.watcher.watcher import Watcher
+
+T = TypeVar("T")
 
 AWAY_SECONDS = 30
 """When to try again what needs a root that does not answer."""
@@ -62,9 +65,7 @@ def _locate(known: Knowing, path: str, text: str) -> tuple[Watcher, bytes]:
     # Whoever names many paths of one root that hangs waits for one of them.
     place = max((each.config.path for each in watchers if is_below(path, each.config.path)), key=len, default=path)
     try:
-        real = probe.ask(place, lambda: os.path.realpath(path))
-    except probe.Silent as silent:
-        raise Unavailable(f"{silent}; see to its mount", retry_after=AWAY_SECONDS) from silent
+        real = answered(place, lambda: os.path.realpath(path))
     except ValueError as error:
         raise Invalid("path", "has a NUL character") from error
     best: tuple[Watcher, str] | None = None
@@ -76,6 +77,15 @@ def _locate(known: Knowing, path: str, text: str) -> tuple[Watcher, bytes]:
         raise _outside(text)
     relative = os.path.relpath(real, best[1])
     return best[0], b"" if relative == "." else os.fsencode(relative)
+
+
+def answered(place: str, call: Callable[[], T]) -> T:
+    """What the call returns, which touches nothing that may hang but `place`. Raises what it raises, and Unavailable
+    where that does not answer."""
+    try:
+        return probe.ask(place, call)
+    except probe.Silent as silent:
+        raise Unavailable(f"{silent}; see to its mount", retry_after=AWAY_SECONDS) from silent
 
 
 @functools.lru_cache(maxsize=1024)
@@ -207,18 +217,19 @@ def output_below(known: Knowing, output: str, named: list[Named]) -> str:
 
 
 def _below(known: Knowing, output: str, watcher: Watcher) -> str:
+    own, second = watcher.config.output, int(time.monotonic())
     try:
-        real = os.path.realpath(os.path.join(watcher.config.output, output))
-        root = os.path.realpath(watcher.config.output)
+        real = answered(own, lambda: os.path.realpath(os.path.join(own, output)))
     except ValueError as error:
         raise Invalid("output", "has a NUL character") from error
+    root = _real_root(own, second)
     if not is_below(real, root):
-        others = [os.path.realpath(each.config.output) for each in known.watchers.values()]
+        others = [_real_root(each.config.output, second) for each in known.watchers.values()]
         if output.startswith("/") and any(is_below(real, other) for other in others):
             raise Invalid("output", "lies below the output of another watch than the images'")
         raise Outside("the output lies below no configured output")
     for other in known.watchers.values():
-        source_root = os.path.realpath(other.config.path)
+        source_root = _real_root(other.config.path, second)
         if is_below(source_root, root) and is_below(real, source_root):
             raise Invalid("output", f"images are taken from there by the watch {other.config.name}")
     return os.path.relpath(real, root)

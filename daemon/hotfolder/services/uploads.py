@@ -49,7 +49,7 @@ class Upload:
     """One file on its way: `begin`, `write` all of it, `publish`; `end` always. Touches a root."""
 
     def __init__(self, engine: Engine, watch: str | None, filename: str) -> None:
-        """Raises NotFound, Invalid."""
+        """Raises NotFound, Invalid, and Unavailable where its root does not answer."""
         self._engine = engine
         self._watcher = _watcher(engine, watch)
         self._name = _clean(filename, self._watcher)
@@ -111,11 +111,11 @@ class Upload:
 
 def _watcher(engine: Engine, name: str | None) -> Watcher:
     watchers = dict(engine.watchers)
-    if name is None and len(watchers) == 1:
-        return next(iter(watchers.values()))
-    if name is None:
+    if name is None and len(watchers) != 1:
         raise Invalid("watch", f"say which, before the files: {', '.join(sorted(watchers))}")
-    return naming.watcher(engine, name)
+    found = next(iter(watchers.values())) if name is None else naming.watcher(engine, name)
+    naming.answered(found.config.path, lambda: os.path.isdir(found.config.path))
+    return found
 
 
 def _clean(filename: str, watcher: Watcher) -> str:
