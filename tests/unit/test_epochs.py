@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,6 @@ import pytest
 from hotfolder.index import epochs
 from hotfolder.index.database import Database
 from hotfolder.index.epochs import Epochs
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Database]:
-    index = Database(str(tmp_path / "index.db"))
-    index.open()
-    yield index
-    index.close()
 
 
 def closed(index: Database) -> int:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -136,14 +134,6 @@ def test_a_window_within_the_changed_hour() -> None:
     assert open_minutes(window, datetime(2026, 3, 28)) == []  # that hour does not exist
     assert len(open_minutes(window, datetime(2026, 10, 24))) == 120  # it comes twice
     assert len(open_minutes(window, datetime(2026, 6, 1))) == 60
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Database]:
-    index = Database(str(tmp_path / "index.db"))
-    index.open()
-    yield index
-    index.close()
 
 
 def test_holds_follow_the_clock_and_last(index: Database) -> None:

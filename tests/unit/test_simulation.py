@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +19,6 @@ from hotfolder.queue.queue import JobQueue
 from tests.simulation import Simulation
 
 IMAGES = 60
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[Database]:
-    index = Database(str(tmp_path / "index.db"))
-    index.open()
-    yield index
-    index.close()
 
 
 def test_a_loop_that_fails_rests_longer_each_time_and_is_well_after_one_success() -> None:
