@@ -61,7 +61,7 @@ class Result:
     def memory_limit(self) -> int:
         """What that many of the largest images need at once, with the process itself; never so little that the next
         photo of a phone would not fit."""
-        return sizing.OWN_MEMORY + max(self.workers * self.largest_need, self.photo_need)
+        return sizing.own_memory(self.workers) + max(self.workers * self.largest_need, self.photo_need)
 
 
 @dataclass(slots=True)

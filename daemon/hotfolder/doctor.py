@@ -110,7 +110,8 @@ def _memory(config: Config) -> Finding:
     text = f"pool.memory_limit is {limit // 1_000_000} MB, of {available // 1_000_000} MB that are free"
     if limit > available:
         return Finding("memory", Level.PROBLEM, text, "lower pool.memory_limit, or leave it at auto")
-    largest = min((limit - sizing.OWN_MEMORY) // COPY_BYTES, config.limits.max_pixels) // 1_000_000
+    own = sizing.own_memory(sizing.bounds(config.pool.workers, limit).high)
+    largest = min((limit - own) // COPY_BYTES, config.limits.max_pixels) // 1_000_000
     text += f": photos of up to about {largest} MP get an optimized copy"
     if largest < 50:
         return Finding("memory", Level.ADVICE, text, "free memory or raise pool.memory_limit, if yours are larger")

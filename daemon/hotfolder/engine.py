@@ -81,7 +81,7 @@ class Engine:
         self.suspects = Suspects(self.index)
         self.leftovers = Leftovers(self.index, self.inflight)
         # What work needs, and who does it.
-        self.memory = Reservation(sizing.memory_limit(config.pool.memory_limit), sizing.OWN_MEMORY)
+        self.memory = Reservation(sizing.memory_limit(config.pool.memory_limit))
         self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
         self.pool = ElasticPool(sizing.bounds(config.pool.workers, self.memory.limit).first)
         self.balance = Balance(self.pool, self.queue, self.memory, self.metrics)
@@ -91,9 +91,8 @@ class Engine:
         self.admission = Admission(self.index, self.queue, self.inflight, self.oversight, self.renderer, self)
         # Who finds work.
         self.feeder = Feeder(self.index, self.queue, lambda: self.watchers.present())  # noqa: PLW0108 - made below
-        kick = self.feeder.kick
-        self.holds = Holds(self.index, self.queue, self.metrics, kick, obeys=live)
-        self.watchers = Watchers(self.index, self.queue, self.metrics, self.leftovers, kick, live=live)
+        self.holds = Holds(self.index, self.queue, self.metrics, self.feeder.kick, obeys=live)
+        self.watchers = Watchers(self.index, self.queue, self.metrics, self.leftovers, self.feeder.kick, live=live)
         self.orders = Orders(
             self.index, self.queue, self.watchers.reachable, self.reporter.order, lambda: self.pool.size
         )
@@ -123,7 +122,9 @@ class Engine:
 
     def _bound(self) -> None:
         pool = self.config.pool
-        bounds = sizing.bounds(pool.workers, self.memory.limit)
+        limit = sizing.memory_limit(pool.memory_limit)
+        bounds = sizing.bounds(pool.workers, limit)
+        self.memory.resize(limit, sizing.own_memory(bounds.high))
         self.balance.bound(bounds.low, bounds.high, auto_memory=pool.memory_limit == "auto")
 
     # -- starting -----------------------------------------------------------------------------------------------------
@@ -256,7 +257,6 @@ class Engine:
         names = {watch.name for watch in config.watches}
         wiring.check_folders([watch for watch in config.watches if watch.name in anew])
         self.settings.config = config
-        self.memory.resize(sizing.memory_limit(config.pool.memory_limit))
         self.queue.resize(HIGH * config.pool.queue_per_worker)
         self._bound()
         if ended := self.watchers.end(anew | (self.watchers.keys() - names), config.shutdown_timeout):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hotfolder.pool import sizing
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -108,6 +109,20 @@ def _small(name: str) -> str:
     return f"thumbnails/{stem}_thumb_small.jpg" if extension == "jpg" else f"thumbnails/{name}_thumb_small.jpg"
 
 
+@pytest.mark.parametrize("workers", [2, 32])
+def test_the_program_itself_takes_what_is_left_for_it(
+    tmp_path: Path, run: Callable[[Place], Daemon], workers: int
+) -> None:
+    """With every library loaded and every worker used, by small pictures; what these freed is given back."""
+    place = Place(tmp_path, extra=f"pool: {{workers: {workers}}}")
+    for number in range(150):
+        (place.inbox / f"{number}.jpg").write_bytes(jpeg(200, 150, number))
+    daemon = run(place)
+    daemon.wait_renditions(set().union(*(place.of(f"{number}.jpg") for number in range(150))))
+    own = sizing.own_memory(workers) / 1e6
+    wait_for(f"less than {own:g} MB", lambda: resident(daemon) < own, 60, lambda: f"{resident(daemon):g} MB")
+
+
 @pytest.mark.timeout(900)
 def test_the_table_holds() -> None:
     kinds = [
@@ -134,7 +149,7 @@ def test_the_table_holds() -> None:
 
 
 def test_photos_of_12_megapixels_fit_into_a_small_machine(tmp_path: Path, run: Callable[[Place], Daemon]) -> None:
-    """As in a container of 260 MB, of which the program itself takes 110."""
+    """As in a container of 260 MB, of which the program itself takes 120."""
     place = Place(tmp_path, extra="pool: {memory_limit: 256MB}")
     kinds = {"a.jpg": "jpeg 4:2:0", "b.jpg": "jpeg 4:2:0 turned", "c.jpg": "jpeg 4:2:0 progressive turned"}
     for name, kind in kinds.items():

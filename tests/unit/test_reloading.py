@@ -334,7 +334,7 @@ def test_a_watch_that_cannot_be_used_changes_nothing(seat: Seat) -> None:
 
 def test_memory_that_shrinks_wakes_who_waits_for_too_much(seat: Seat) -> None:
     memory = seat.engine.memory
-    memory.resize(400_000_000)
+    memory.resize(400_000_000, own=100_000_000)
     refused: list[SourceError] = []
 
     def ask() -> None:
@@ -347,6 +347,6 @@ def test_memory_that_shrinks_wakes_who_waits_for_too_much(seat: Seat) -> None:
     with memory.hold(1_000_000):
         waiting = threading.Thread(target=ask)
         waiting.start()
-        memory.resize(300_000_000)
+        memory.resize(300_000_000, own=100_000_000)
         waiting.join(20)
     assert [error.reason for error in refused] == [Reason.TOO_MUCH_MEMORY]

@@ -61,10 +61,11 @@ class Reservation:
         """What one job can hold at most."""
         return self.limit - self._own
 
-    def resize(self, limit: int) -> None:
+    def resize(self, limit: int, own: int) -> None:
         """Share out so many bytes from now on; what is held stays held."""
         with self._changed:
             self.limit = limit
+            self._program = own
             self._changed.notify_all()
 
     def withhold(self, amount: int) -> None:

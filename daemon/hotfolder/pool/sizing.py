@@ -23,8 +23,10 @@ MEMORY_EACH = 128_000_000
 """Bytes of the memory limit below which a further worker would only wait for memory."""
 MEMORY_SHARE = 0.6
 MEMORY_LEAST = 256_000_000
-OWN_MEMORY = 110_000_000
+PROGRAM_MEMORY = 120_000_000
 """Bytes that the process takes without any picture: interpreter, libraries, caches of the index."""
+WORKER_MEMORY = 600_000
+"""Bytes that stay with each worker: its stack, what the allocator keeps for its thread."""
 
 
 class Why(StrEnum):
@@ -80,6 +82,11 @@ def bounds(workers: int | Literal["auto"], memory_limit: int) -> Bounds:
 def memory_limit(configured: int | Literal["auto"]) -> int:
     """In bytes."""
     return auto_memory() if configured == "auto" else configured
+
+
+def own_memory(most_workers: int) -> int:
+    """Bytes that the process takes beside its pictures."""
+    return PROGRAM_MEMORY + most_workers * WORKER_MEMORY
 
 
 def target(
