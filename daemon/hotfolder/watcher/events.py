@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from hotfolder.model import Kind
@@ -19,8 +20,8 @@ class Sink(Protocol):
     def moved(self, old: bytes, new: bytes, *, is_folder: bool) -> None:
         """Renamed within the tree; DELETED of the old path was reported before and is taken back by this."""
 
-    def overflow(self) -> None:
-        """Events were lost."""
+    def overflow(self, moved_away: Collection[bytes]) -> None:
+        """Events were lost. Of these paths it may be the second half of a rename: DELETED of them is in doubt."""
 
 
 class Keeper(Protocol):

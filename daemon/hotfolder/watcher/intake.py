@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Protocol
 
@@ -160,11 +160,14 @@ class Intake:
                 note.hint = before.hint if before is not None and before.hint is not None else old
                 note.first = min(note.first, before.first) if before is not None else note.first
 
-    def overflow(self) -> None:
+    def overflow(self, moved_away: Collection[bytes]) -> None:
         self._metrics.events.labels(self._watch, Kind.OVERFLOW).inc()
         self._metrics.overflows.labels(self._watch).inc()
         log.warning("events_lost", watch=self._watch, why="the kernel's queue overflowed", next="reconcile")
         with self._changed:
+            for path in moved_away:  # the walk finds whether it is gone, or has another name
+                self._gone_folders.pop(path, None)
+                self._notes.drop_deletion(path)
             self._lost = self._forget = True
             self._changed.notify_all()
 

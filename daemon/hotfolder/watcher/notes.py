@@ -32,6 +32,11 @@ class Notes:
         """The paths of which the last news is that they were deleted."""
         return [note.path for note in self._notes.values() if note.deleted]
 
+    def drop_deletion(self, path: bytes) -> None:
+        """Whether it was deleted will be found in another way."""
+        if (note := self._notes.get(path)) is not None and note.deleted:
+            del self._notes[path]
+
     def put(self, note: Note) -> None:
         """Keep it, new or with a new due time."""
         self._notes[note.path] = note

@@ -190,7 +190,9 @@ class TreeWatcher:
                 node.key = None
 
     def on_queue_overflow(self) -> None:
-        self._sink.overflow()
+        with self._lock:
+            leaving = [origin.path for origin in self._leaving.values()]
+        self._sink.overflow(leaving)
 
     def _file_event(self, event: InotifyEvent, path: bytes) -> None:
         mask = event.mask
