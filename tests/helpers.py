@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -203,3 +204,16 @@ class Daemon:
 
 def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("HOTFOLDER_")}
+
+
+def call(place: Place, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """The answer's status and its JSON."""
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{place.port}{path}", content, {"content-type": "application/json"}, method=method
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import Daemon, Place, jpeg, wait_for
-from tests.integration.test_orders import BASE, call
+from tests.helpers import Daemon, Place, call, jpeg, wait_for
+from tests.integration.test_orders import BASE
 from tests.integration.test_uploads import body, send
 
 WATCH = "    presets: [small]\n    optimize: {enabled: false}\n    rescan_interval: 2s\n    poll_interval: 3s"

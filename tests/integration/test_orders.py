@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -14,22 +12,10 @@ from typing import Any
 
 from PIL import Image
 
-from tests.helpers import Daemon, Place, jpeg, wait_for
+from tests.helpers import Daemon, Place, call, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
 BASE = "/api/image-processing"
-
-
-def call(place: Place, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{place.port}{path}", content, {"content-type": "application/json"}, method=method
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
 
 
 def order(place: Place, what: str, **body: Any) -> dict[str, Any]:

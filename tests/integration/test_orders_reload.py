@@ -15,8 +15,8 @@ from hotfolder.index.orders import New
 from hotfolder.model import Job
 from hotfolder.queue.queue import JobQueue
 from hotfolder.watches.wants import Spec
-from tests.helpers import Daemon, Place, jpeg, wait_for
-from tests.integration.test_orders import BASE, call, ended, order
+from tests.helpers import Daemon, Place, call, jpeg, wait_for
+from tests.integration.test_orders import BASE, ended, order
 
 Run = Callable[[Place], Daemon]
 SMALL = "    presets: [small]\n    optimize: {enabled: false}"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import RENDITIONS, Daemon, Place, jpeg, wait_for
+from tests.helpers import RENDITIONS, Daemon, Place, call, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
 
@@ -86,3 +86,29 @@ def test_a_state_folder_that_is_lost_is_told_and_nothing_is_begun(place: Place, 
         assert daemon.stop() == 0
         assert (state / "control.sock").exists()
         assert json.loads(place.cli("cache", "stats", "--json").stdout) == made
+
+
+def test_nothing_is_changed_while_the_state_folder_is_lost(place: Place, run: Run) -> None:
+    """Another may work on the same output by now: it is not cleared and not moved, and nothing is taken in."""
+    place.put("d/a.jpg", jpeg(seed=1))
+    daemon = run(place)
+    daemon.wait_renditions(place.of("d/a.jpg"))
+    decoded = daemon.decoded()
+    state = state_of(place)
+    state.rename(state.with_name("elsewhere"))
+    wait_for("the complaint", lambda: unhealthy(daemon).get("state"), context=daemon.text)
+    for method, path in (
+        ("DELETE", "/api/image-processing/cache/thumbnails"),
+        ("POST", "/api/cache/gc"),
+        ("POST", "/api/rescan"),
+    ):
+        status, problem = call(place, method, path)
+        assert status == 503
+        assert "restart hotfolder" in problem["detail"]
+    (place.inbox / "d").rename(place.inbox / "e")
+    place.put("c.jpg", jpeg(seed=3))  # is handed on after the folder's move
+    wait_for("c.jpg", lambda: daemon.metric("hotfolder_queue_depth", lane="fresh") == 1, context=daemon.text)
+    assert place.renditions() == place.of("d/a.jpg")
+    state.with_name("elsewhere").rename(state)
+    wait_for("all", lambda: place.renditions() == place.of("e/a.jpg") | place.of("c.jpg"), context=daemon.text)
+    assert daemon.decoded() == decoded + 1

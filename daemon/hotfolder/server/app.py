@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from collections.abc import Callable, Iterator
+
+from fastapi import APIRouter, Depends, FastAPI, Request
 
 from hotfolder.engine import Engine
 from hotfolder.server import errors, examples, live, sessions, static
@@ -23,8 +25,12 @@ from hotfolder.server.routes import (
     uploads,
 )
 from hotfolder.server.sessions import Sessions
+from hotfolder.services.errors import Unavailable
 from hotfolder.services.rescans import Rescans
 from hotfolder.version import VERSION
+
+RETRY_SECONDS = 5
+"""Until the state folder may be back."""
 
 
 def create(engine: Engine, tokens: Sessions) -> FastAPI:
@@ -32,16 +38,31 @@ def create(engine: Engine, tokens: Sessions) -> FastAPI:
     root_path = engine.config.http.root_path
     app = FastAPI(title="hotfolder", version=VERSION, root_path=root_path, redoc_url=None, responses=errors.RESPONSES)
     errors.add(app)
-    rescans = Rescans(engine)
-    for router in (
-        static.router(),
-        sessions.router(tokens),
-        live.router(engine.events),
-        *(room.router(engine) for room in (observation, state, library, images, holds, failures, hooks, cache)),
-        *(room.router(engine) for room in (sources, renditions, orders, uploads)),
-        scans.router(engine, rescans),
-        jobs.router(engine, rescans),
-    ):
+    for router in (static.router(), sessions.router(tokens), live.router(engine.events)):
         app.include_router(router)
+    for router in _rooms(engine):
+        app.include_router(router, dependencies=[Depends(_changes_nothing_without_its_state(engine))])
     examples.add(app)
     return app
+
+
+def _rooms(engine: Engine) -> Iterator[APIRouter]:
+    """Of what is served of the engine."""
+    for room in (observation, state, library, images, holds, failures, hooks, cache):
+        yield room.router(engine)
+    for room in (sources, renditions, orders, uploads):
+        yield room.router(engine)
+    rescans = Rescans(engine)
+    yield scans.router(engine, rescans)
+    yield jobs.router(engine, rescans)
+
+
+def _changes_nothing_without_its_state(engine: Engine) -> Callable[[Request], None]:
+    """Another process may have taken the state folder in its place, and work on the same outputs."""
+
+    def check(request: Request) -> None:
+        problem = engine.possession.problem
+        if problem is not None and request.method not in ("GET", "HEAD"):
+            raise Unavailable(problem, retry_after=RETRY_SECONDS)
+
+    return check

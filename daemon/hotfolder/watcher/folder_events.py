@@ -33,16 +33,21 @@ class FolderEvents:
         self._outstanding = outstanding
 
     def moved(self, old: bytes, new: bytes) -> None:
+        if self._moved(old, new):
+            self._walk(new)
+            self.deleted(old)
+        else:  # what is found below the new one first still has its row below the old one
+            self._walk(new, old)
+
+    def _moved(self, old: bytes, new: bytes) -> bool:
         site = self._watched.site
         try:
             volume = judge.volume_of_folder(site.root, new)
         except OSError:
             self._root.look_for()  # it went on, or the root is away: all is walked when it is back
-        else:
-            with self._root.without_jobs():
-                folder_moves.move_folder(self._index, site, old, new, volume)
-        self._walk(new)
-        self.deleted(old)
+            return False
+        with self._root.without_jobs():
+            return folder_moves.move_folder(self._index, site, old, new, volume)
 
     def deleted(self, folder: bytes) -> None:
         """What the judge finds missing below it is gone."""
@@ -88,5 +93,5 @@ class FolderEvents:
         below = sources.below(self._index.read(), folder_id)
         return [source_id for source_id, lies_on in below if judge.belongs(lies_on, look.volume)]
 
-    def _walk(self, folder: bytes) -> None:
-        self._agenda.request(Request((folder,), mark=Mark.CERTAIN))
+    def _walk(self, *folders: bytes) -> None:
+        self._agenda.request(Request(folders, mark=Mark.CERTAIN))

@@ -28,7 +28,9 @@ def move_folder(index: Database, site: Site, old: bytes, new: bytes, volume: str
 
     False where that cannot be done at once: then its images are found at their new place one by one, by their bytes.
     """
-    if site.folds or judge.look_at(site.root, old, folder=True) != Look(Verdict.GONE, volume):
+    if site.folds or site.index_lost.is_set():
+        return False
+    if judge.look_at(site.root, old, folder=True) != Look(Verdict.GONE, volume):
         return False
     connection = index.read()
     folder_id = folders.find(connection, site.id, old)

@@ -146,6 +146,7 @@ class Watcher:
     def check(self, index_problem: str | None, workers: int) -> None:
         """Part of the daemon's beat; touches no root."""
         self._root.share(workers)
+        (self.site.index_lost.set if index_problem else self.site.index_lost.clear)()
         self.condition.set(condition.INDEX, f"the index cannot be written: {index_problem}" if index_problem else None)
         self.observer.check()
         self._output.check()

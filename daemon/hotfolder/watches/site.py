@@ -92,6 +92,8 @@ class Site:
     """Set while renditions that lie there already, and are in no index, count as made."""
     retired: threading.Event = field(default_factory=threading.Event)
     """Set when another configuration is in force: what still ends by this one is looked at again."""
+    index_lost: threading.Event = field(default_factory=threading.Event)
+    """Set while no row can follow what is moved on the output: the index cannot be written, or is not ours any more."""
     ordered: bool = False
     """This is what an order wants beyond the watch: see wants.py."""
     below: bytes = b""
