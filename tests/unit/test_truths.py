@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
 
 import hotfolder
 from hotfolder import model, presets
@@ -129,3 +131,16 @@ def test_every_command_is_in_the_readme() -> None:
     names = [each.name for each in app.registered_commands] + [each.name for each in app.registered_groups]
     assert len(names) > 15
     assert [name for name in names if not re.search(rf"^\|.*\b{name}\b.*`", table, re.M)] == []
+
+
+def _row(metric: MetricWrapperBase) -> str:
+    total = "_total" if isinstance(metric, Counter) else ""
+    return f"| `{metric._name}{total}` | {', '.join(metric._labelnames)} | {metric._documentation} |"
+
+
+def test_docs_list_each_metric_with_its_labels() -> None:
+    """docs/metrics.md, and nothing there that is none."""
+    known = {_row(each) for each in vars(Metrics("0")).values() if isinstance(each, MetricWrapperBase)}
+    known.add("| `hotfolder_internal_errors_total` | where | Errors of our own, each logged with its traceback. |")
+    text = (ROOT.parents[1] / "docs/metrics.md").read_text()
+    assert {line for line in text.splitlines() if line.startswith("| `hotfolder_")} == known
