@@ -26,6 +26,8 @@ from hotfolder.watcher import events
 
 BEAT_SECONDS = 2.0
 TRIM_SECONDS = 30.0
+RELOAD_SECONDS = 10.0
+"""Until a configuration is tried again that could be had in part only: what it began anew may not be at work."""
 """After work has ended, freed memory is given back to the system at most this often."""
 
 log = logs.get("daemon")
@@ -36,6 +38,7 @@ class Daemon:
 
     def __init__(self, loaded: Loaded, reload: Callable[[], Loaded]) -> None:
         self._loaded = loaded
+        self._reload_at: float | None = None
         self._reload = reload
         self._wake = threading.Event()
         self._signals: list[int] = []
@@ -104,13 +107,15 @@ class Daemon:
             with bugs.guarded("main"):
                 self._wake.wait(pause)
                 self._wake.clear()
+                if self._reload_at is not None and time.monotonic() >= self._reload_at:
+                    self._signals.append(signal.SIGHUP)
                 while self._signals:
                     if self._signals.pop(0) == signal.SIGHUP:
                         self._read_again(engine, server)
             chores.do()
 
     def _read_again(self, engine: Engine, server: Server) -> None:
-        former = self._loaded
+        former, self._reload_at = self._loaded, None
         try:
             loaded = self._reload()
             config = reloading.in_force(engine.config, loaded.config)
@@ -121,7 +126,8 @@ class Daemon:
             log.error("config_not_applied", message=str(error), next="the old configuration stays in force")
             return
         except (OSError, sqlite3.Error) as error:
-            text = "a part may be in force: see to this, and send SIGHUP again"
+            self._reload_at = time.monotonic() + RELOAD_SECONDS
+            text = "a part may be in force: it is tried again by itself"
             log.error("config_not_applied", message=str(error), next=text)
             return
         changed = list(reloading.changes(former.config, config))

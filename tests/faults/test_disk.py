@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import urllib.error
@@ -147,6 +148,33 @@ def test_a_full_state(tmp_path: Path, run: Run, small_disk: Callable[[str], Path
     assert daemon.stop() == 0
     with closing(sqlite3.connect(disk / "state/index.db")) as index:
         assert index.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_configuration_that_found_no_room_is_in_force_when_there_is(
+    tmp_path: Path, run: Run, small_disk: Callable[[str], Path]
+) -> None:
+    """Its watch had been ended for a new one: it must not stay away until somebody comes by."""
+    place = Place(tmp_path, "state: ./small/state")
+    disk = small_disk("small")
+    daemon = run(place)
+    place.put("a.jpg", jpeg(300, 200))
+    daemon.wait_renditions(place.of("a.jpg"))
+    fill(disk)
+    place.put(f"{'long' * 50}.jpg", jpeg(60, 40))
+    wait_for("word of it", lambda: "index" in str(unready(daemon)), 60, daemon.text)
+    text = (place.base / "config.yaml").read_text()
+    new = "  - {path: ./another, output: ./another_out}\nhttp:"
+    text = text.replace("output: ./out", "output: ./out\n    presets: [small]").replace("http:", new)
+    (place.base / "another").mkdir()
+    (place.base / "config.yaml").write_text(text)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_log("config_not_applied")
+    (disk / BALLAST).unlink()
+    wait_for("it to be in force", lambda: "config_applied" in daemon.text(), 60, daemon.text)
+    place.put("b.jpg", jpeg(seed=2))
+    made = {"optimized/b.jpg", "thumbnails/b_thumb_small.jpg"}
+    wait_for("b.jpg", lambda: {each for each in place.renditions() if "/b" in each} == made, 60, daemon.text)
+    wait_for("ready again", lambda: unready(daemon) == {}, 60, context=daemon.text)
 
 
 @pytest.mark.parametrize("command", ["run", "scan"])

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hotfolder.index.deletions import Mark
@@ -38,8 +39,7 @@ class Agenda:
         self.open: list[Request] = []
         self.sweep_since: float | None = None
         """When a sweep was asked for (time.monotonic()), until it has been made."""
-        self.confirmed = False
-        """The next sweep is not held up by the guard."""
+        self._confirmed = False
         self._schedule = schedule
         self._asked: list[Request] = []
         self._nudged = False
@@ -179,13 +179,26 @@ class Agenda:
         """It has been walked: a sweep follows, and the answer when the work that it found has been done."""
         with self.changed:
             self.sweep_since = self.sweep_since or time.monotonic()
-            self.confirmed = self.confirmed or request.confirm
+            self._confirmed = self._confirmed or request.confirm
             self.open.append(request)
+
+    @contextmanager
+    def sweeping(self) -> Iterator[bool]:
+        """A sweep is being made; gives whether it is not held up by the guard. It stays asked for where it fails, and
+        what is asked for meanwhile is another one."""
+        with self.changed:
+            since, confirmed = self.sweep_since, self._confirmed
+            self.sweep_since, self._confirmed = None, False
+        try:
+            yield confirmed
+        except BaseException:
+            with self.changed:
+                self.sweep_since, self._confirmed = since, confirmed or self._confirmed
+            raise
 
     def swept(self, held: int) -> None:
         """A sweep has been made, and held so many deletions."""
         with self.changed:
-            self.sweep_since, self.confirmed = None, False
             if held and self._walked_for_lost:
                 self._schedule.events_lost(SECOND_LOOK_SECONDS)
             self._walked_for_lost = False

@@ -73,8 +73,8 @@ class Sweeper:
             return
         idle = self._outstanding.is_idle()
         if since is not None and (idle or self._is_long_ago(since)):
-            with self._root.touch:
-                swept = self._sweep(confirm=agenda.confirmed)
+            with self._root.touch, agenda.sweeping() as confirmed:
+                swept = self._sweep(confirm=confirmed)
             agenda.swept(swept.held)
             self._watched.condition.hold(swept.held)
             if swept.removed:
