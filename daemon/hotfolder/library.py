@@ -29,6 +29,7 @@ from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 from hotfolder.store import atomic
 from hotfolder.store.gathering import Gathering, Placed, Targets
 from hotfolder.store.names import rendition_path
+from hotfolder.store.staging import Staging
 
 AnyPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
@@ -114,7 +115,7 @@ def _render(
     to.mkdir(parents=True, exist_ok=True)
     output_fd = atomic.open_root(str(to))
     try:
-        with atomic.Staging(output_fd, b"", mode=0o644, dir_mode=0o755, fsync=False) as staging:
+        with Staging(output_fd, b"", mode=0o644, dir_mode=0o755, fsync=False) as staging:
             rendered = imaging.render(opened, plan, plan.names(), lambda each: staging.create(targets[each]))
             gathering.check(targets)  # sources may have come meanwhile
             staging.publish({})
@@ -296,5 +297,4 @@ class Index:
                 path = None if made.note == "kept" else Path(row.output) / below
                 files.append(File(made.preset, path, made.width, made.height, made.bytes, made.note))
         source = Path(row.root) / os.fsdecode(folder) / os.fsdecode(row.name)
-        state = row.state.name.lower()
-        return Known(row.watch, source, state, row.format, row.width, row.height, tuple(files))
+        return Known(row.watch, source, row.state.name.lower(), row.format, row.width, row.height, tuple(files))

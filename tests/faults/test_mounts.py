@@ -102,9 +102,9 @@ def test_a_closed_epoch_is_not_compared(tmp_path: Path, run: Run) -> None:
 
 CLOSING = """
 from hotfolder.index import epochs
-from hotfolder.store import atomic
+from hotfolder.store.staging import Staging
 
-_init, _publish, _all = epochs.Epochs.__init__, atomic.Staging.publish, []
+_init, _publish, _all = epochs.Epochs.__init__, Staging.publish, []
 
 def init(self, *arguments):
     _init(self, *arguments)
@@ -114,7 +114,7 @@ def publish(self, times):
     _all[-1]._close()
     return _publish(self, times)
 
-epochs.Epochs.__init__, atomic.Staging.publish = init, publish
+epochs.Epochs.__init__, Staging.publish = init, publish
 """
 """An epoch closes at the worst moment: when all is written and nothing has its name yet."""
 

@@ -23,8 +23,8 @@ from hotfolder.pipeline import output
 from hotfolder.pipeline.publish import Draw, Drawn
 from hotfolder.pipeline.work import Work
 from hotfolder.store import atomic
-from hotfolder.store.atomic import Staging
 from hotfolder.store.names import rendition_path
+from hotfolder.store.staging import Staging
 
 
 class Changed(Exception):

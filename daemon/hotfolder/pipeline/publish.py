@@ -24,8 +24,8 @@ from hotfolder.pipeline.work import Finding, Work
 from hotfolder.pool.oversight import GivenUp, Phase
 from hotfolder.renderers import picture as pictures
 from hotfolder.renderers.picture import Picture, Stage
-from hotfolder.store.atomic import Staging
 from hotfolder.store.inflight import InFlight
+from hotfolder.store.staging import Staging
 from hotfolder.telemetry import logs
 from hotfolder.watches.settings import Settings
 from hotfolder.watches.site import Site

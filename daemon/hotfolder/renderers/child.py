@@ -12,8 +12,8 @@ from hotfolder.presets import ANALYSIS
 from hotfolder.renderers import children
 from hotfolder.renderers.children import Child
 from hotfolder.renderers.picture import Request, Stage
-from hotfolder.store.atomic import Staging
 from hotfolder.store.layouts import Target
+from hotfolder.store.staging import Staging
 
 
 class PictureInChild:

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from hotfolder import imaging
 from hotfolder.index.sources import Facts
-from hotfolder.store.atomic import Staging
 from hotfolder.store.layouts import Target
+from hotfolder.store.staging import Staging
 
 Stage = Callable[[str, float], None]
 """Is called with the name of each stage and the seconds that it took."""

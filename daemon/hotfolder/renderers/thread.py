@@ -8,8 +8,8 @@ from typing import BinaryIO
 from hotfolder import imaging
 from hotfolder.index.sources import Facts
 from hotfolder.renderers.picture import Request, Stage
-from hotfolder.store.atomic import Staging
 from hotfolder.store.layouts import Target
+from hotfolder.store.staging import Staging
 
 
 class PictureInThread:
