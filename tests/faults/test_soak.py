@@ -32,8 +32,8 @@ MEMORY = 24_000_000
 WARM_ROUNDS = 2
 THREADS = 8
 """Workers and those that answer requests come and go."""
-WATCH = "    presets: [small, square]\n    delete_guard: {fraction: 100%, min: 1000}\n    rescan_interval: 5s"
-"""The rescan is for hard links: a change through one name raises no event for the other."""
+WATCH = "    presets: [small, square]\n    delete_guard: {fraction: 100%, min: 1000}"
+"""No rescan within the time of a round: it would find what an event was lost for."""
 OUT = ("thumbnails/{0}_thumb_small.jpg", "thumbnails/{0}_square.jpg", "optimized/{0}.jpg")
 
 
@@ -76,6 +76,7 @@ class Users:
         size = (chance.randrange(40, 500), chance.randrange(40, 500))
         image = Image.blend(Image.new("RGB", size, colour), picture(*size, seed=self._serial), 0.06)
         path.parent.mkdir(parents=True, exist_ok=True)
+        _unlink_shared(path)
         image.save(path, "JPEG", quality=90)
 
     def do_drop(self) -> None:
@@ -107,7 +108,10 @@ class Users:
     def do_copy(self) -> None:
         goal = self._name()
         goal.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(self._file(), goal)
+        source = self._file()
+        if not (goal.exists() and goal.samefile(source)):
+            _unlink_shared(goal)
+        shutil.copy2(source, goal)
 
     def do_link(self) -> None:
         goal = self._name()
@@ -137,6 +141,12 @@ class Users:
     def do_damage(self) -> None:
         path = self.root / "damaged.jpg"
         path.write_bytes(b"\xff\xd8\xff damaged" + self.chance.randbytes(300))
+        path.unlink()
+
+
+def _unlink_shared(path: Path) -> None:
+    """A change through one name of a file raises no event for its others: only a rescan finds it."""
+    if path.exists() and path.stat().st_nlink > 1:
         path.unlink()
 
 

@@ -223,6 +223,8 @@ class TreeWatcher:
         if mask & IN_MOVED_FROM:
             with self._lock:
                 node = parent.children.get(event.name)
+                if node is not None:
+                    node.detach()  # another folder may have its name before it is known where it went
                 self._leaving[event.cookie] = _Leaving(time.monotonic(), path, node, is_folder=True)
             self._sink.folder_changed(path, Kind.DELETED)
         elif mask & IN_MOVED_TO:
@@ -247,7 +249,6 @@ class TreeWatcher:
             origin = self._leaving.pop(event.cookie, None)
             node = origin.node if origin is not None else None
             if node is not None:
-                node.detach()
                 if wanted:
                     node.attach(parent, event.name)
                 else:
