@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hotfolder.imaging import native
+from tests import kernel
 from tests.helpers import Daemon, Place
 from tests.receiver import Receiver
 
@@ -34,9 +35,10 @@ def run() -> Iterator[Callable[[Place], Daemon]]:
     started: list[Daemon] = []
 
     def start(place: Place) -> Daemon:
-        daemon = Daemon(place)
-        started.append(daemon)
-        return daemon.ready()
+        with kernel.unchanged():
+            daemon = Daemon(place)
+            started.append(daemon)
+            return daemon.ready()
 
     yield start
     for daemon in started:

@@ -5,42 +5,30 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from tests import kernel
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
-LIMIT = Path("/proc/sys/fs/inotify/max_queued_events")
 TOTAL = int(os.environ.get("FLOOD", "1500"))
 FOLDERS = min(500, TOTAL // 15)
 EACH = TOTAL // FOLDERS
 """FLOOD=100000 for the whole size."""
 
 
-@pytest.fixture(params=["default", "64"])
-def queue_limit(request: pytest.FixtureRequest) -> Iterator[str]:
-    if request.param == "default":
-        yield "default"
-        return
-    if not os.access(LIMIT, os.W_OK):
-        pytest.skip("only the superuser may set the kernel's queue")
-    former = LIMIT.read_text()
-    LIMIT.write_text("64")
-    try:
-        yield "64"
-    finally:
-        LIMIT.write_text(former)
-
-
 @pytest.mark.timeout(300 + FOLDERS * EACH // 50)
-def test_every_image_of_a_flood_is_done(tmp_path: Path, queue_limit: str, run: Callable[[Place], Daemon]) -> None:
+@pytest.mark.parametrize("queue", [None, 64])
+def test_every_image_of_a_flood_is_done(tmp_path: Path, run: Callable[[Place], Daemon], queue: int | None) -> None:
     place = Place(tmp_path, watch="    presets: [small]\n    optimize: {enabled: false}")
     contents = [jpeg(60, 40, number) for number in range(10)]
     walks = "hotfolder_reconcile_duration_seconds_count"
-    daemon = run(place)
-    if queue_limit == "64":
+    with kernel.short_queue(queue) if queue else nullcontext():
+        daemon = run(place)
+    if queue:
         daemon.process.send_signal(signal.SIGSTOP)  # so that nobody empties the queue meanwhile
     for folder in range(FOLDERS):
         if folder == FOLDERS * 4 // 5:
@@ -52,7 +40,7 @@ def test_every_image_of_a_flood_is_done(tmp_path: Path, queue_limit: str, run: C
     total = FOLDERS * EACH
     wait_for("all renditions", lambda: len(place.renditions()) == total, 120 + total // 100, daemon.text)
     overflows = daemon.metric("hotfolder_overflows_total", watch="inbox")
-    if queue_limit == "64":
+    if queue:
         assert overflows >= 1
     # That of the start, a few for lost events, and where more is noted than notes are kept for: never one for each.
     assert daemon.metric(walks) <= 1 + min(overflows, 12) + total // 10_000

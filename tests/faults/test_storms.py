@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import kernel
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 Run = Callable[[Place], Daemon]
@@ -206,24 +207,15 @@ def test_many_folders_go_at_once(place: Place, run: Run) -> None:
 
 def test_the_kernels_queue_overflows_with_deletes(place: Place, run: Run) -> None:
     """Stopped meanwhile, the daemon finds the queue full: most of what happened was announced to nobody."""
-    limit = Path("/proc/sys/fs/inotify/max_queued_events")
-    former = limit.read_text()
-    try:
-        limit.write_text("64")
-    except OSError:
-        pytest.skip("needs the right to set the kernel's limits")
-    try:
+    with kernel.short_queue(64):
         daemon = run(place)
-        files = fill(place, daemon)
-        limit.write_text(former)
-        daemon.process.send_signal(signal.SIGSTOP)
-        for file in files:
-            file.unlink()
-        daemon.process.send_signal(signal.SIGCONT)
-        settled(place, daemon)
-        assert daemon.metric("hotfolder_overflows_total", watch="inbox") >= 1
-    finally:
-        limit.write_text(former)
+    files = fill(place, daemon)
+    daemon.process.send_signal(signal.SIGSTOP)
+    for file in files:
+        file.unlink()
+    daemon.process.send_signal(signal.SIGCONT)
+    settled(place, daemon)
+    assert daemon.metric("hotfolder_overflows_total", watch="inbox") >= 1
 
 
 def test_deletions_that_were_announced_outlive_a_reload(place: Place, run: Run) -> None:
