@@ -161,3 +161,53 @@ def test_a_copy_of_an_image_that_is_made_anew_meanwhile(tmp_path: Path, monkeypa
             assert image.width == image.height
     finally:
         engine.stop(5.0)
+
+
+HELD = """
+import os, threading
+from hotfolder.pipeline import source
+from hotfolder.watcher import folder_moves
+
+folder_moves.GATE_SECONDS = 0.1
+_still, _never = source.still, threading.Event()
+
+def still(fd, version, step):
+    open({held!r}, "w").close()
+    while not os.path.exists({go!r}):
+        _never.wait(0.02)
+    return _still(fd, version, step)
+
+source.still = still
+"""
+"""What has been drawn is not published before the file `go` is there."""
+
+
+@pytest.mark.parametrize("how", ["renamed", "moved out"])
+def test_a_folder_that_goes_while_its_image_is_in_work_leaves_nothing_behind(
+    tmp_path: Path, run: Run, how: str
+) -> None:
+    """The image was opened before, and has no row yet that could be marked."""
+    place = Place(tmp_path)
+    held, go = tmp_path / "held", tmp_path / "go"
+    place.hook(HELD.format(held=str(held), go=str(go)))
+    daemon = run(place)
+    go.touch()
+    place.put("d/c/b.jpg", jpeg(seed=2))
+    daemon.wait_renditions(place.of("d/c/b.jpg"))
+    go.unlink()
+    held.unlink()
+    place.put("d/c/a.jpg", jpeg(seed=1))
+    wait_for("it to be drawn", held.exists, context=daemon.text)
+    (place.inbox / "d/c").rename(place.inbox / "e" if how == "renamed" else tmp_path / "outside")
+    # What is known of the folder follows at once, or goes, while the other one is held.
+    known = {"renamed": place.of("e/b.jpg"), "moved out": set()}[how]
+    wait_for("the other one", lambda: place.renditions() - temporaries(place) == known, context=daemon.text)
+    go.touch()
+    expected = {"renamed": known | place.of("e/a.jpg"), "moved out": set()}[how]
+    done = {"watch": "inbox", "result": "done"}
+    wait_for("it to be published", lambda: daemon.metric("hotfolder_jobs_total", **done) >= 2, context=daemon.text)
+    wait_for("all to be right", lambda: place.renditions() == expected, context=daemon.text)
+
+
+def temporaries(place: Place) -> set[str]:
+    return {name for name in place.renditions() if name.endswith(".tmp")}

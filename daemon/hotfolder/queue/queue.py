@@ -62,10 +62,10 @@ class JobQueue:
                 together = merged(former, job)
                 if together.lane is lane:
                     waiting.replace(together)
-                    return True
-                self._remove(lane, job.key)
-                self._insert(together)  # a rise may pass the bound: it frees a place below
-                self._changed.notify_all()  # it may have risen out of a lane that is held
+                else:
+                    self._remove(lane, job.key)
+                    self._insert(together)  # a rise may pass the bound: it frees a place below
+                    self._changed.notify_all()  # it may have risen out of a lane that is held
                 return True
             if not job.ordered and not self._has_room(job.lane, job.watch):
                 return False
@@ -214,9 +214,8 @@ class JobQueue:
 
     def _leave(self, key: Key) -> None:
         with self._changed:
-            job = self._in_work.pop(key, None)
             self._working[key[0]] -= 1
-            if job is not None:
+            if (job := self._in_work.pop(key, None)) is not None:
                 self._working_of_lane[job.lane] -= 1
             if (again := self._again.pop(key, None)) is not None:  # may pass the bound by as many as there are workers
                 self._insert(again)
@@ -227,9 +226,13 @@ class JobQueue:
     def holds(self, watch: str, path: bytes) -> bool:
         """Whether the path is in work, or waits for more than an order, which can be cancelled."""
         with self._changed:
-            key = (watch, path)
-            waits = (job for lane in self._lanes.values() if (job := lane.get(key)) is not None)
-            return key in self._in_work or any(not job.ordered for job in waits)
+            waits = (job for lane in self._lanes.values() if (job := lane.get((watch, path))) is not None)
+            return (watch, path) in self._in_work or any(not job.ordered for job in waits)
+
+    def in_work(self, watch: str) -> list[bytes]:
+        """The paths of one watch that are in work, or claimed."""
+        with self._changed:
+            return [path for name, path in self._in_work if name == watch]
 
     def depth(self, lane: Lane, watch: str | None = None) -> int:
         """How many wait in a lane, of one watch or of all."""
@@ -258,8 +261,7 @@ class JobQueue:
     def wait_room(self, lane: Lane, timeout: float) -> bool:
         """Wait until the lane is at most half full; True where it is. Half, so that its feeder works in pages."""
         with self._changed:
-            half = self.capacity // 2
-            found = self._changed.wait_for(lambda: self._closed or len(self._lanes[lane]) <= half, timeout)
+            found = self._changed.wait_for(lambda: self._closed or 2 * len(self._lanes[lane]) <= self.capacity, timeout)
             return found and not self._closed
 
     def wait_share(self, shares: Mapping[tuple[Lane, str], int], timeout: float) -> bool:
@@ -285,13 +287,11 @@ class JobQueue:
     def drop(self, watch: str | None = None) -> int:
         """Forget what waits, of one watch or of all; returns how many. What is in work goes on."""
         with self._changed:
-            count = 0
-            for lane, waiting in self._lanes.items():
-                for key in [job.key for job in waiting.jobs() if watch is None or job.watch == watch]:
-                    self._remove(lane, key)
-                    count += 1
+            found = [job for waiting in self._lanes.values() for job in waiting.jobs() if watch in (None, job.watch)]
+            for job in found:
+                self._remove(job.lane, job.key)
             self._changed.notify_all()
-            return count
+            return len(found)
 
     def close(self) -> None:
         """No job is given any more; what waits is found again at the next start."""

@@ -33,6 +33,7 @@ class FolderEvents:
         self._outstanding = outstanding
 
     def moved(self, old: bytes, new: bytes) -> None:
+        self._outstanding.look_again(old)
         if self._moved(old, new):
             self._walk(new)
             self.deleted(old)
@@ -51,6 +52,7 @@ class FolderEvents:
 
     def deleted(self, folder: bytes) -> None:
         """What the judge finds missing below it is gone."""
+        self._outstanding.look_again(folder)
         gone = self._gone_below(folder)
         if gone:
             self._index.write(lambda c: deletions.delete(c, gone, time.time())).result()

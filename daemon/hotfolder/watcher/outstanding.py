@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from hotfolder.index import backlog
 from hotfolder.index.database import Database
-from hotfolder.model import Lane
+from hotfolder.model import Job, Lane
 from hotfolder.pipeline.retries import SCAN_DELAYS
 from hotfolder.queue.queue import JobQueue
 from hotfolder.watcher.intake import Intake
@@ -32,6 +32,15 @@ class Outstanding:
     def knows(self, path: bytes) -> bool:
         """Whether something is known to have happened to it that has not been worked on yet."""
         return self._intake.knows(path) or self.queued(path)
+
+    def look_again(self, folder: bytes) -> None:
+        """Something below it may have gone or moved: what is in work there may have been opened before, and is looked
+        at once more when it has ended."""
+        prefix = folder + b"/" if folder else b""
+        now = time.monotonic()
+        for path in self._queue.in_work(self._watched.name):
+            if path.startswith(prefix):
+                self._queue.offer(Job(self._watched.name, path, Lane.FRESH, now, now))
 
     def queued(self, path: bytes) -> bool:
         """Whether it waits for a worker or is in work."""

@@ -49,6 +49,7 @@ class Walks:
         if request.confirm:
             self._index.write(lambda c: watches.confirm(c, watched.site.id)).result()
         for folder in dict.fromkeys(request.folders):
+            self._outstanding.look_again(folder)
             options = request.options(doubted=watched.site.habits.doubted)
             walk = Reconcile(self._index, watched.site, watched.rules, options, self)
             try:
