@@ -130,9 +130,14 @@ class Picture:
         """Its brightness, upright, of the size it was decoded in."""
         return upright(self._plane(0), self.orientation)
 
+    @property
+    def mode(self) -> str:
+        """Of its `image`."""
+        return "L" if self.planes.count == 1 else "RGB"
+
     def image(self) -> Image.Image:
         """In RGB (grey: L); of a picture scaled with its colour in full."""
-        if self.planes.count == 1:
+        if self.mode == "L":
             return self.grey()
         return Image.merge("YCbCr", [self._plane(number) for number in range(3)]).convert("RGB")
 

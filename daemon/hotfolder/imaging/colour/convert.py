@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+from functools import cache
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
-from hotfolder.imaging.colour.profiles import display_p3
+from hotfolder.imaging.colour.profiles import coloured, display_p3, is_grey
 from hotfolder.presets import Colorspace
 
 __all__ = ["convert", "display_p3"]
 
 ICC_MAX = 4_000_000
 CACHED = 8
+SAME = 3
+"""Of 255: so far the profiles that many programs have for sRGB differ from each other."""
 _INTENT = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 _local = threading.local()
@@ -35,6 +38,8 @@ def convert(
     try:
         if profile and len(profile) > ICC_MAX:
             raise ValueError("larger than any honest profile")
+        if profile and image.mode in ("RGB", "RGBA") and is_grey(profile):
+            profile = coloured(profile)
         transform = _transform(profile or b"", "RGB" if image.mode == "RGBA" else image.mode, wide)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         return (*convert(image, None, goal)[:2], "icc_ignored")
@@ -61,9 +66,28 @@ def _transform(profile: bytes, mode: str, wide: bool) -> ImageCms.ImageCmsTransf
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else srgb
         target = ImageCms.ImageCmsProfile(io.BytesIO(display_p3())) if wide else srgb
         transform = ImageCms.buildTransform(source, target, mode, "RGB", _INTENT, _FLAGS)  # refuses a mismatch
-        already = not wide and mode != "CMYK" and "srgb" in ImageCms.getProfileDescription(source).lower()
-        kept[key] = None if already else transform
+        kept[key] = None if not wide and mode != "CMYK" and _changes_nothing(transform, mode) else transform
     return kept[key]
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether its profile is sRGB: by what it does to colours, since names may say anything."""
+    patches = _patches(mode)
+    shown = ImageCms.applyTransform(patches, transform)
+    assert shown is not None
+    differences = ImageChops.difference(patches.convert("RGB"), shown)
+    return max(differences.tobytes()) <= SAME
+
+
+@cache
+def _patches(mode: str) -> Image.Image:
+    """Every grey, or grey and colours from all over the cube."""
+    greys = [(n, n, n) for n in range(256)]
+    if mode == "L":
+        return Image.frombytes("L", (256, 1), bytes(range(256)))
+    cube = [(r, g, b) for r in range(0, 256, 51) for g in range(0, 256, 51) for b in range(0, 256, 51)]
+    colours = bytes(n for patch in (*greys, *cube) for n in patch)
+    return Image.frombytes("RGB", (len(colours) // 3, 1), colours)
 
 
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:

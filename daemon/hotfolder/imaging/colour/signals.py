@@ -29,13 +29,14 @@ class Cicp:
         return self.transfer in (profiles.PQ, profiles.HLG)
 
 
-def by_gamma(info: Mapping[Any, Any]) -> profiles.Space | None:
-    """What gAMA and cHRM say, where neither sRGB nor a profile stands beside them; None for what is sRGB anyway."""
+def by_gamma(info: Mapping[Any, Any], *, grey: bool) -> profiles.Space | None:
+    """What gAMA and cHRM say, where neither sRGB nor a profile stands beside them; None for what is sRGB anyway. Of a
+    `grey` picture only the gamma counts."""
     if "srgb" in info or "gamma" not in info:
         return None
     gamma, points = info["gamma"], info.get("chromaticity")
     primaries = profiles.PRIMARIES[profiles.BT709]
-    if points:
+    if points and not grey:
         white, *colours = zip(points[::2], points[1::2], strict=True)
         primaries = (*colours, white)
     usual = profiles.PRIMARIES[profiles.BT709]
@@ -44,7 +45,7 @@ def by_gamma(info: Mapping[Any, Any]) -> profiles.Space | None:
     if same and curve is None:
         return None
     try:
-        return profiles.Space("From gAMA and cHRM", profiles.columns(*primaries), curve)
+        return profiles.Space("From gAMA and cHRM", None if grey else profiles.columns(*primaries), curve)
     except ZeroDivisionError:
         return None
 

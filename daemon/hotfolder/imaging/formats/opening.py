@@ -66,7 +66,7 @@ def with_colour(format: Readable, data: bytes, image: Image.Image, orientation: 
     pixels = None
     if profile and profiles.linear_space(profile) and format.is_deep(data):
         profile = deep.encoded_profile(profile)
-        pixels = lambda: deep.integers(deep.by_opencv(data), linear=True)  # noqa: E731 - a function that may be None
+        pixels = lambda: deep.integers(format.codes(data), linear=True)  # noqa: E731 - a function that may be None
     if profile:
         image.info["icc_profile"] = profile
     return Found(image, image.size, orientation, pixels)
@@ -74,9 +74,11 @@ def with_colour(format: Readable, data: bytes, image: Image.Image, orientation: 
 
 def _declared(cicp: signals.Cicp | None, image: Image.Image) -> bytes | None:
     """A profile for what the file declares otherwise; None for sRGB."""
-    if image.mode in ("L", "LA", "1", "I;16", "I"):
-        return None
-    space = profiles.of_cicp(cicp.primaries, cicp.transfer) if cicp else signals.by_gamma(image.info)
+    grey = image.mode in ("L", "LA", "1", "I;16", "I")
+    if cicp is not None:
+        space = profiles.of_cicp(cicp.primaries, cicp.transfer, grey=grey)
+    else:
+        space = signals.by_gamma(image.info, grey=grey)
     return space.profile() if space else None
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import BinaryIO
 
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import formats
+from hotfolder.imaging.colour import profiles
 from hotfolder.imaging.formats import Carried, Settings
 from hotfolder.imaging.native import Picture
 from hotfolder.presets import Format
@@ -31,7 +33,7 @@ def encode(
         image = flattened(image, settings.background)
     elif not format.loses_nothing:
         image = _in_colour(image)
-    format.write(image, file, settings, carried)
+    format.write(image, file, settings, _fitting(carried, image))
     file.flush()
     return file.seek(0, os.SEEK_END)
 
@@ -70,6 +72,16 @@ def flattened(image: Image.Image, background: str) -> Image.Image:
     board = Image.new("RGB", image.size, background)
     board.paste(image, mask=image.getchannel("A"))
     return board
+
+
+def _fitting(carried: Carried, image: Image.Image) -> Carried:
+    """With a profile that readers take: one for grey serves no picture that is written in colour."""
+    if not carried.icc or image.mode not in ("RGB", "RGBA") or not profiles.is_grey(carried.icc):
+        return carried
+    try:
+        return replace(carried, icc=profiles.coloured(carried.icc))
+    except ValueError:
+        return replace(carried, icc=None)
 
 
 def _in_colour(image: Image.Image) -> Image.Image:
