@@ -116,7 +116,8 @@ def test_white_can_be_zero(tmp_path: Path) -> None:
 
 
 def planes_apart() -> bytes:
-    data = bytearray(tiff(np.dstack([np.rint(RAMP * 65535)] * 3).astype(np.uint16)))
+    """Of 32 bits; those of 16 are read."""
+    data = bytearray(tiff((np.dstack([RAMP] * 3) * (2**32 - 1)).astype(np.uint32)))
     data[data.index(struct.pack("<HHI", 284, 3, 1)) + 8] = 2
     return bytes(data)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageMath
 
 from hotfolder.imaging.colour import profiles, signals
+from hotfolder.imaging.colour.convert import convert
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,10 +61,84 @@ def integers(array: Pixels | None, *, linear: bool) -> Image.Image:
 
     if array is None:
         raise OSError("its samples cannot be read")
+    if array.ndim == 3 and array.shape[2] == 2:
+        array = array[..., [0, 0, 0, 1]]
     scaled = array / np.float32(np.iinfo(array.dtype).max)
     if linear:
         return floats(scaled)
     return _image(np.rint(scaled * 255).astype(np.uint8))
+
+
+def without(grey: Pixels, number: int) -> Pixels:
+    """Grey samples as RGB and alpha: transparent where they are of that number."""
+    import numpy as np
+
+    alpha = np.where(grey == number, 0, np.iinfo(grey.dtype).max).astype(grey.dtype)
+    return np.dstack([grey, grey, grey, alpha])
+
+
+def straight(samples: Pixels) -> Pixels:
+    """Unsigned samples with alpha, by which the colours were multiplied, as they were before."""
+    import numpy as np
+
+    most = np.iinfo(samples.dtype).max
+    alpha = samples[..., -1:].astype(np.float32)
+    colours = np.minimum(samples[..., :-1] * (most / np.maximum(alpha, 1)), most)
+    return np.concatenate([np.rint(colours).astype(samples.dtype), samples[..., -1:]], axis=-1)
+
+
+def from_inks(samples: Pixels, profile: bytes) -> Image.Image:
+    """Four inks, full scale for all of the ink, as they are; with alpha as a fifth they become sRGB."""
+
+    eight = _eight(samples)
+    inks = Image.frombytes("CMYK", (eight.shape[1], eight.shape[0]), eight[..., :4].tobytes())
+    if eight.shape[2] == 4:
+        return inks
+    colours = convert(inks, profile)[0]
+    colours.putalpha(_image(eight[..., 4]))
+    return colours
+
+
+def from_lab(samples: Pixels, *, signed: bool) -> Image.Image:
+    """CIELAB of 8 or 16 bits under D50, with or without alpha, in sRGB. `signed`: a and b are, as TIFF 6.0 has them;
+    otherwise as in version 2 of ICC profiles."""
+    import numpy as np
+
+    from hotfolder.imaging.colour import hdr
+
+    eight = samples.dtype.itemsize == 1
+    step = 1 if eight else 256
+    to_rgb = np.linalg.inv(np.array(profiles.columns(*profiles.PRIMARIES[profiles.BT709])))
+    shown = np.empty((*samples.shape[:2], samples.shape[2]), np.uint8)
+    for at in range(0, len(samples), hdr.ROWS):
+        rows = samples[at : at + hdr.ROWS]
+        lightness = rows[..., 0] / (255 if eight else 65535 if signed else 65280) * 100
+        kind = np.dtype(np.int8 if eight else np.int16)
+        if signed:
+            a, b = (rows[..., n].view(kind) / np.float32(step) for n in (1, 2))
+        else:
+            a, b = (rows[..., n] / np.float32(step) - 128 for n in (1, 2))
+        y = (lightness + 16) / 116
+        xyz = np.stack([_of_cube_root(y + a / 500), _of_cube_root(y), _of_cube_root(y - b / 200)], axis=-1)
+        shown[at : at + hdr.ROWS, :, :3] = hdr.encoded(xyz * profiles.D50 @ to_rgb.T)
+    if samples.shape[2] == 4:
+        shown[..., 3] = _eight(samples[..., 3])
+    return _image(shown)
+
+
+def _eight(samples: Pixels) -> Pixels:
+    """Samples of 16 bits in 8."""
+    import numpy as np
+
+    whole: Pixels = samples if samples.dtype == np.uint8 else np.rint(samples / np.float32(257)).astype(np.uint8)
+    return whole
+
+
+def _of_cube_root(f: Pixels) -> Pixels:
+    """What CIELAB takes the cube root of, above its straight beginning."""
+    import numpy as np
+
+    return np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
 
 
 def sixteen(image: Image.Image) -> Image.Image:

@@ -102,6 +102,11 @@ def _shown(nits: Floats, peak: float, matrix: Floats | None) -> Bytes:
     light = nits * (_bent(largest, peak) / np.maximum(largest, 1e-6)) / REFERENCE_WHITE
     if matrix is not None:
         light = light @ matrix.T
+    return encoded(light)
+
+
+def encoded(light: Floats) -> Bytes:
+    """Linear light by the curve of sRGB; what lies beyond 0–1 is cut."""
     index = (np.sqrt(np.clip(light, 0, 1)) * (len(_curve()) - 1) + 0.5).astype(np.int32)
     shown: Bytes = _curve()[index]
     return shown

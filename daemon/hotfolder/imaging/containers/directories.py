@@ -7,7 +7,7 @@ lies behind the end of the file is told as it is, for the caller to leave out.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hotfolder.imaging.containers import Endless
@@ -20,7 +20,9 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 """Bytes of one value, by the number of its type; 129 is Exif 3.0's UTF-8."""
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 """Entries that point to another directory."""
-_BIG = 43
+_CLASSIC, _BIG = 42, 43
+_LONG, _WIDE = 4, (16, 17, 18)
+_POINTERS = (EXIF, GPS, INTEROPERABILITY, 0x014A)
 _CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q"}
 
 
@@ -72,9 +74,21 @@ class Structure:
                 yield Entry(tag, kind, values, place, size)
             at += step
 
-    def tree(self) -> Iterator[Entry]:
-        """The entries of the first directory and of those that it points to (EXIF, GPS …), each directory once."""
-        waiting, seen = [self.first()], set[int]()
+    def pages(self) -> Iterator[int]:
+        """The offsets of the directories that follow one another from the first on, each once."""
+        offset, seen = self.first(), set[int]()
+        while offset and offset not in seen and len(seen) < DIRECTORIES_MOST:
+            seen.add(offset)
+            yield offset
+            start = self.base + offset
+            count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
+            behind = start + (8 + 20 * count if self.big else 2 + 12 * count)
+            offset = self._number(self._offset, behind)
+
+    def tree(self, offset: int | None = None) -> Iterator[Entry]:
+        """The entries of a directory, the first where none is named, and of those that it points to (EXIF, GPS …), each
+        directory once."""
+        waiting, seen = [self.first() if offset is None else offset], set[int]()
         while waiting and len(seen) < DIRECTORIES_MOST:
             offset = waiting.pop(0)
             if offset in seen:
@@ -91,6 +105,43 @@ class Structure:
         if code is None or not entry.values or entry.at + SIZES[entry.kind] > len(self.data):
             return None
         return int(struct.unpack_from(self.order + code, self.data, entry.at)[0])
+
+    def numbers(self, entry: Entry) -> tuple[int, ...]:
+        """All values of an entry of whole numbers; none where they do not all lie in the file."""
+        code = _CODES.get(entry.kind)
+        if code is None or entry.at + entry.size > len(self.data):
+            return ()
+        return struct.unpack_from(f"{self.order}{entry.values}{code}", self.data, entry.at)
+
+    def alone(self, offset: int, changed: Mapping[int, Sequence[int]] | None = None) -> bytes:
+        """The file as a classic one with the directory at that offset alone, for decoders that read the first one or
+        know no BigTIFF of this byte order. `changed` are other values for tags; none: left out. What it points to is
+        left out where offsets have another width there. Raises struct.error where the file is too large for that.
+        """
+        fresh = dict(changed or {})
+        table: dict[int, bytes] = {}
+        for entry in self.entries(offset):
+            if entry.tag in fresh or (self.big and entry.tag in _POINTERS):
+                continue
+            if entry.kind in _WIDE:
+                fresh[entry.tag] = self.numbers(entry)
+                continue
+            value = self.data[entry.at : entry.at + entry.size].ljust(4, b"\0")
+            if entry.size > 4:
+                value = struct.pack(self.order + "I", entry.at - self.base)
+            table[entry.tag] = struct.pack(self.order + "HHI", entry.tag, entry.kind, entry.values) + value
+        behind, lists = -(-(len(self.data) - self.base) // 2) * 2, bytearray()
+        for tag, numbers in fresh.items():
+            value = struct.pack(f"{self.order}{len(numbers)}I", *numbers)
+            if len(numbers) > 1:
+                lists += value
+                value = struct.pack(self.order + "I", behind + len(lists) - len(value))
+            if numbers:
+                table[tag] = struct.pack(self.order + "HHI", tag, _LONG, len(numbers)) + value
+        head = self.data[self.base : self.base + 2] + struct.pack(self.order + "HI", _CLASSIC, behind + len(lists))
+        rest = memoryview(self.data)[self.base + len(head) :]
+        directory = struct.pack(self.order + "H", len(table)) + b"".join(table[tag] for tag in sorted(table))
+        return b"".join((head, rest, bytes(behind - len(head) - len(rest)), lists, directory, bytes(4)))
 
     def _number(self, kind: struct.Struct, at: int) -> int:
         return int(kind.unpack_from(self.data, at)[0]) if at + kind.size <= len(self.data) else 0

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from hotfolder.imaging.formats.format import Format
 from hotfolder.imaging.formats.values import Memory
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hotfolder.imaging.formats.opening import Found
 
 FRAMES = 2
 """Frames up to which decoders read."""
@@ -29,6 +36,16 @@ class Gif(Format):
     def cut_short(self, data: bytes) -> bool:
         return not data[-64:].rstrip(b"\0").endswith(b";")
 
+    def open(self, data: bytes) -> Found:
+        from hotfolder.imaging.formats import opening
+
+        found = opening.by_pillow(self, data)
+        image = found.image
+        box = next((tile.extents for tile in getattr(image, "tile", ())), None)
+        if box is None or box == (0, 0, *image.size):
+            return found
+        return replace(found, pixels=lambda: _on_nothing(image, box))
+
     def pieces(self, data: bytes) -> Iterator[int]:
         """Comments and application blocks up to the second frame, and whatever stands between blocks: decoders pass
         over it, byte by byte."""
@@ -50,6 +67,16 @@ class Gif(Format):
 
 
 FORMAT = Gif()
+
+
+def _on_nothing(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """A frame that is smaller than its canvas: Pillow fills the rest with a colour."""
+    from PIL import Image
+
+    image.load()
+    canvas = Image.new("RGBA", image.size)
+    canvas.paste(image.convert("RGBA").crop(box), box[:2])
+    return canvas
 
 
 class _Blocks:

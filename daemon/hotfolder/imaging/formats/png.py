@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hotfolder.imaging.containers import Endless, chunks
 from hotfolder.imaging.formats.format import Format
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hotfolder.imaging.colour.signals import Cicp
+    from hotfolder.imaging.formats.opening import Found
 
 LEVEL = 6
 PICTURE = (b"IDAT", b"fdAT", b"fcTL")
@@ -24,6 +26,8 @@ KEPT = frozenset(
 METADATA = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
 HEAD_MOST = 1_000
 """Chunks before the picture in which colours are looked for."""
+_BITS = 24
+"""Where the header tells how many a sample has."""
 _EFFORT = ((20_000_000, 2), (80_000_000, 1))
 """Pixels up to which oxipng tries this hard; at 0 it costs about what zlib does. So 100 MP stay within a minute."""
 
@@ -77,8 +81,45 @@ class Png(Format):
             return None
         return Cicp(code[0], code[1], int.from_bytes(light, "big") / 10_000 or None)
 
+    def open(self, data: bytes) -> Found:
+        from hotfolder.imaging.formats import opening
+
+        found = opening.by_pillow(self, data)
+        image, colour = found.image, found.image.info.get("transparency")
+        if colour is None or found.pixels is not None:
+            return found
+        if self.is_deep(data):
+            return replace(found, pixels=lambda: self._cut_out(data, image))
+        if image.mode == "L":  # Pillow brings samples of 2 and 4 bits to the scale of 8, but not this one
+            most = (1 << data[_BITS]) - 1
+            image.info["transparency"] = (colour & most) * 255 // most
+        return found
+
+    def _cut_out(self, data: bytes, image: Image.Image) -> Image.Image:
+        """A picture of 16 bits one colour of which is transparent: Pillow compares only a part of them."""
+        from hotfolder.imaging.colour import deep
+
+        samples = self.codes(data)
+        if samples is not None:
+            return deep.integers(samples, linear=False)
+        image.load()  # tells what is wrong, or goes as far as it can
+        del image.info["transparency"]
+        return deep.sixteen(image) if image.mode == "I;16" else image
+
     def is_deep(self, data: bytes) -> bool:
-        return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06")
+        return data[_BITS : _BITS + 1] == b"\x10"
+
+    def codes(self, data: bytes) -> Any:
+        """OpenCV knows no grey with a transparent colour."""
+        from hotfolder.imaging.colour import deep
+
+        samples = deep.by_opencv(data)
+        if samples is None or samples.ndim != 2 or samples.dtype.itemsize != 2:
+            return samples
+        chunk = next((each for each in chunks.walk(data) if each.kind in (b"tRNS", b"IDAT")), None)
+        if chunk is None or chunk.kind != b"tRNS":
+            return samples
+        return deep.without(samples, int.from_bytes(data[chunk.body : chunk.body + 2], "big"))
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         from PIL.PngImagePlugin import PngInfo

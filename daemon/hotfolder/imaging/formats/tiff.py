@@ -1,15 +1,16 @@
-"""TIFF and BigTIFF, of which the first page counts. Its directory decides which decoder shows it right."""
+"""TIFF and BigTIFF, of which one page counts. Its directory decides which decoder shows it right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import directories
+from hotfolder.imaging.formats import pages
 from hotfolder.imaging.formats.format import DEEP, Format, version
+from hotfolder.imaging.formats.pages import Page
 from hotfolder.imaging.formats.values import Memory
 
 if TYPE_CHECKING:
@@ -17,55 +18,8 @@ if TYPE_CHECKING:
 
     from hotfolder.imaging.formats.opening import Found
 
-TAGS = {
-    256: "width",
-    257: "height",
-    258: "bits",
-    259: "compression",
-    262: "photometric",
-    274: "orientation",
-    277: "samples",
-    284: "planar",
-    339: "sample_format",
-}
-ICC = 34675
-ENTRIES_MOST = 4096
-"""Entries of the first page's directory that are looked at."""
 PICTURE = frozenset({273, 279, 324, 325, 288, 289})
 """Tags that say where the picture's own data lie: as many values as it has strips or tiles."""
-UINT, SINT, FLOAT = 1, 2, 3
-"""Values of `sample_format`."""
-WHITE_IS_ZERO = 0
-RGB = 2
-SEPARATE = 2
-PLAIN = 1
-"""Compression: none."""
-_WHOLE_NUMBERS = (1, 3, 4, 7, 16)
-"""Types of a tag's value that are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Pixels, bits a sample, and the tags by their values; `icc` is the embedded profile."""
-
-    width: int = 0
-    height: int = 0
-    bits: int = 1
-    compression: int = 1
-    photometric: int = 1
-    orientation: int = 1
-    samples: int = 1
-    planar: int = 1
-    sample_format: int = UINT
-    icc: bytes = b""
-
-    def __str__(self) -> str:
-        kind = {SINT: "signed ", FLOAT: "float "}.get(self.sample_format, "")
-        layout = "planes apart" if self.planar == SEPARATE else "interleaved"
-        return (
-            f"a TIFF of {self.samples} × {self.bits} bits {kind}({layout}, "
-            f"photometric {self.photometric}, compression {self.compression})"
-        )
 
 
 class Tiff(Format):
@@ -79,45 +33,79 @@ class Tiff(Format):
     memory = Memory(decoding=5)
 
     def pieces(self, data: bytes) -> Iterator[int]:
-        """The values of the first page's tags, and of the EXIF and GPS tags that it points to. Those that lie behind
-        the file are passed over by the decoder."""
+        """The values of the tags of the first page and of that which is shown, and of the EXIF and GPS tags that they
+        point to. Those that lie behind the file are passed over by the decoder."""
         structure = directories.structure(data)
         if structure is None:
             return
-        for entry in structure.tree():
-            if entry.tag not in PICTURE and entry.at + entry.size <= len(data):
-                yield entry.size
+        for offset in {structure.first(), pages.shown(structure)}:
+            for entry in structure.tree(offset):
+                if entry.tag not in PICTURE and entry.at + entry.size <= len(data):
+                    yield entry.size
 
     def open(self, data: bytes) -> Found:
-        from PIL import Image, ImageChops
+        from PIL import ImageChops
 
         from hotfolder.imaging.colour import deep
         from hotfolder.imaging.formats import opening
 
-        page = first_page(data)
+        data = pages.by_itself(data)
+        page = pages.first_page(data)
         if page is None:
             raise OSError("its directory cannot be read")
+        if _is_ours(page):
+            return self._by_samples(data, page)
         if _is_opencvs(page):
-            image = Image.new("RGB", (1, 1))
-            if page.icc and page.sample_format != SINT:
-                image.info["icc_profile"] = deep.encoded_profile(page.icc)
-            orientation = page.orientation if 1 <= page.orientation <= 8 else opening.UPRIGHT
-            size = (page.width, page.height)
-            return opening.Found(image, size, orientation, lambda: _pixels(data, page), version(DEEP))
+            profile = page.icc if page.sample_format != pages.SINT else b""
+            return _found(page, deep.encoded_profile(profile), lambda: _pixels(data, page), version(DEEP))
         try:
             image = opening.opened(data, self.plugins)
         except OSError as error:
+            if pages.is_readable(page):
+                return self._by_samples(data, page)
             if page.width and page.height and not self.cut_short(data):
                 raise _unsupported(page) from error
             raise
         found = opening.with_colour(self, data, image, opening.UPRIGHT)
-        if image.mode.startswith("I;16") and page.photometric == WHITE_IS_ZERO:
+        if found.pixels is None and image.mode.startswith("I;16") and page.photometric == pages.WHITE_IS_ZERO:
             return replace(found, pixels=lambda: ImageChops.invert(deep.sixteen(image)))
         return found
 
+    def _by_samples(self, data: bytes, page: Page) -> Found:
+        """A page of whole numbers that Pillow has no mode for."""
+        from hotfolder.imaging.colour import deep, profiles
+
+        if page.photometric in (pages.LAB, pages.ICC_LAB):
+            return _found(page, b"", lambda: deep.from_lab(self.codes(data), signed=page.photometric == pages.LAB))
+        if page.photometric == pages.INKS:
+            profile = page.icc if page.alpha is None else b""
+            return _found(page, profile, lambda: deep.from_inks(self.codes(data), page.icc))
+        linear = page.bits > 8 and profiles.linear_space(page.icc) is not None
+        profile = deep.encoded_profile(page.icc) if linear else page.icc
+        return _found(page, profile, lambda: deep.integers(self.codes(data), linear=linear))
+
     def is_deep(self, data: bytes) -> bool:
-        page = first_page(data)
-        return page is not None and page.bits == 16 and page.samples in (3, 4) and page.photometric == RGB
+        page = pages.first_page(data)
+        return page is not None and page.bits == 16 and page.photometric <= pages.RGB and pages.is_readable(page)
+
+    def codes(self, data: bytes) -> Any:
+        """Colours, and alpha where there is one that counts; white has the greatest number."""
+        import numpy as np
+
+        from hotfolder.imaging.colour import deep
+        from hotfolder.imaging.formats import samples
+
+        structure, page = directories.structure(data), pages.first_page(data)
+        assert structure is not None and page is not None
+        found = samples.read(structure, structure.first(), page, self.plugins)
+        colours, alpha = found[..., : page.colours], page.alpha
+        if page.photometric == pages.WHITE_IS_ZERO:
+            colours = np.iinfo(found.dtype).max - colours
+        if alpha is None:
+            return colours
+        at = page.colours + alpha
+        joined = np.concatenate([colours, found[..., at : at + 1]], axis=-1)
+        return deep.straight(joined) if page.extra[alpha : alpha + 1] == (pages.MULTIPLIED,) else joined
 
     def exif_structures(self, data: bytes) -> list[tuple[bytes, int]] | None:
         return [(data, 0)]
@@ -126,35 +114,37 @@ class Tiff(Format):
 FORMAT = Tiff()
 
 
-def first_page(data: bytes) -> Page | None:
-    """The first page as its directory describes it; None where that cannot be read."""
-    structure = directories.structure(data)
-    if structure is None or not structure.holds(structure.first()):
-        return None
-    found: dict[str, int] = {}
-    icc = b""
-    for entry in islice(structure.entries(structure.first()), ENTRIES_MOST):
-        if entry.kind not in _WHOLE_NUMBERS:
-            continue
-        if entry.tag in TAGS and entry.values:
-            number = structure.number(entry)
-            if number is None:
-                return None
-            found[TAGS[entry.tag]] = number
-        elif entry.tag == ICC:
-            icc = data[entry.at : entry.at + entry.size]
-    return Page(**found, icc=icc)
+def _is_ours(page: Page) -> bool:
+    """Whether Pillow would show less of this page than there is, or another picture, or fail when it decodes it."""
+    apart = page.planar == pages.SEPARATE and page.compression == pages.PLAIN
+    if page.colours == 1 and page.samples > 1:
+        odd = page.bits == 16 or page.planar == pages.SEPARATE or page.extra[:1] == (pages.MULTIPLIED,)
+    else:
+        odd = apart and (page.bits == 16 or page.samples == 1)
+    return pages.is_readable(page) and (odd or page.photometric in (pages.LAB, pages.ICC_LAB))
+
+
+def _found(page: Page, profile: bytes, pixels: Callable[[], Image.Image], decoder: str = "") -> Found:
+    from PIL import Image
+
+    from hotfolder.imaging.formats import opening
+
+    image = Image.new("RGB", (1, 1))
+    if profile:
+        image.info["icc_profile"] = profile
+    orientation = page.orientation if 1 <= page.orientation <= 8 else opening.UPRIGHT
+    return opening.Found(image, (page.width, page.height), orientation, pixels, decoder)
 
 
 def _is_opencvs(page: Page) -> bool:
     """Whether Pillow has no mode for the samples of this page. Raises SourceError where nobody here shows it right."""
-    if page.bits >= 16 and page.planar == SEPARATE and page.samples > 1:
-        if page.compression == PLAIN or page.bits > 16:  # compressed ones are libtiff's, and right
+    if page.bits >= 16 and page.planar == pages.SEPARATE and page.samples > 1:
+        if page.compression == pages.PLAIN or page.bits > 16:  # compressed ones are libtiff's, and right
             raise _unsupported(page)
         return False
-    if page.sample_format == FLOAT:
+    if page.sample_format == pages.FLOAT:
         return page.samples > 1 or page.bits != 32
-    return page.bits == 32 or page.sample_format == SINT or (page.bits == 16 and page.samples == 2)
+    return page.bits == 32 or page.sample_format == pages.SINT
 
 
 def _pixels(data: bytes, page: Page) -> Image.Image:
@@ -164,7 +154,7 @@ def _pixels(data: bytes, page: Page) -> Image.Image:
     array = deep.by_opencv(data)
     if array is None:
         raise _unsupported(page)
-    if page.sample_format == UINT:
+    if page.sample_format == pages.UINT:
         return deep.integers(array, linear=profiles.linear_space(page.icc) is not None)
     return deep.floats(array, page.icc)
 
