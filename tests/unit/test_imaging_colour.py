@@ -226,6 +226,17 @@ def test_a_profile_for_grey_means_the_same_in_colour(curve: str, pcs: str) -> No
     assert np.abs(found - meant).max() <= 2
 
 
+@pytest.mark.parametrize("source", ["png", "png with alpha"])
+def test_shadows_of_grey_are_exact(source: str, tmp_path: Path) -> None:
+    samples = np.arange(256, dtype=np.uint8).reshape(1, 256, 1)
+    data = SOURCES[source](samples, icc("GRAY", CURVES["curve of one"], "grey"))
+    _, written = rendered(data, tmp_path, Preset("x", 256, 1, format="png"))
+    light = np.arange(256) / 255
+    meant = 255 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    found = np.asarray(Image.open(io.BytesIO(written["x"])).convert("L"))[0]
+    assert np.abs(found - meant).max() <= 1
+
+
 @pytest.mark.parametrize(
     "curve",
     [
@@ -248,6 +259,16 @@ def test_broken_curves_are_no_profile(model: str, curve: bytes, tmp_path: Path) 
         result, _ = rendered(SOURCES[source](samples, profile), tmp_path, preset)
         assert result.notes in (("icc_ignored",), ())
         (tmp_path / "x").unlink()
+
+
+@pytest.mark.parametrize("source", list(SOURCES))
+def test_a_profile_for_grey_is_none_for_colours(source: str, tmp_path: Path) -> None:
+    data = SOURCES[source](patches("RGB"), icc("GRAY", CURVES["dot gain"], "grey"))
+    preset = Preset("x", SIDE * len(RGB), SIDE, format="png")
+    result, written = rendered(data, tmp_path, preset)
+    assert result.notes == ("icc_ignored",)
+    shown = middle(np.asarray(Image.open(io.BytesIO(written["x"])).convert("RGB")))
+    assert np.abs(shown - middle(patches("RGB"))).max() <= 3
 
 
 def srgbs() -> Iterator[bytes]:

@@ -333,3 +333,57 @@ def test_around_a_small_first_frame_there_is_nothing(
 def test_a_first_frame_of_the_canvas_is_opaque(tmp_path: Path) -> None:
     data = encoded(Image.new("P", (WIDE, HIGH), 1), "GIF")
     assert thumb(data, tmp_path, WHOLE).mode in ("L", "RGB")
+
+
+@pytest.mark.parametrize(("order", "big"), ORDERS)
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_what_else_a_page_says_holds_in_every_kind_of_file(
+    orientation: int, order: str, big: bool, tmp_path: Path
+) -> None:
+    """A palette, the orientation and the profile."""
+    index = np.tile(np.arange(WIDE, dtype=np.uint8)[:, None], (HIGH, 1, 1))
+    colours = np.zeros((3, 256), int)
+    colours[0, :WIDE], colours[1, :WIDE] = np.arange(WIDE) * 1285, 20_000
+    tags: dict[int, tuple[int, ...] | bytes] = {320: tuple(colours.ravel().tolist()), 274: (orientation,)}
+    profile = profiles.display_p3()
+    data = tiff(Page(index, 3, tags=tags | {34675: profile}), order=order, big=big)
+    image = thumb(data, tmp_path, Preset("thumb", 60, 60, format="png", colorspace="keep"))
+    meant = np.stack([np.tile(np.arange(WIDE) * 5, (HIGH, 1)), np.full((HIGH, WIDE), 78), np.zeros((HIGH, WIDE))], -1)
+    assert near(np.asarray(image.convert("RGB")), np.rot90(meant, -1) if orientation == 6 else meant)
+    assert image.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("kind", "channels"), [(0, 1), (1, 1), (1, 2), (2, 3), (2, 4)])
+def test_linear_light_of_every_kind(kind: int, channels: int, bits: int, tmp_path: Path) -> None:
+    samples = smooth(channels, bits)
+    if channels in (2, 4):
+        samples[..., -1] = 2**bits - 1
+    space = profiles.Space("sRGB", profiles.columns(*profiles.PRIMARIES[1]) if kind == 2 else None, 1.0)
+    page = Page(samples, kind, tags={34675: space.profile(), **({338: (2,)} if channels in (2, 4) else {})})
+    light = samples[..., : 3 if kind == 2 else 1] / (2**bits - 1)
+    light = 1 - light if kind == 0 else light
+    meant = 255 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert near(shown(tiff(page), tmp_path, "RGB"), meant, 2)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damage_to_a_layout_ends_in_a_reason(seed: int, tmp_path: Path) -> None:
+    chance = np.random.default_rng(seed)
+    order, big = ORDERS[seed % 4]
+    page = [
+        Page(smooth(2, 16), 1, 5, 2, tags={338: (2,)}),
+        Page(smooth(3, 16), 2, 8, 2, apart=True, tile=16),
+        Page(smooth(5), 5, tags={338: (1,), 254: (1,)}),
+        Page(smooth(3, 16), 8, 32773),
+    ][seed // 4 % 4]
+    data = bytearray(tiff(page, Page(smooth(1), 1), order=order, big=big))
+    for at in chance.integers(0, len(data), 60):
+        data[at] = chance.integers(0, 256)
+    at = len(data) - 400  # the directories
+    for place in chance.integers(at, len(data), 6):
+        data[place] = chance.integers(0, 256)
+    try:
+        rendered(bytes(data), tmp_path, WHOLE)
+    except SourceError as error:
+        assert error.decoder or error.reason is Reason.NOT_AN_IMAGE

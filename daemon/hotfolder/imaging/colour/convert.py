@@ -38,8 +38,6 @@ def convert(
     try:
         if profile and len(profile) > ICC_MAX:
             raise ValueError("larger than any honest profile")
-        if profile and image.mode in ("RGB", "RGBA") and is_grey(profile):
-            profile = coloured(profile)
         transform = _transform(profile or b"", "RGB" if image.mode == "RGBA" else image.mode, wide)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         return (*convert(image, None, goal)[:2], "icc_ignored")
@@ -63,19 +61,28 @@ def _transform(profile: bytes, mode: str, wide: bool) -> ImageCms.ImageCmsTransf
         if len(kept) >= CACHED:
             kept.clear()
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else srgb
+        exact = _exact(profile) if mode == "L" else b""
+        source = ImageCms.ImageCmsProfile(io.BytesIO(exact or profile)) if profile else srgb
         target = ImageCms.ImageCmsProfile(io.BytesIO(display_p3())) if wide else srgb
-        transform = ImageCms.buildTransform(source, target, mode, "RGB", _INTENT, _FLAGS)  # refuses a mismatch
+        numbers = "RGB" if exact else mode
+        transform = ImageCms.buildTransform(source, target, numbers, "RGB", _INTENT, _FLAGS)  # refuses a mismatch
         kept[key] = None if not wide and mode != "CMYK" and _changes_nothing(transform, mode) else transform
     return kept[key]
+
+
+def _exact(profile: bytes) -> bytes:
+    """A profile for grey as one for RGB: by the former LittleCMS is off by up to 10 in the shadows. Empty where it is
+    none for grey, or has no curve."""
+    try:
+        return coloured(profile) if is_grey(profile) else b""
+    except ValueError:
+        return b""
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Whether its profile is sRGB: by what it does to colours, since names may say anything."""
     patches = _patches(mode)
-    shown = ImageCms.applyTransform(patches, transform)
-    assert shown is not None
-    differences = ImageChops.difference(patches.convert("RGB"), shown)
+    differences = ImageChops.difference(patches, _apply(patches, transform))
     return max(differences.tobytes()) <= SAME
 
 
@@ -91,10 +98,14 @@ def _patches(mode: str) -> Image.Image:
 
 
 def _apply(image: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
+    if image.mode == "L":
+        greys = ImageCms.applyTransform(_patches("L").convert(transform.input_mode), transform)
+        assert greys is not None
+        return image.point(greys.convert("L").tobytes())
     if image.mode != "RGBA":
         result = ImageCms.applyTransform(image, transform)
         assert result is not None
-        return result.convert("L") if image.mode == "L" else result
+        return result
     colours = ImageCms.applyTransform(image.convert("RGB"), transform)
     assert colours is not None
     colours.putalpha(image.getchannel("A"))

@@ -35,6 +35,8 @@ STRAIGHT = 0.004
 """So near to a straight line a curve counts as one, of 1: a step of eight bits."""
 _MODEL, _PCS = slice(16, 20), slice(20, 24)
 """Where a profile tells its colour model and what it connects to."""
+_TABLES = frozenset({b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1"})
+"""Tags that stand in place of primaries and curves where they are there."""
 D50 = (0.96420, 1.0, 0.82491)
 
 
@@ -91,7 +93,7 @@ def linear_space(profile: bytes) -> Space | None:
     try:
         tags = _tags(profile)
         names = [b"kTRC"] if is_grey(profile) else [b"rTRC", b"gTRC", b"bTRC"]
-        if profile[_PCS] != b"XYZ " or not all(_is_straight(tags[name]) for name in names):
+        if profile[_PCS] != b"XYZ " or _TABLES & tags.keys() or not all(_is_straight(tags[name]) for name in names):
             return None
         rows = None
         if len(names) == 3:
@@ -110,7 +112,10 @@ def coloured(profile: bytes) -> bytes:
     """A profile for grey as one for RGB that means the same where the three are equal: formats and transforms that know
     no grey take it. Raises ValueError for what has no curve that can be read."""
     try:
-        curve = _tags(profile)[b"kTRC"]
+        tags = _tags(profile)
+        curve = tags[b"kTRC"]
+        if _TABLES & tags.keys():
+            raise KeyError("tables in place of the curve")
         if profile[_PCS] != b"XYZ ":  # Lab: the curve makes lightness of the numbers
             steps = (_of_lightness(_at(curve, step / 4095)) for step in range(4096))
             curve = b"curv\0\0\0\0" + struct.pack(">I4096H", 4096, *(round(65535 * min(1, step)) for step in steps))

@@ -18,6 +18,8 @@ DIRECTORIES_MOST = 64
 """Directories of one structure that are looked at."""
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 """Bytes of one value, by the number of its type; 129 is Exif 3.0's UTF-8."""
+VALUES_MOST = 1_000_000
+"""Values of one entry that are taken together: a picture has at most so many strips or tiles."""
 EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 """Entries that point to another directory."""
 _CLASSIC, _BIG = 42, 43
@@ -107,9 +109,9 @@ class Structure:
         return int(struct.unpack_from(self.order + code, self.data, entry.at)[0])
 
     def numbers(self, entry: Entry) -> tuple[int, ...]:
-        """All values of an entry of whole numbers; none where they do not all lie in the file."""
+        """All values of an entry of whole numbers; none where they do not all lie in the file, or are too many."""
         code = _CODES.get(entry.kind)
-        if code is None or entry.at + entry.size > len(self.data):
+        if code is None or entry.values > VALUES_MOST or entry.at + entry.size > len(self.data):
             return ()
         return struct.unpack_from(f"{self.order}{entry.values}{code}", self.data, entry.at)
 

@@ -16,6 +16,8 @@ from hotfolder.imaging.colour import deep, profiles, signals
 
 ORIENTATION = 0x0112
 UPRIGHT = 1
+_GREY = frozenset({"1", "L", "LA", "La", "I;16", "I"})
+"""Modes of grey pictures."""
 
 
 class Readable(Protocol):
@@ -68,13 +70,22 @@ def with_colour(format: Readable, data: bytes, image: Image.Image, orientation: 
         profile = deep.encoded_profile(profile)
         pixels = lambda: deep.integers(format.codes(data), linear=True)  # noqa: E731 - a function that may be None
     if profile:
-        image.info["icc_profile"] = profile
+        alpha = image.mode in ("LA", "La") or (image.mode in _GREY and "transparency" in image.info)
+        image.info["icc_profile"] = in_colour(profile) if alpha else profile
     return Found(image, image.size, orientation, pixels)
+
+
+def in_colour(profile: bytes) -> bytes:
+    """The profile for a grey picture that has alpha: it is decoded as RGB and alpha."""
+    try:
+        return profiles.coloured(profile) if profiles.is_grey(profile) else profile
+    except ValueError:
+        return profile  # of no use: it will be left out, with a note
 
 
 def _declared(cicp: signals.Cicp | None, image: Image.Image) -> bytes | None:
     """A profile for what the file declares otherwise; None for sRGB."""
-    grey = image.mode in ("L", "LA", "1", "I;16", "I")
+    grey = image.mode in _GREY
     if cicp is not None:
         space = profiles.of_cicp(cicp.primaries, cicp.transfer, grey=grey)
     else:

@@ -22,8 +22,8 @@ TAGS = {
 }
 ICC = 34675
 EXTRA = 338
-EXTRA_MOST, SAMPLES_MOST = 64, 68
-"""Samples a pixel beyond its colours, and with them: more are measurements."""
+SAMPLES_MOST = 8
+"""Samples a pixel has; more are measurements."""
 ENTRIES_MOST = 4096
 """Entries of the first page's directory that are looked at."""
 UINT, SINT, FLOAT = 1, 2, 3
@@ -120,7 +120,7 @@ def _page(structure: directories.Structure, offset: int) -> Page | None:
             found[TAGS[entry.tag]] = number
         elif entry.tag == ICC:
             icc = structure.data[entry.at : entry.at + entry.size]
-        elif entry.tag == EXTRA and entry.values <= EXTRA_MOST:
+        elif entry.tag == EXTRA and entry.values <= SAMPLES_MOST:
             extra = structure.numbers(entry)
     return Page(**found, icc=icc, extra=extra)
 

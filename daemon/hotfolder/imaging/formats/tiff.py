@@ -74,6 +74,7 @@ class Tiff(Format):
     def _by_samples(self, data: bytes, page: Page) -> Found:
         """A page of whole numbers that Pillow has no mode for."""
         from hotfolder.imaging.colour import deep, profiles
+        from hotfolder.imaging.formats import opening
 
         if page.photometric in (pages.LAB, pages.ICC_LAB):
             return _found(page, b"", lambda: deep.from_lab(self.codes(data), signed=page.photometric == pages.LAB))
@@ -82,6 +83,7 @@ class Tiff(Format):
             return _found(page, profile, lambda: deep.from_inks(self.codes(data), page.icc))
         linear = page.bits > 8 and profiles.linear_space(page.icc) is not None
         profile = deep.encoded_profile(page.icc) if linear else page.icc
+        profile = profile if page.alpha is None else opening.in_colour(profile)
         return _found(page, profile, lambda: deep.integers(self.codes(data), linear=linear))
 
     def is_deep(self, data: bytes) -> bool:

@@ -32,8 +32,9 @@ def encode(
     if not format.has_alpha:
         image = flattened(image, settings.background)
     elif not format.loses_nothing:
+        carried = _in_colours(carried) if image.mode == "L" else carried
         image = _in_colour(image)
-    format.write(image, file, settings, _fitting(carried, image))
+    format.write(image, file, settings, carried)
     file.flush()
     return file.seek(0, os.SEEK_END)
 
@@ -74,9 +75,9 @@ def flattened(image: Image.Image, background: str) -> Image.Image:
     return board
 
 
-def _fitting(carried: Carried, image: Image.Image) -> Carried:
-    """With a profile that readers take: one for grey serves no picture that is written in colour."""
-    if not carried.icc or image.mode not in ("RGB", "RGBA") or not profiles.is_grey(carried.icc):
+def _in_colours(carried: Carried) -> Carried:
+    """With a profile for RGB that means the same, where there is one for grey: readers take no other."""
+    if not carried.icc or not profiles.is_grey(carried.icc):
         return carried
     try:
         return replace(carried, icc=profiles.coloured(carried.icc))
