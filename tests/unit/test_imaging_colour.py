@@ -217,6 +217,14 @@ def test_curves_tell_whether_a_profile_is_linear(model: str, curve: str) -> None
     assert found is None or (found.columns is None) == (model == "GRAY")
 
 
+@pytest.mark.parametrize("model", ["RGB ", "GRAY"])
+def test_where_a_profile_has_tables_its_curves_say_nothing(model: str) -> None:
+    profile = icc(model, gamma(1), "linear").replace(b"wtpt", b"A2B0")
+    assert profiles.linear_space(profile) is None
+    with pytest.raises(ValueError, match="without its curve"):
+        profiles.coloured(profile)
+
+
 @pytest.mark.parametrize("pcs", ["XYZ ", "Lab "])
 @pytest.mark.parametrize("curve", list(CURVES))
 def test_a_profile_for_grey_means_the_same_in_colour(curve: str, pcs: str) -> None:
