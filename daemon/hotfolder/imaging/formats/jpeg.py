@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,10 +21,13 @@ from hotfolder.imaging.formats.values import Carried, Dial, Memory, Settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from hotfolder.imaging.formats.opening import Found
+
 SCANS_MOST = 500
 """Scans, each of which costs a pass over the whole picture; encoders write about ten (libjpeg-turbo's own fuzzers stop
 at 500, too)."""
 SEQUENTIAL = (0xC0, 0xC1)
+ARITHMETIC = (0xC9, 0xCA, 0xCB)
 HIERARCHICAL = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
 HOLLOW = 512
 """Zeros at the end of a file that is not filled yet."""
@@ -36,6 +40,8 @@ _ICC_PART = 65_519
 """Bytes of a profile that one segment carries (ICC.1, annex B.4)."""
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
+NO_END = "no_end"
+"""A note: nothing is missing but the end marker."""
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _MOZJPEG = "mozjpeg_lossless_optimization"
 _TRANSCODE = f"""
@@ -106,6 +112,16 @@ class Jpeg(Format):
         if what:
             raise SourceError(Reason.UNSUPPORTED, f"it is {what}", decoder=self.decoder)
 
+    def open(self, data: bytes) -> Found:
+        from hotfolder.imaging.formats import scans  # with the image library
+
+        found = super().open(data)
+        if (frame(data, segments.header(data)) or (0, 0))[0] in ARITHMETIC:
+            scans.at_once(found.image, len(data))
+        if self.cut_short(data) and scans.lack_only_their_end(data):
+            return replace(found, pixels=lambda: scans.whole(data, self.plugins), notes=(NO_END,))
+        return found
+
     def keeps_coefficients(self, data: bytes) -> bool:
         return not in_one_scan(data, segments.header(data))
 
@@ -146,7 +162,9 @@ class Jpeg(Format):
                 scan_from = segment.end
             if segment.marker == segments.EOI:
                 return b"".join(parts)
-        raise ValueError("no end of the picture")
+        if scan_from is None:
+            raise ValueError("no picture")
+        return b"".join([*parts, data[scan_from:].rstrip(b"\xff"), _END])
 
     def smaller(self, data: bytes, pixels: int) -> bytes:
         """By MozJPEG's coding of the same coefficients, in a process of its own: libjpeg's way with a damaged file is
