@@ -77,8 +77,8 @@ class Format:
     """Whether it is always written without loss."""
     is_rewritten: bool = False
     """Whether its metadata can be exchanged without touching its picture."""
-    tells_metadata: bool = False
-    """Of a format that is not rewritten: whether its decoder reports all that is to be known of its metadata."""
+    is_overwritten: bool = False
+    """Whether they are then exchanged where they lie, in as many bytes; its orientation does not stand in them."""
     dial: Dial | None = None
     """What mode `auto` searches; None where there is nothing to search."""
     mark: bytes = b""
