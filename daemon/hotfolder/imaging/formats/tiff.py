@@ -40,6 +40,10 @@ RGB = 2
 SEPARATE = 2
 PLAIN = 1
 """Compression: none."""
+WEBP = 50_001
+"""A compression that few builds of libtiff know."""
+CODINGS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", WEBP: "WebP", 50002: "JPEG XL"}
+"""Names of compressions that may not be read."""
 _WHOLE_NUMBERS = (1, 3, 4, 7, 16)
 """Types of a tag's value that are read."""
 
@@ -64,7 +68,7 @@ class Page:
         layout = "planes apart" if self.planar == SEPARATE else "interleaved"
         return (
             f"a TIFF of {self.samples} × {self.bits} bits {kind}({layout}, "
-            f"photometric {self.photometric}, compression {self.compression})"
+            f"photometric {self.photometric}, compression {CODINGS.get(self.compression, self.compression)})"
         )
 
 
@@ -111,6 +115,8 @@ class Tiff(Format):
                 raise _unsupported(page) from error
             raise
         found = opening.with_colour(self, data, image, opening.UPRIGHT)
+        if page.compression == WEBP:
+            return replace(found, pixels=lambda: _loaded(image, page))
         if image.mode.startswith("I;16") and page.photometric == WHITE_IS_ZERO:
             return replace(found, pixels=lambda: ImageChops.invert(deep.sixteen(image)))
         return found
@@ -169,5 +175,14 @@ def _pixels(data: bytes, page: Page) -> Image.Image:
     return deep.floats(array, page.icc)
 
 
-def _unsupported(page: Page) -> SourceError:
-    return SourceError(Reason.UNSUPPORTED, f"it is {page}, which hotfolder does not read", decoder=version(DEEP))
+def _loaded(image: Image.Image, page: Page) -> Image.Image:
+    """A page whose compression the library may not know; it does not say so."""
+    try:
+        image.load()
+    except OSError as error:
+        raise _unsupported(page, Tiff.distribution) from error
+    return image
+
+
+def _unsupported(page: Page, decoder: str = DEEP) -> SourceError:
+    return SourceError(Reason.UNSUPPORTED, f"it is {page}, which hotfolder does not read", decoder=version(decoder))
