@@ -159,6 +159,10 @@ class Format:
         """Whether it has more bits a channel than the image library hands out."""
         return False
 
+    def loses_bits(self, data: bytes) -> bool:
+        """Whether it would have fewer bits a channel if it were written anew, in a format that loses nothing."""
+        return False
+
     def codes(self, data: bytes) -> Any:
         """The samples of an HDR picture as an array of 16 bits at full scale; None where there are eight."""
         from hotfolder.imaging.colour import deep

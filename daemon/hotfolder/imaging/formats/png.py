@@ -95,6 +95,11 @@ class Png(Format):
     def is_deep(self, data: bytes) -> bool:
         return data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x06")
 
+    def loses_bits(self, data: bytes) -> bool:
+        """All of 16 bits, but HDR, which becomes SDR."""
+        cicp = self.cicp(data)
+        return data[24:25] == b"\x10" and not (cicp is not None and cicp.is_hdr)
+
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         from PIL.PngImagePlugin import PngInfo
 

@@ -101,7 +101,8 @@ class _Job:
     def worth_it(self) -> int | None:
         """Bytes written; None where the source's own picture is better kept."""
         mode = self._spec.mode
-        if mode == "lossless" or (mode == "auto" and self._format.loses_nothing):
+        exact = self._format.loses_nothing and (mode == "auto" or self._opened.kind.loses_bits(self._opened.data))
+        if mode == "lossless" or exact:
             return None if self.same else self._plain()
         if mode == "auto":
             return self._searched()
