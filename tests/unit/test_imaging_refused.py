@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hotfolder.errors import Reason, SourceError
-from tests.unit.imaging import THUMB, corner, encoded, rendered, thumb
+from hotfolder.imaging import Limits, open_image
+from tests.unit.imaging import THUMB, corner, encoded, long_jpeg, rendered, thumb
 from tests.unit.test_hostile import chunk, png, tiff
 
 LONG = b"x" * 1_200_000
@@ -66,3 +67,15 @@ def test_a_tiff_coded_as_something_else_is_unsupported_by_name(coding: int, name
     error = refusal(tiff((259, 3, 1, coding)), tmp_path)
     assert error.reason is Reason.UNSUPPORTED
     assert name in error.message
+
+
+@pytest.mark.parametrize(("side", "scans", "refused"), [(100, 490, False), (5000, 390, False), (5000, 410, True)])
+def test_scans_are_counted_by_the_pixels_that_each_has(side: int, scans: int, refused: bool) -> None:
+    """A picture of 250 megapixels in 500 scans would keep a decoder for many minutes."""
+    data = long_jpeg(side, side, scans)
+    if not refused:
+        open_image(data, Limits())
+        return
+    with pytest.raises(SourceError, match="at most 400 are read") as caught:
+        open_image(data, Limits())
+    assert caught.value.reason is Reason.UNSUPPORTED

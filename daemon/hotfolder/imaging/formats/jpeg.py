@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SCANS_MOST = 500
 """Scans, each of which costs a pass over the whole picture; encoders write about ten (libjpeg-turbo's own fuzzers stop
 at 500, too)."""
+SCANNED_MOST = 10_000_000_000
+"""Pixels of all scans together: 40 scans of 250 megapixels."""
 SEQUENTIAL = (0xC0, 0xC1)
 ARITHMETIC = (0xC9, 0xCA, 0xCB)
 HIERARCHICAL = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
@@ -92,12 +94,13 @@ class Jpeg(Format):
         check_pieces(_pieces(data, head), self.decoder)
         self._check_frame(data, head)
         # Most have one scan, and counting through a whole file costs a twentieth of its thumbnails.
-        if in_one_scan(data, head) or data.count(b"\xff\xda") <= SCANS_MOST:
+        most = min(SCANS_MOST, SCANNED_MOST // max(1, _pixels(data, head)))
+        if in_one_scan(data, head) or data.count(b"\xff\xda") <= most:
             return
         scans = _scans(data)
-        if scans > SCANS_MOST:
+        if scans > most:
             many = "too many" if scans > PIECES_MOST else scans
-            message = f"it has {many} scans, which would take a decoder for ever; at most {SCANS_MOST} are read"
+            message = f"it has {many} scans, which would take for ever; of its size at most {most} are read"
             raise SourceError(Reason.UNSUPPORTED, message, decoder=self.decoder)
 
     def _check_frame(self, data: bytes, head: Sequence[Segment]) -> None:
@@ -200,6 +203,12 @@ def frame(data: bytes, head: Iterable[Segment]) -> tuple[int, int] | None:
         if segment.marker in segments.FRAMES and segment.body < len(data):
             return segment.marker, data[segment.body]
     return None
+
+
+def _pixels(data: bytes, head: Iterable[Segment]) -> int:
+    """Of the first frame."""
+    at = next((segment.body for segment in head if segment.marker in segments.FRAMES), len(data))
+    return int.from_bytes(data[at + 1 : at + 3], "big") * int.from_bytes(data[at + 3 : at + 5], "big")
 
 
 def in_one_scan(data: bytes, head: Iterable[Segment]) -> bool:
