@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Limits, open_image
+from hotfolder.imaging.colour.signals import of_primary_item
 from hotfolder.imaging.containers import boxes, exchange
-from hotfolder.imaging.containers.items import Items
+from hotfolder.imaging.containers.items import Items, claimed, clean_aperture
 from hotfolder.presets import OPTIMIZED, OptimizeSpec
 from tests.unit.imaging import THUMB, copy, corner, encoded, rendered, scene
 
@@ -87,6 +90,11 @@ def with_property(data: bytes, kind: bytes, body: bytes) -> bytes:
     return bytes(work)
 
 
+def with_more_in_its_last_box(data: bytes, more: bytes) -> bytes:
+    last = list(boxes.walk(data))[-1]
+    return data[: last.start] + struct.pack(">I", last.end - last.start + len(more)) + data[last.start + 4 :] + more
+
+
 SOURCES = {
     "plain": avif(exif=exif(), xmp=XMP),
     "with a uuid box": avif(exif=exif(), xmp=XMP) + UUID,
@@ -94,6 +102,7 @@ SOURCES = {
     "with rubbish behind": avif(exif=exif()) + b"Secret",
     "with more rubbish behind": avif(exif=exif()) + b"Secret" * 100,
     "with alpha": avif(scene(4, 320, 240).convert("RGBA"), exif=exif(), xmp=XMP),
+    "with bytes that belong to nothing": with_more_in_its_last_box(avif(exif=exif()), b"Secret"),
     "with texts of its parts": with_property(avif(exif=exif()), b"udes", bytes(4) + b"en\0Secret\0Secret\0\0"),
 }
 
@@ -225,3 +234,28 @@ def test_what_is_too_large_for_its_decoder_is_called_so(size: tuple[int, int], m
     with pytest.raises(SourceError, match=f"{size[0]}×{size[1]}") as caught:
         open_image(claiming(*size), Limits(max_pixels=most))
     assert caught.value.reason is Reason.TOO_MANY_PIXELS
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_no_bytes_make_the_exchange_raise_anything_else_or_touch_the_picture(draw: st.DataObject) -> None:
+    source = bytearray(SOURCES["with a uuid box"])
+    tables = source.index(b"mdat")
+    for _ in range(draw.draw(st.integers(1, 4))):
+        source[draw.draw(st.integers(0, tables - 1))] = draw.draw(st.integers(0, 255))
+    data = bytes(source[: draw.draw(st.integers(tables // 2, len(source)))])
+    items_of(data)
+    try:
+        found = exchange.exchanged(data, b"", b"")
+    except ValueError:
+        return
+    assert len(found) == len(data)
+    items = Items(data)
+    if items.primary in items.all and items.all[items.primary].kind in exchange.PICTURES:
+        for start, end in items.extents.get(items.primary, []):
+            assert found[start:end] == data[start:end]
+
+
+def items_of(data: bytes) -> list[object]:
+    """All that is asked of a file before it is opened."""
+    return [*claimed(data), clean_aperture(data, (320, 240)), of_primary_item(data)]

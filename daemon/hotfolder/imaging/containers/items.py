@@ -13,8 +13,9 @@ from hotfolder.imaging.containers import boxes
 from hotfolder.imaging.containers.boxes import Box
 
 MOST = 4096
-"""Items, and references between them."""
-EXTENTS_MOST = 1 << 16
+"""Items."""
+EXTENTS_MOST = 4096
+"""Parts that items are stored in: most have one."""
 IN_FILE, IN_IDAT = 0, 1
 
 
@@ -55,13 +56,13 @@ class Items:
     def primary(self) -> int:
         """The item that is the picture."""
         at = self._start(b"pitm")
-        return self._number(at + 4, 4 if self._data[at] else 2)
+        return self._number(at + 4, 4 if self._number(at, 1) else 2)
 
     @cached_property
     def all(self) -> dict[int, Item]:
         """By number."""
         at = self._start(b"iinf")
-        head = 6 if self._data[at] == 0 else 8
+        head = 8 if self._number(at, 1) else 6
         found = {}
         for box in boxes.inside(self._data, at + head, self._boxes[b"iinf"].end):
             version = self._number(box.body, 1)
@@ -81,7 +82,7 @@ class Items:
         if b"iref" not in self._boxes:
             return ()
         at = self._start(b"iref")
-        wide = 4 if self._data[at] else 2
+        wide = 4 if self._number(at, 1) else 2
         found = []
         for box in boxes.inside(self._data, at + 4, self._boxes[b"iref"].end):
             count = self._number(box.body + wide, 2)
@@ -96,7 +97,7 @@ class Items:
     def extents(self) -> dict[int, list[tuple[int, int]]]:
         """Where the bytes of each item begin and end in the file, in their order."""
         at = self._start(b"iloc")
-        version, sizes = self._data[at], self._number(at + 4, 2)
+        version, sizes = self._number(at, 1), self._number(at + 4, 2)
         offset_size, length_size, base_size, index_size = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
         wide = 4 if version > 1 else 2
         count, at = self._number(at + 6, wide), at + 6 + wide
