@@ -60,6 +60,8 @@ class _Room:
 
     def __init__(self, work: bytearray, bodies: Iterable[Span], pictures: Iterable[Span]) -> None:
         self._work, self._bodies, self._pictures = work, list(bodies), sorted(pictures)
+        if not all(map(self._is_room, self._pictures)):
+            raise ValueError("a picture lies where none can")
 
     def clear(self) -> None:
         """All that belongs to no picture."""
@@ -76,11 +78,13 @@ class _Room:
         if sum(end - start for start, end in extents) < len(content):
             raise ValueError("there is no room for its metadata")
         for start, end in extents:
-            inside = any(at <= start and end <= stop for at, stop in self._bodies)
-            if not inside or any(at < end and stop > start for at, stop in self._pictures):
+            if not self._is_room((start, end)) or any(at < end and stop > start for at, stop in self._pictures):
                 raise ValueError("an item lies where something else does")
             part, content = content[: end - start], content[end - start :]
             self._work[start:end] = part + filling * (end - start - len(part))
+
+    def _is_room(self, span: Span) -> bool:
+        return any(at <= span[0] and span[1] <= end for at, end in self._bodies)
 
     def _zero(self, start: int, end: int) -> None:
         if end > start:
