@@ -11,7 +11,7 @@ import pytest
 from hotfolder.imaging import native
 from tests.faults.hooks import BARRIER, DECODER, ENDED
 from tests.helpers import Daemon, Place, jpeg, wait_for
-from tests.unit.imaging import long_jpeg
+from tests.unit.imaging import large_webp, long_jpeg
 
 WATCH = "    presets: [small]\n    optimize: {enabled: false}"
 Run = Callable[[Place], Daemon]
@@ -109,7 +109,7 @@ def test_a_decode_in_the_core_is_ended_with_its_thread(tmp_path: Path, run: Run)
     place = Place(tmp_path, "pool: {workers: 2, job_timeout: 500ms}", WATCH)
     place.hook(ENDED.format(flag=str(ended)))
     daemon = run(place)
-    place.put("long.jpg", long_jpeg(10_000, 10_000, scans=490))
+    place.put("long.jpg", long_jpeg(7_000, 7_000, scans=200))
     reason = wait_for("the end of the decode", lambda: ended.exists() and ended.read_text(), 60, daemon.text)
     assert reason == "timeout"
     wait_for("the conviction", lambda: list(failures(place).values()) == ["timeout"], 60, daemon.text)
@@ -117,6 +117,19 @@ def test_a_decode_in_the_core_is_ended_with_its_thread(tmp_path: Path, run: Run)
     wait_for("the thread's end", lambda: daemon.metric("hotfolder_workers", state="stuck") == 0, 60, daemon.text)
     place.put("last.jpg", jpeg(80, 60, 50))
     daemon.wait_renditions({small("last")})
+    assert daemon.stop() == 0
+
+
+def test_a_large_picture_that_no_thread_can_be_called_back_from_is_ended(tmp_path: Path, run: Run) -> None:
+    """151 megapixels in 32 bytes: decoded in one call of a library, then encoded in another."""
+    place = Place(tmp_path, "pool: {workers: 2, job_timeout: 1s}")
+    daemon = run(place)
+    place.put("large.webp", large_webp(12_288, 12_288))
+    wait_for("the conviction", lambda: list(failures(place).values()) == ["timeout"], 120, daemon.text)
+    assert daemon.metric("hotfolder_workers", state="stuck") == 0
+    assert " stuck " not in daemon.text()
+    place.put("last.jpg", jpeg(80, 60, 50))
+    daemon.wait_log("last.jpg")
     assert daemon.stop() == 0
 
 

@@ -35,6 +35,14 @@ def long_jpeg(width: int, height: int, scans: int) -> bytes:
     return b"\xff\xd8\xff\xdb\0\x43\0" + b"\1" * 64 + frame + tables + first + rest * (scans - 1) + b"\xff\xd9"
 
 
+def large_webp(width: int, height: int) -> bytes:
+    """A picture of one colour, without loss, in 32 bytes: each pixel takes no bit at all."""
+    size = (width - 1) | (height - 1) << 14
+    codes = 0b0001 | 0b0001 << 4 | 0b0001 << 8 | 0b0001 << 12 | 0b0001 << 16  # each of one symbol, of one bit, 0
+    body = b"\x2f" + size.to_bytes(4, "little") + (codes << 3).to_bytes(4, "little") + bytes(3)
+    return b"RIFF" + (12 + len(body)).to_bytes(4, "little") + b"WEBPVP8L" + len(body).to_bytes(4, "little") + body
+
+
 def noise(width: int, height: int, channels: int = 3) -> Image.Image:
     """What no encoder can make small."""
     return Image.fromarray(np.random.default_rng(7).integers(0, 256, (height, width, channels), dtype=np.uint8))

@@ -78,9 +78,9 @@ HUGE = {
     "tiff": tiff((256, 4, 1, 65535), (257, 4, 1, 65535)),
 }
 BOMBS = {
-    "png profile": (png(10, 10, chunk(b"iCCP", b"x\0\0" + ZEROS)), Reason.DAMAGED),
-    "png text": (png(10, 10, *[chunk(b"zTXt", b"x\0\0" + ZEROS)] * 20), Reason.DAMAGED),
-    "png international text": (png(10, 10, *[chunk(b"iTXt", b"x\0\1\0\0\0" + ZEROS)] * 5), Reason.DAMAGED),
+    "png profile": (png(10, 10, chunk(b"iCCP", b"x\0\0" + ZEROS)), Reason.TOO_MANY_BYTES),
+    "png text": (png(10, 10, *[chunk(b"zTXt", b"x\0\0" + ZEROS)] * 20), Reason.TOO_MANY_BYTES),
+    "png international text": (png(10, 10, *[chunk(b"iTXt", b"x\0\1\0\0\0" + ZEROS)] * 5), Reason.TOO_MANY_BYTES),
     "png exif": (png(10, 10, chunk(b"eXIf", b"MM\0*" + bytes(MEGABYTES))), Reason.TOO_MANY_BYTES),
     "png chunks": (png(10, 10, *[chunk(b"abCd", b"")] * 300_000), Reason.TOO_MANY_BYTES),
     "png frames": (png(10, 10, chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))), "done"),

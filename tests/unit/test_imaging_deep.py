@@ -18,7 +18,7 @@ from hotfolder.imaging.colour import convert as colour
 from hotfolder.imaging.colour import hdr, profiles
 from hotfolder.imaging.colour.signals import Cicp
 from hotfolder.presets import Preset
-from tests.unit.imaging import encoded, noise, rendered, thumb
+from tests.unit.imaging import copy, encoded, noise, rendered, thumb
 
 RAMP = np.tile(np.linspace(0, 1, 64), (48, 1))
 WHOLE = Preset("thumb", 64, 48, format="png")
@@ -261,3 +261,27 @@ def test_the_gamma_of_a_png_counts(gamma: int, tmp_path: Path) -> None:
     assert thumb(data, tmp_path).getpixel((9, 9))[0] == pytest.approx(expected, abs=2)  # type: ignore[index]
     plain = with_chunks(data, (b"sRGB", b"\0"))
     assert thumb(plain, tmp_path).getpixel((9, 9)) == (90, 90, 90), "sRGB is stronger than gAMA"
+
+
+def sixteen(data: bytes) -> np.ndarray[Any, Any]:
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("mode", ["lossy", "auto", "lossless"])
+@pytest.mark.parametrize("rule", ["safe", "strip", "keep"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_of_a_png_stay_in_its_copy(channels: int, rule: str, mode: str, tmp_path: Path) -> None:
+    ramp = np.arange(64 * 48 * channels, dtype=np.uint32).reshape(48, 64, channels) * 19 % 65536
+    source = bytes(cv2.imencode(".png", ramp.astype(np.uint16))[1])
+    found, _ = copy(source, tmp_path, mode=mode, metadata=rule)
+    assert sixteen(found).dtype == np.uint16
+    assert np.array_equal(sixteen(found), sixteen(source))
+
+
+def test_a_scaled_copy_has_eight(tmp_path: Path) -> None:
+    source = bytes(cv2.imencode(".png", np.full((48, 64, 3), 40_000, np.uint16))[1])
+    found, _ = copy(source, tmp_path, max_dimension=32)
+    assert sixteen(found).dtype == np.uint8
+    assert abs(int(sixteen(found)[0, 0, 0]) - 156) <= 1

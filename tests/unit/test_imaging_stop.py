@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, native, open_image
+from hotfolder.imaging import Limits, Plan, native, open_image, render
+from hotfolder.presets import OptimizeSpec, Preset
 from tests.growing import growth
 from tests.unit.imaging import encoded, long_jpeg, noise
 
@@ -192,3 +193,21 @@ def test_a_stop_ends_what_is_asked_within_its_guard_and_nothing_else() -> None:
                 work()
             assert failed.value.reason is Reason.TIMEOUT
             work()
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP", "JPEG"])
+def test_what_another_library_makes_ends_between_two_calls_of_it(name: str, tmp_path: Path) -> None:
+    """A library's call cannot be ended, but those that would follow it are not made."""
+    data = encoded(noise(64, 64), name)
+    stop, made = native.Stop(), []
+
+    def create(preset: str) -> BinaryIO:
+        made.append(preset)
+        stop.cancel()
+        return (tmp_path / preset).open("w+b")
+
+    plan = Plan((Preset("a", 40, 40), Preset("b", 30, 30, format="png"), Preset("c", 20, 20)), OptimizeSpec())
+    with stop.guarding(), pytest.raises(SourceError, match="takes too long") as failed:
+        render(open_image(data, Limits()), plan, plan.names(), create)
+    assert failed.value.reason is Reason.TIMEOUT
+    assert len(made) == 1

@@ -38,6 +38,7 @@ except ImportError:  # no compiler, or no headers of libjpeg, when hotfolder was
     core = None
 
 
+ENDED = "it takes too long, and was ended"
 T = TypeVar("T")
 
 
@@ -57,7 +58,8 @@ class Stop:
 
     @contextmanager
     def guarding(self) -> Iterator[None]:
-        """Within it the core's work raises SourceError(TIMEOUT) when it is told to end. Pillow's is not ended."""
+        """Within it the core's work raises SourceError(TIMEOUT) when it is told to end, and so does `look`. What
+        another library does in one call is not ended."""
         before = _guard.set(self)
         try:
             yield
@@ -68,8 +70,21 @@ class Stop:
         """What the core wants to be told: the byte to look at, and the seconds that are left."""
         return self._flag, self._deadline - time.monotonic()
 
+    @property
+    def is_over(self) -> bool:
+        flag, left = self.asks()
+        return bool(flag[0]) or left <= 0
+
 
 _guard: ContextVar[Stop | None] = ContextVar("guard", default=None)
+
+
+def look() -> None:
+    """Raises SourceError(TIMEOUT) where the guard of this thread says that it is over: asked between two calls of
+    libraries that cannot be ended."""
+    stop = _guard.get()
+    if stop is not None and stop.is_over:
+        raise SourceError(Reason.TIMEOUT, ENDED)
 
 
 def _ask(work: Callable[..., T], *arguments: object) -> T:
@@ -80,7 +95,7 @@ def _ask(work: Callable[..., T], *arguments: object) -> T:
     try:
         return work(*arguments, *stop.asks())
     except (core.Cancelled, TimeoutError) as error:
-        raise SourceError(Reason.TIMEOUT, "it takes too long, and was ended", decoder=library()) from error
+        raise SourceError(Reason.TIMEOUT, ENDED, decoder=library()) from error
 
 
 @final

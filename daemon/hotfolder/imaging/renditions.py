@@ -88,6 +88,7 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
         name, preset = step.preset.name, step.preset
         if name not in wanted:
             continue
+        native.look()
         planes = pictures.planes(name)
         if planes is not None:
             clock.lap("resize")
@@ -102,6 +103,7 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
         outputs.append(Rendition(name, *picture.size, size, note=""))
         clock.lap("encode")
     if plan.optimize is not None and OPTIMIZED in wanted:
+        native.look()
         outputs.append(_optimized(opened, base, plan, create))
         clock.lap("encode")
     for name, seconds in clock.spent.items():

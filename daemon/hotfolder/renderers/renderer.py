@@ -19,6 +19,9 @@ from hotfolder.watches.settings import Settings
 STUCK_MOST = 8
 """So many threads may hang; while they do, everything is decoded in helpers, which can be ended."""
 
+LARGE = 50_000_000
+"""Pixels of a picture in a format that is decoded as a whole, in one call that no thread can be called back from."""
+
 
 class Renderer:
     """One instance serves all workers."""
@@ -51,7 +54,9 @@ class Renderer:
         mode = self._settings.isolate
         if mode != "auto":
             return mode == "always"
-        return key in self.suspects or self.stuck >= STUCK_MOST or formats.detect(data, name).is_risky
+        kind = formats.detect(data, name)
+        large = any(wide * high > LARGE for wide, high in kind.claimed(data))
+        return key in self.suspects or self.stuck >= STUCK_MOST or kind.is_risky or large
 
     @contextmanager
     def opened(self, request: Request, *, isolated: bool) -> Iterator[Picture]:

@@ -42,6 +42,25 @@ def walk(data: bytes, most: int = PARTS_MOST) -> Iterator[Chunk]:
     raise Endless(most)
 
 
+def unpacked(data: bytes, chunk: Chunk, most: int) -> int:
+    """Bytes of a text or profile that is stored compressed, counted to one more than `most`; 0 of any other chunk."""
+    if chunk.kind not in (b"zTXt", b"iTXt", b"iCCP"):
+        return 0
+    _, _, rest = data[chunk.body : chunk.stop].partition(b"\0")
+    if chunk.kind == b"iTXt":
+        packed, rest = rest[:1] != b"\0", rest[2:]
+        for _ in range(2):  # language, and the keyword in it
+            _, _, rest = rest.partition(b"\0")
+        if not packed:
+            return 0
+    else:
+        rest = rest[1:]
+    try:
+        return len(zlib.decompressobj().decompress(rest, most + 1))
+    except zlib.error:
+        return 0
+
+
 def written(kind: bytes, body: bytes) -> bytes:
     """A chunk as it stands in a file."""
     return _HEAD.pack(len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -76,7 +76,7 @@ class Opened:
     pixels: Callable[[], Image.Image] | None = None
     """Decodes the picture where `image` itself does not."""
     notes: tuple[str, ...] = ()
-    """What its owner may want to know: ``misnamed``."""
+    """What its owner may want to know: ``misnamed``, ``no_end``."""
 
     @property
     def kind(self) -> Format:
@@ -120,7 +120,7 @@ def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
         animated,
         limits.lenient,
         pixels=found.pixels,
-        notes=("misnamed",) if formats.is_misnamed(kind, name) else (),
+        notes=(*found.notes, *(("misnamed",) if formats.is_misnamed(kind, name) else ())),
     )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from hotfolder.imaging.containers import boxes
+from hotfolder.errors import Reason, SourceError
+from hotfolder.imaging.containers import boxes, exchange, items
 from hotfolder.imaging.formats.format import Format
 from hotfolder.imaging.formats.values import Carried, Dial, Memory, Settings
 
@@ -12,8 +15,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hotfolder.imaging.colour.signals import Cicp
+    from hotfolder.imaging.formats.opening import Found
 
 SPEED = 7
+PIXELS_MOST, SIDE_MOST = 16_384 * 16_384, 32_768
+"""What libavif decodes (`imageSizeLimit`, `imageDimensionLimit`)."""
 
 
 class Avif(Format):
@@ -30,12 +36,37 @@ class Avif(Format):
 
     is_written = True
     longest_side = 65_536
-    tells_metadata = True
+    is_rewritten = True
+    is_overwritten = True
     dial = Dial(1, 100, start=80, gain=0.45)
     mark = b"\0\0\0\x0cfreehotf"
 
     def cut_short(self, data: bytes) -> bool:
         return boxes.cut(data)
+
+    def claimed(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Its decoder refuses what is beyond its own limits without saying why."""
+        return items.claimed(data)
+
+    def open(self, data: bytes) -> Found:
+        try:
+            found = super().open(data)
+        except OSError as error:
+            for wide, high in self.claimed(data):
+                if wide * high > PIXELS_MOST or max(wide, high) > SIDE_MOST:
+                    most = f"more than its decoder reads: {PIXELS_MOST}, or a side of {SIDE_MOST}"
+                    message = f"it has {wide}×{high} = {wide * high} pixels, {most}"
+                    raise SourceError(Reason.TOO_MANY_PIXELS, message, decoder=self.decoder) from error
+            raise
+        box = None if getattr(found.image, "is_animated", False) else items.clean_aperture(data, found.size)
+        if box is None:
+            return found
+
+        def cropped() -> Image.Image:
+            picture = found.image if found.pixels is None else found.pixels()
+            return picture.crop(box)
+
+        return replace(found, size=(box[2] - box[0], box[3] - box[1]), pixels=cropped)
 
     def cicp(self, data: bytes) -> Cicp | None:
         from hotfolder.imaging.colour.signals import of_primary_item
@@ -61,6 +92,11 @@ class Avif(Format):
             exif=carried.exif,
             **options,
         )
+
+    def rewrite(self, data: bytes, carried: Carried) -> bytes:
+        found = exchange.exchanged(data, carried.exif.removeprefix(b"Exif\0\0"), carried.xmp)
+        ours = len(self.mark) if data.endswith(self.mark) else 0
+        return found[: len(found) - ours] + self.mark[:ours]
 
 
 FORMAT = Avif()

@@ -77,8 +77,8 @@ class Format:
     """Whether it is always written without loss."""
     is_rewritten: bool = False
     """Whether its metadata can be exchanged without touching its picture."""
-    tells_metadata: bool = False
-    """Of a format that is not rewritten: whether its decoder reports all that is to be known of its metadata."""
+    is_overwritten: bool = False
+    """Whether they are then exchanged where they lie, in as many bytes; its orientation does not stand in them."""
     dial: Dial | None = None
     """What mode `auto` searches; None where there is nothing to search."""
     mark: bytes = b""
@@ -157,6 +157,10 @@ class Format:
 
     def is_deep(self, data: bytes) -> bool:
         """Whether it has more bits a channel than the image library hands out."""
+        return False
+
+    def loses_bits(self, data: bytes) -> bool:
+        """Whether it would have fewer bits a channel if it were written anew, in a format that loses nothing."""
         return False
 
     def codes(self, data: bytes) -> Any:

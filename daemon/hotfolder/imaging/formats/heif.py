@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from hotfolder.imaging.containers import boxes
+from hotfolder.imaging.containers import boxes, items
 from hotfolder.imaging.formats.format import Format
 from hotfolder.imaging.formats.values import Extra, Memory
 
@@ -32,6 +33,10 @@ class Heif(Format):
 
     def cut_short(self, data: bytes) -> bool:
         return boxes.cut(data)
+
+    def claimed(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Its decoder refuses what is beyond its own limits without saying why."""
+        return items.claimed(data)
 
     def open(self, data: bytes) -> Found:
         import pillow_heif

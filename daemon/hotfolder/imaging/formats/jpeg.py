@@ -7,6 +7,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -20,10 +21,15 @@ from hotfolder.imaging.formats.values import Carried, Dial, Memory, Settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from hotfolder.imaging.formats.opening import Found
+
 SCANS_MOST = 500
 """Scans, each of which costs a pass over the whole picture; encoders write about ten (libjpeg-turbo's own fuzzers stop
 at 500, too)."""
+SCANNED_MOST = 10_000_000_000
+"""Pixels of all scans together: 40 scans of 250 megapixels."""
 SEQUENTIAL = (0xC0, 0xC1)
+ARITHMETIC = (0xC9, 0xCA, 0xCB)
 HIERARCHICAL = (0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF)
 HOLLOW = 512
 """Zeros at the end of a file that is not filled yet."""
@@ -36,6 +42,8 @@ _ICC_PART = 65_519
 """Bytes of a profile that one segment carries (ICC.1, annex B.4)."""
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
+NO_END = "no_end"
+"""A note: nothing is missing but the end marker."""
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _MOZJPEG = "mozjpeg_lossless_optimization"
 _TRANSCODE = f"""
@@ -86,12 +94,13 @@ class Jpeg(Format):
         check_pieces(_pieces(data, head), self.decoder)
         self._check_frame(data, head)
         # Most have one scan, and counting through a whole file costs a twentieth of its thumbnails.
-        if in_one_scan(data, head) or data.count(b"\xff\xda") <= SCANS_MOST:
+        most = min(SCANS_MOST, SCANNED_MOST // max(1, _pixels(data, head)))
+        if in_one_scan(data, head) or data.count(b"\xff\xda") <= most:
             return
         scans = _scans(data)
-        if scans > SCANS_MOST:
+        if scans > most:
             many = "too many" if scans > PIECES_MOST else scans
-            message = f"it has {many} scans, which would take a decoder for ever; at most {SCANS_MOST} are read"
+            message = f"it has {many} scans, which would take for ever; of its size at most {most} are read"
             raise SourceError(Reason.UNSUPPORTED, message, decoder=self.decoder)
 
     def _check_frame(self, data: bytes, head: Sequence[Segment]) -> None:
@@ -105,6 +114,16 @@ class Jpeg(Format):
             what = "JPEG-LS, which hotfolder does not read"
         if what:
             raise SourceError(Reason.UNSUPPORTED, f"it is {what}", decoder=self.decoder)
+
+    def open(self, data: bytes) -> Found:
+        from hotfolder.imaging.formats import scans  # with the image library
+
+        found = super().open(data)
+        if (frame(data, segments.header(data)) or (0, 0))[0] in ARITHMETIC:
+            scans.at_once(found.image, len(data))
+        if self.cut_short(data) and scans.lack_only_their_end(data):
+            return replace(found, pixels=lambda: scans.whole(data, self.plugins), notes=(NO_END,))
+        return found
 
     def keeps_coefficients(self, data: bytes) -> bool:
         return not in_one_scan(data, segments.header(data))
@@ -146,7 +165,9 @@ class Jpeg(Format):
                 scan_from = segment.end
             if segment.marker == segments.EOI:
                 return b"".join(parts)
-        raise ValueError("no end of the picture")
+        if scan_from is None:
+            raise ValueError("no picture")
+        return b"".join([*parts, data[scan_from:].rstrip(b"\xff"), _END])
 
     def smaller(self, data: bytes, pixels: int) -> bytes:
         """By MozJPEG's coding of the same coefficients, in a process of its own: libjpeg's way with a damaged file is
@@ -182,6 +203,12 @@ def frame(data: bytes, head: Iterable[Segment]) -> tuple[int, int] | None:
         if segment.marker in segments.FRAMES and segment.body < len(data):
             return segment.marker, data[segment.body]
     return None
+
+
+def _pixels(data: bytes, head: Iterable[Segment]) -> int:
+    """Of the first frame."""
+    at = next((segment.body for segment in head if segment.marker in segments.FRAMES), len(data))
+    return int.from_bytes(data[at + 1 : at + 3], "big") * int.from_bytes(data[at + 3 : at + 5], "big")
 
 
 def in_one_scan(data: bytes, head: Iterable[Segment]) -> bool:

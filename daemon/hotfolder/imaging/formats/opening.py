@@ -34,13 +34,15 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Pillow's picture, whose metadata count; `pixels` decodes in its place, by `decoder`, where Pillow does not."""
+    """Pillow's picture, whose metadata count; `pixels` decodes in its place, by `decoder`, where Pillow does not.
+    `notes` are for the picture's owner."""
 
     image: Image.Image
     size: tuple[int, int]
     orientation: int
     pixels: Callable[[], Image.Image] | None = None
     decoder: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def by_pillow(format: Readable, data: bytes) -> Found:

@@ -45,6 +45,10 @@ PLAIN = 1
 """Compression: none."""
 OF_WHOLE_BYTES = frozenset({PLAIN, 5, 8, 32773, 32946, 34925, 50000})
 """Compressions that pack bytes, whatever these stand for: LZW, Deflate (two numbers), PackBits, LZMA, ZSTD."""
+WEBP = 50_001
+"""A compression that few builds of libtiff know."""
+CODINGS = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", WEBP: "WebP", 50002: "JPEG XL"}
+"""Names of compressions that may not be read."""
 _WHOLE_NUMBERS = (1, 3, 4, 7, 16)
 """Types of a tag's value that are read."""
 
@@ -95,7 +99,7 @@ class Page:
         layout = "planes apart" if self.planar == SEPARATE else "interleaved"
         return (
             f"a TIFF of {self.samples} × {self.bits} bits {kind}({layout}, "
-            f"photometric {self.photometric}, compression {self.compression})"
+            f"photometric {self.photometric}, compression {CODINGS.get(self.compression, self.compression)})"
         )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import Endless, chunks
-from hotfolder.imaging.formats.format import Format
+from hotfolder.imaging.formats.format import METADATA_MOST, Format
 from hotfolder.imaging.formats.values import Carried, Memory, Settings
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ KEPT = frozenset(
 )
 """Chunks that stay when the metadata go, beside those that no decoder can do without."""
 METADATA = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
+UNPACKED_MOST = 1 << 20
+"""Bytes of one text or profile that is stored compressed (Pillow's `MAX_TEXT_CHUNK`)."""
 HEAD_MOST = 1_000
 """Chunks before the picture in which colours are looked for."""
 _BITS = 24
@@ -57,6 +60,18 @@ class Png(Format):
             for chunk in chunks.walk(data)
             if chunk.kind not in PICTURE and chunk.kind != chunks.END
         )
+
+    def inspect(self, data: bytes) -> None:
+        super().inspect(data)
+        if data[12:16] == b"CgBI":
+            message = "it is a PNG optimized for iPhones (CgBI), which hotfolder does not read"
+            raise SourceError(Reason.UNSUPPORTED, message, decoder=self.decoder)
+        total = 0
+        for chunk in chunks.walk(data):
+            total += (unpacked := chunks.unpacked(data, chunk, UNPACKED_MOST))
+            if unpacked > UNPACKED_MOST or total > METADATA_MOST:
+                message = f"its texts or its profile unpack to more than {UNPACKED_MOST} bytes, the most that is read"
+                raise SourceError(Reason.TOO_MANY_BYTES, message, decoder=self.decoder)
 
     def late_exif(self, data: bytes) -> bytes:
         """The EXIF may stand behind the picture."""
@@ -120,6 +135,11 @@ class Png(Format):
         if chunk is None or chunk.kind != b"tRNS":
             return samples
         return deep.without(samples, int.from_bytes(data[chunk.body : chunk.body + 2], "big"))
+
+    def loses_bits(self, data: bytes) -> bool:
+        """All of 16 bits, but HDR, which becomes SDR."""
+        cicp = self.cicp(data)
+        return data[24:25] == b"\x10" and not (cicp is not None and cicp.is_hdr)
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         from PIL.PngImagePlugin import PngInfo

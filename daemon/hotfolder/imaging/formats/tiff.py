@@ -67,6 +67,8 @@ class Tiff(Format):
                 raise _unsupported(page) from error
             raise
         found = opening.with_colour(self, data, image, opening.UPRIGHT)
+        if page.compression == pages.WEBP:
+            return replace(found, pixels=lambda: _loaded(image, page))
         if found.pixels is None and image.mode.startswith("I;16") and page.photometric == pages.WHITE_IS_ZERO:
             return replace(found, pixels=lambda: ImageChops.invert(deep.sixteen(image)))
         return found
@@ -161,5 +163,14 @@ def _pixels(data: bytes, page: Page) -> Image.Image:
     return deep.floats(array, page.icc)
 
 
-def _unsupported(page: Page) -> SourceError:
-    return SourceError(Reason.UNSUPPORTED, f"it is {page}, which hotfolder does not read", decoder=version(DEEP))
+def _loaded(image: Image.Image, page: Page) -> Image.Image:
+    """A page whose compression the library may not know; it does not say so."""
+    try:
+        image.load()
+    except OSError as error:
+        raise _unsupported(page, Tiff.distribution) from error
+    return image
+
+
+def _unsupported(page: Page, decoder: str = DEEP) -> SourceError:
+    return SourceError(Reason.UNSUPPORTED, f"it is {page}, which hotfolder does not read", decoder=version(decoder))

@@ -119,11 +119,6 @@ def carried(image: Image.Image, rule: MetadataRule, *, orientation: int) -> Carr
     )
 
 
-def complies(image: Image.Image, format: Format, rule: MetadataRule) -> bool:
-    """Whether the source's bytes may stand as they are in a format that cannot be rewritten here."""
-    return rule == "keep" or (format.tells_metadata and not any(image.info.get(name) for name in ("exif", "xmp")))
-
-
 def rewrite(data: bytes, format: Format, rule: MetadataRule, image: Image.Image, orientation: int) -> bytes | None:
     """The same picture, bit for bit, with the metadata that the rule allows; None where that cannot be done.
 
@@ -133,7 +128,9 @@ def rewrite(data: bytes, format: Format, rule: MetadataRule, image: Image.Image,
         return data
     if not format.is_rewritten:
         return None
-    kept = replace(carried(image, rule, orientation=orientation), comment=b"")
+    kept = replace(carried(image, rule, orientation=1 if format.is_overwritten else orientation), comment=b"")
+    if format.is_overwritten:
+        kept = replace(kept, xmp=credits.compact(kept.xmp))  # so that it finds room where the source's was
     try:
         return format.rewrite(data, kept)
     except (struct.error, IndexError, ValueError):

@@ -62,6 +62,14 @@ def of_xmp(packet: bytes) -> bytes:
     return text.encode()
 
 
+def compact(packet: bytes) -> bytes:
+    """A packet of `of_xmp` without the namespaces that it does not use."""
+    for prefix, uri in PREFIXES.items():
+        if f"<{prefix}:".encode() not in packet:
+            packet = packet.replace(f' xmlns:{prefix}="{uri}"'.encode(), b"")
+    return packet
+
+
 def without_gain_map(packet: bytes) -> bytes:
     """The packet without its claims of a gain map, which is not written; empty where they cannot be taken out."""
     if not any(space.encode() in packet for space in GAIN_MAP):

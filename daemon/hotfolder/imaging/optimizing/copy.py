@@ -101,7 +101,8 @@ class _Job:
     def worth_it(self) -> int | None:
         """Bytes written; None where the source's own picture is better kept."""
         mode = self._spec.mode
-        if mode == "lossless" or (mode == "auto" and self._format.loses_nothing):
+        exact = self._format.loses_nothing and (mode == "auto" or self._opened.kind.loses_bits(self._opened.data))
+        if mode == "lossless" or exact:
             return None if self.same else self._plain()
         if mode == "auto":
             return self._searched()
@@ -219,15 +220,15 @@ def _rewritten(opened: Opened, spec: OptimizeSpec) -> bytes | None:
 
 def _stands(opened: Opened, spec: OptimizeSpec, rewritten: bytes | None) -> bool:
     """Whether the source's bytes meet the metadata rule as they are."""
-    if metadata.complies(opened.image, opened.kind, spec.metadata):
+    if spec.metadata == "keep":
         return True
+    if rewritten is None or opened.kind.is_overwritten:
+        return rewritten == opened.data
+    # Nothing went but our mark, and what stays was there, perhaps in another order.
     exif = metadata.exif_for(opened.image, spec.metadata, orientation=opened.orientation).removeprefix(b"Exif\0\0")
-    if rewritten is not None:  # nothing went but our mark, and what stays was there, perhaps in another order
-        mark = opened.kind.mark
-        ours = len(mark) if opened.data.endswith(mark) else 0
-        return len(opened.data) - len(rewritten) in (0, ours) and exif in opened.data
-    carried = opened.image.info.get("exif", b"").removeprefix(b"Exif\0\0")
-    return opened.kind.tells_metadata and carried == exif and not opened.image.info.get("xmp")
+    mark = opened.kind.mark
+    ours = len(mark) if opened.data.endswith(mark) else 0
+    return len(opened.data) - len(rewritten) in (0, ours) and exif in opened.data
 
 
 def _replace(file: BinaryIO, content: bytes) -> int:

@@ -21,7 +21,9 @@ class Base:
         with guarded(opened.decoder, opened.data, opened.kind):
             self.planes = native.decode(opened, plan.scale(opened.size))
         if self.planes is None:
+            native.look()
             self.image = decode(opened, plan)
+        native.look()
 
     @cached_property
     def image(self) -> Image.Image:
