@@ -25,7 +25,7 @@ EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _CLASSIC, _BIG = 42, 43
 _LONG, _WIDE = 4, (16, 17, 18)
 _POINTERS = (EXIF, GPS, INTEROPERABILITY, 0x014A)
-_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q"}
+_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q", 18: "Q"}
 
 
 class Entry(NamedTuple):

@@ -84,7 +84,7 @@ def _exif(opened: Opened, rule: MetadataRule, goal: Format, truth: Truth) -> byt
             kept = blocks.patched(found, size) if found else blocks.of_directories(opened)
         except Endless:
             kept = b""
-        if len(kept) <= goal.exif_most:
+        if len(kept) <= goal.exif_most or truth.extended:  # there it may take several parts
             return kept
     return _safe_exif(opened, UPRIGHT)
 

@@ -49,7 +49,8 @@ _OTHER_SHAPE = 0.02
 @dataclass(frozen=True, slots=True)
 class Truth:
     """What holds for the copy: its size, whether that or its position differ from what the source states, whether what
-    lay behind the source lies behind it, and whether the other parts of a long packet come along."""
+    lay behind the source lies behind it, and whether all parts of the source come along, in a
+    format that can have several."""
 
     size: Size
     resized: bool = False
