@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from xml.parsers import expat
 
 EDITED_MOST = 4_000_000
@@ -99,7 +100,7 @@ class _Walk:
         if new is None:
             self._cuts.append((found.start(), found.end(), b""))
         elif new != value:
-            self._cuts.append((*found.span(group), new.encode()))
+            self._cuts.append((*found.span(group), escape(new).encode()))
 
     def _text(self, text: str) -> None:
         self._open[-1].text += text
@@ -107,11 +108,13 @@ class _Walk:
     def _end(self, _: str) -> None:
         element = self._open.pop()
         at = self._parser.CurrentByteIndex
+        bare = self._packet[element.inside - 2 : element.inside] == b"/>"
         new = self._change(element.space, element.name, element.text)
         if new is None:
-            self._cuts.append((element.start, self._packet.index(b">", max(at, element.inside - 1)) + 1, b""))
-        elif element.simple and new != element.text:
-            self._cuts.append((element.inside, at, new.encode()))
+            stop = element.inside if bare else self._packet.index(b">", at) + 1
+            self._cuts.append((element.start, stop, b""))
+        elif element.simple and not bare and new != element.text:
+            self._cuts.append((element.inside, at, escape(new).encode()))
 
     def _named(self, tag: str) -> tuple[str, str]:
         prefix, _, name = tag.rpartition(":")
