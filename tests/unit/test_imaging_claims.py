@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, IptcImagePlugin
 
+from hotfolder.imaging import Limits, open_image
 from hotfolder.imaging.containers import chunks, directories
 from hotfolder.imaging.containers.directories import Value
-from hotfolder.imaging.metadata import claims, credits, xmp
+from hotfolder.imaging.metadata import blocks, claims, credits, exif, xmp
 from hotfolder.presets import Format, Preset
 from tests.unit.imaging import copy, encoded, noise, rendered
 from tests.unit.test_imaging_metadata import dataset, indexed, resource, xmp_in
@@ -106,16 +109,17 @@ def test_iptc_of_every_segment_counts(bodies: list[bytes], quality: int, tmp_pat
 
 
 @pytest.mark.parametrize("kind", [4, 13, 16, 18])
-def test_a_bigtiff_tells_its_shot_by_pointers_of_any_type(kind: int) -> None:
-    from hotfolder.imaging.metadata import blocks
-
-    text = b"2023:03:04 05:06:07\0"
-    shot = struct.pack("<QHHQQ", 1, 0x9003, 2, len(text), 100) + bytes(8)
-    main = struct.pack("<QHHQQ", 1, directories.EXIF, kind, 1, 60) + bytes(8)
-    block = (b"II\x2b\0\x08\0\0\0" + struct.pack("<Q", 16) + main).ljust(60, b"\0") + shot.ljust(40, b"\0") + text
-    main_place, shot_place, _ = blocks._places([(block, 0)])
-    assert main_place is not None
-    assert [entry.tag for entry in blocks.entries(shot_place)] == [0x9003]
+def test_a_bigtiff_tells_its_shot_by_pointers_of_any_type(kind: int, tmp_path: Path) -> None:
+    block = Image.Exif()
+    block[0x8298] = "(c) Ann"
+    block[directories.EXIF] = {0x9003: "2023:03:04 05:06:07", 0x829A: 0.004}
+    data = bytearray(encoded(picture(), "TIFF", exif=block.tobytes(), big_tiff=True))
+    at = data.index(struct.pack("<H", directories.EXIF), 16)
+    struct.pack_into("<H", data, at + 2, kind)
+    shot = exif.read(open_image(bytes(data), Limits(), b"x"), gps=True)
+    assert (shot.taken_at, shot.exposure_time) == ("2023-03-04T05:06:07", 0.004)
+    result, _ = copy(bytes(data), tmp_path, format="jpeg")
+    assert b"2023:03:04 05:06:07" in result
 
 
 # -- density -----------------------------------------------------------------------------------------------------------
@@ -328,12 +332,6 @@ def test_a_video_that_is_gone_already_is_promised_no_more(tmp_path: Path) -> Non
     assert not result.endswith(b"\0")
 
 
-def multi(orientation: int = 1) -> bytes:
-    """Two pictures and the index of them, as cameras write large previews and stereo pairs."""
-    block = exif_block(orientation)
-    return encoded(picture(), "MPO", save_all=True, append_images=[noise(50, 35)], quality=97, exif=block)
-
-
 @pytest.mark.parametrize("native", [True, False])
 @pytest.mark.parametrize("longest", [None, 100])
 def test_the_index_of_further_pictures_is_corrected(longest: int | None, native: bool, tmp_path: Path) -> None:
@@ -355,6 +353,25 @@ def test_further_pictures_go_with_their_index_where_the_first_is_turned(rule: st
     result, _ = copy(data, tmp_path, metadata=rule)
     assert b"MPF\0" not in result
     assert result.count(b"\xff\xd8\xff") == 1
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_photoshops_thumbnail_goes_where_the_picture_is_turned(orientation: int, tmp_path: Path) -> None:
+    body = credits.PHOTOSHOP + FIRST + resource(0x040C, b"THUMBNAIL") + SECOND
+    data = with_parts(source("JPEG", exif_block(orientation=orientation)), (0xED, body))
+    found = [body for marker, body in parts(copy(data, tmp_path, metadata="keep")[0]) if marker == 0xED]
+    assert found == [body if orientation == 1 else credits.PHOTOSHOP + FIRST + SECOND]
+
+
+@pytest.mark.parametrize("rule", ["safe", "keep"])
+def test_exif_names_the_colour_space_that_inks_were_converted_to(rule: str, tmp_path: Path) -> None:
+    block = Image.Exif()
+    block[directories.EXIF] = {0xA001: 0xFFFF}
+    data = encoded(picture().convert("CMYK"), "JPEG", exif=block, quality=95)
+    result, _ = copy(data, tmp_path, metadata=rule, format="webp")
+    assert Image.open(io.BytesIO(result)).getexif().get_ifd(directories.EXIF)[0xA001] == 1
+    result, _ = copy(data, tmp_path, metadata=rule, max_dimension=100)
+    assert Image.open(io.BytesIO(result)).getexif().get_ifd(directories.EXIF)[0xA001] == 0xFFFF
 
 
 @pytest.mark.parametrize("cut", range(0, 82, 6))
@@ -401,6 +418,23 @@ def test_what_is_changed_leaves_the_rest_byte_for_byte() -> None:
     after = b"<?xpacket?> <x:xmpmeta xmlns:x='a'  xmlns:n=\"u\" n:one = '1'><n:three>3</n:three>"
     after += b"\xc3\xa9</x:xmpmeta><?end?>  "
     assert xmp.changed(before, lambda _, name, value: new.get(name, value)) == after
+
+
+BLOCK = exif_block(orientation=6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(6, 400), st.binary(min_size=1, max_size=5)), min_size=1, max_size=6),
+    st.integers(0, len(BLOCK)),
+)
+def test_no_block_is_too_damaged(changes: list[tuple[int, bytes]], end: int) -> None:
+    damaged = bytearray(BLOCK)
+    for at, new in changes:
+        damaged[at : at + len(new)] = new
+    for block in (bytes(damaged), bytes(damaged[:end])):
+        assert len(blocks.patched(block, (9, 9))) == len(block)
+        assert len(blocks.as_srgb(block)) == len(block)
 
 
 def test_values_of_a_written_structure_are_read_again() -> None:

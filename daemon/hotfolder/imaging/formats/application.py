@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from hotfolder.imaging.containers import Endless, directories, segments
+from hotfolder.imaging.containers import Endless, directories, resources, segments
 from hotfolder.imaging.formats.values import Carried, Density
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -19,6 +19,8 @@ ADOBE = b"Adobe"
 INDEX = b"MPF\0"
 GAIN_MAP = b"urn:iso:std:iso:ts:21496"
 """Says that a gain map (ISO 21496-1) lies behind."""
+PHOTOSHOP = b"Photoshop 3.0\0"
+_THUMBNAILS = (0x0409, 0x040C)
 PART_MOST = 65_533
 """Bytes that one segment carries."""
 DENSITY_AT = 13
@@ -79,7 +81,7 @@ def _of_source(carried: Carried) -> Iterator[Part]:
         elif begins:
             yield from instead[begins]
         elif _stays(marker, body, bool(carried.behind)):
-            yield marker, body
+            yield marker, _without_thumbnail(body) if carried.turned and body.startswith(PHOTOSHOP) else body
     for rest in instead.values():
         yield from rest
 
@@ -98,6 +100,14 @@ def _stays(marker: int, body: bytes, whole: bool) -> bool:
     if marker == _APP14 and body.startswith(ADOBE):
         return body[11:12] == bytes([_COLOURS_AS_WRITTEN])
     return marker != _APP11
+
+
+def _without_thumbnail(body: bytes) -> bytes:
+    """Photoshop's resources without the small picture that lies as the source lay."""
+    data = body[len(PHOTOSHOP) :]
+    found = (each for each in resources.walk(data) if each.number in _THUMBNAILS)
+    small = next(found, None)
+    return body if small is None else PHOTOSHOP + data[: small.start] + data[small.end :]
 
 
 def _exif(carried: Carried, cuts: list[int]) -> Iterator[Part]:
@@ -162,25 +172,25 @@ def end(data: bytes) -> int:
         return 0
 
 
-def corrected(picture: bytes, source: bytes) -> tuple[int, bytes] | None:
-    """What the multi-picture index of a new picture must state, and where that stands, when all that lay behind the
-    source is put behind it; None where there is no index."""
-    structure = directories.structure(picture, at) if (at := _index(picture)) else None
+def corrected(head: bytes, size: int, source: bytes) -> tuple[int, bytes] | None:
+    """What the multi-picture index of a new picture of `size` bytes must state, and where that stands, when all that
+    lay behind the source is put behind it; None where there is no index."""
+    structure = directories.structure(head, at) if (at := _index(head)) else None
     entries = structure.entries(structure.first(), _IMAGES_MOST) if structure else iter(())
     found = next((each for each in entries if each.tag == _ENTRIES), None)
-    if structure is None or found is None or found.at + found.size > len(picture):
+    if structure is None or found is None or found.at + found.size > len(head):
         return None
-    shift = (len(picture) - at) - (end(source) - _index(source))
+    shift = (size - at) - (end(source) - _index(source))
     entry = struct.Struct(structure.order + "4sIIHH")
     images = []
     for number in range(found.size // entry.size):
-        kind, size, offset, *others = entry.unpack_from(picture, found.at + number * entry.size)
+        kind, length, offset, *others = entry.unpack_from(head, found.at + number * entry.size)
         if number == 0:
-            size = len(picture)
+            length = size
         offset = offset + shift if offset else 0  # the first one has none
         if not 0 <= offset < 1 << 32:
             return None
-        images.append(entry.pack(kind, size, offset, *others))
+        images.append(entry.pack(kind, length, offset, *others))
     return found.at, b"".join(images)
 
 

@@ -176,7 +176,7 @@ class Format:
         """What it states of the size in print outside of EXIF."""
         return None
 
-    def behind(self, data: bytes) -> bytes:
+    def behind(self, data: bytes) -> bytes | memoryview:
         """What lies behind the picture, and is no part of it: a second image, a video."""
         return b""
 

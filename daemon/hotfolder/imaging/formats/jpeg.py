@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -14,7 +15,7 @@ from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import Endless, segments
 from hotfolder.imaging.containers.segments import Segment
 from hotfolder.imaging.formats import application, tables
-from hotfolder.imaging.formats.format import PIECES_MOST, Format, check_pieces
+from hotfolder.imaging.formats.format import METADATA_MOST, PIECES_MOST, Format, check_pieces
 from hotfolder.imaging.formats.values import Carried, Density, Dial, Memory, Settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ HOLLOW = 512
 """Zeros at the end of a file that is not filled yet."""
 JFIF_END = 20
 """Bytes of SOI and JFIF's own segment, which libjpeg writes first."""
+HEAD_MOST = 2 * METADATA_MOST
+"""Bytes before the first scan of a file that was written here."""
+_SOMETHING = re.compile(rb"[^\0]")
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
 _START, _END = b"\xff\xd8", b"\xff\xd9"
@@ -57,7 +61,7 @@ class Jpeg(Format):
 
     is_written = True
     longest_side = 65_500
-    exif_most = application.PART_MOST
+    exif_most = application.PART_MOST - len(application.EXIF)
     xmp_most = application.PART_MOST - len(application.XMP)
     has_alpha = False
     has_inks = True
@@ -109,9 +113,9 @@ class Jpeg(Format):
     def density(self, data: bytes) -> Density | None:
         return application.density(data)
 
-    def behind(self, data: bytes) -> bytes:
-        found = data[end:] if (end := application.end(data)) else b""
-        return found if found.strip(b"\0") else b""
+    def behind(self, data: bytes) -> bytes | memoryview:
+        end = application.end(data)
+        return memoryview(data)[end:] if end and _SOMETHING.search(data, end) else b""
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         # All said outright: what is left out Pillow takes from the source, comments and profiles among it.
@@ -139,8 +143,8 @@ class Jpeg(Format):
         if stated and os.pread(file.fileno(), JFIF_END, 0)[6:11] == application.JFIF:
             _put(file, application.DENSITY_AT, stated)
         if carried.behind:
-            picture = os.pread(file.fileno(), file.seek(0, os.SEEK_END), 0)
-            index = application.corrected(picture, carried.source)
+            size = file.seek(0, os.SEEK_END)
+            index = application.corrected(os.pread(file.fileno(), min(size, HEAD_MOST), 0), size, carried.source)
             if index is not None:
                 _put(file, *index)
             file.seek(0, os.SEEK_END)

@@ -160,7 +160,7 @@ class Png(Format):
         if carried.density is None:
             return
         file.flush()
-        head = os.pread(file.fileno(), METADATA_MOST, 0)
+        head = os.pread(file.fileno(), 2 * METADATA_MOST, 0)
         place = next(chunk for chunk in chunks.walk(head) if chunk.kind == b"pHYs")
         file.seek(place.start)
         file.write(chunks.written(b"pHYs", _stated(carried.density)))

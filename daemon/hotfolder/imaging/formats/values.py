@@ -86,7 +86,7 @@ class Carried:
     """The metadata that a written file has; a format leaves out what it has no place for.
 
     `source`: a file of the same format, whose other metadata are carried as they stand; `behind`: what lay behind its
-    picture, and lies behind the new one.
+    picture, and lies behind the new one; `turned`: whether that lies otherwise than the source's.
     """
 
     exif: bytes = b""
@@ -96,4 +96,5 @@ class Carried:
     iptc: bytes = b""
     density: Density | None = None
     source: bytes = b""
-    behind: bytes = b""
+    behind: bytes | memoryview = b""
+    turned: bool = False

@@ -37,6 +37,7 @@ _SIZES = {_WIDE: 0, _HIGH: 1}
 _EXIF_SIZES = {0xA002: 0, 0xA003: 1}
 _RELATED_SIZES = {0x1001: 0, 0x1002: 1}
 """Tags that state the picture's width (0) and height (1)."""
+_COLOUR_SPACE = 0xA001
 _CODES = {1: "B", 3: "H", 4: "I", 9: "i"}
 _LAYOUTS = (
     *((0x00FE, 0x010C), (0x0111, 0x0119), (0x011C, 0x011C), (0x0120, 0x0127), (0x013D, 0x013D), (0x0140, 0x015F)),
@@ -173,16 +174,23 @@ def patched(found: bytes, size: tuple[int, int] | None) -> bytes:
     return bytes(patch.data)
 
 
+def as_srgb(found: bytes) -> bytes:
+    """The block for a picture that was converted to sRGB."""
+    patch = _Patch(found)
+    patch.set(patch.shot, {_COLOUR_SPACE: 1})
+    return bytes(patch.data)
+
+
 class _Patch:
     """A block whose values are set one by one."""
 
     def __init__(self, found: bytes) -> None:
         self.data = bytearray(found)
-        self.main, self._shot, _ = _places(_within(found))
+        self.main, self.shot, _ = _places(_within(found))
 
     def sizes(self) -> list[tuple[Place | None, dict[int, int]]]:
-        related = _pointed(self._shot, directories.INTEROPERABILITY)
-        return [(self.main, _SIZES), (self._shot, _EXIF_SIZES), (related, _RELATED_SIZES)]
+        related = _pointed(self.shot, directories.INTEROPERABILITY)
+        return [(self.main, _SIZES), (self.shot, _EXIF_SIZES), (related, _RELATED_SIZES)]
 
     def set(self, place: Place | None, new: dict[int, int]) -> int | None:
         """Gives single numbers a new value; returns the last old one."""
@@ -209,10 +217,11 @@ class _Patch:
         known = {entry.tag: structure.number(entry) or 0 for entry in entries(second)}
         start, length = structure.base + known.get(_THUMBNAIL, 0), known.get(_THUMBNAIL_LENGTH, 0)
         turned = None
-        if known.get(_THUMBNAIL) and 0 < length <= len(self.data) - start:
+        if known.get(_THUMBNAIL, 0) > 0 and 0 < length <= len(self.data) - start:
             turned = _turned(bytes(self.data[start : start + length]), orientation)
         if turned is None:
-            self.data[pointer : pointer + 4] = bytes(4)
+            none = bytes(8 if structure.big else 4)
+            self.data[pointer : pointer + len(none)] = none
             return
         picture, (wide, high) = turned
         self.data[start : start + length] = picture.ljust(length, b"\0")

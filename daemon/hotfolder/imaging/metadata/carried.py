@@ -51,8 +51,14 @@ def carried(opened: Opened, rule: MetadataRule, goal: Format, size: tuple[int, i
         density=density.turned() if density and opened.orientation >= 5 else density,
         source=opened.data if same else b"",
         behind=behind,
+        turned=turned,
     )
     return found if same else replace(found, comment=_comment(opened.image, rule), iptc=_iptc(opened.image, rule))
+
+
+def as_srgb(carried: Carried) -> Carried:
+    """The same for a picture whose inks were converted to sRGB."""
+    return replace(carried, icc=None, exif=blocks.as_srgb(carried.exif))
 
 
 def _stored(opened: Opened) -> tuple[int, int]:
@@ -111,7 +117,10 @@ def _xmp(image: Image.Image, rule: MetadataRule, goal: Format, truth: Truth) -> 
 def _iptc(image: Image.Image, rule: MetadataRule) -> bytes:
     """The Photoshop segment of a JPEG, which holds captions and keywords (IPTC), with the credits alone."""
     segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
-    return credits.of_iptc([body for name, body in segments if name == "APP13"]) if rule == "safe" else b""
+    try:
+        return credits.of_iptc([body for name, body in segments if name == "APP13"]) if rule == "safe" else b""
+    except Endless:
+        return b""
 
 
 def _comment(image: Image.Image, rule: MetadataRule) -> bytes:

@@ -13,6 +13,7 @@ from itertools import accumulate
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from hotfolder.imaging.containers import resources
 from hotfolder.imaging.metadata import xmp
 from hotfolder.imaging.metadata.claims import PANORAMA
 
@@ -102,10 +103,12 @@ def _property(name: str, texts: list[str]) -> str:
 
 
 def of_iptc(segments: Sequence[bytes]) -> bytes:
-    """A Photoshop segment with IPTC_FIELDS alone, from all those of a file; empty where none is there."""
+    """A Photoshop segment with IPTC_FIELDS alone, from all those of a file; empty where none is there.
+
+    Raises Endless."""
     kept = [
         (record, dataset, value)
-        for block in _resources(segments)
+        for block in _blocks(segments)
         for record, dataset, value in _datasets(block)
         if (record, dataset) in IPTC_FIELDS and len(value) <= TEXT_MOST
     ][:DATASETS_MOST]
@@ -115,25 +118,13 @@ def of_iptc(segments: Sequence[bytes]) -> bytes:
     return PHOTOSHOP + struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(body)) + body + b"\0" * (len(body) & 1)
 
 
-def _resources(segments: Sequence[bytes]) -> Iterator[bytes]:
-    """The IPTC blocks among Photoshop's image resources, which may run on from one segment to the next."""
+def _blocks(segments: Sequence[bytes]) -> Iterator[bytes]:
+    """The IPTC blocks among Photoshop's resources, which may run on from one segment to the next."""
     bodies = [segment.removeprefix(PHOTOSHOP) for segment in segments if segment.startswith(PHOTOSHOP)]
-    joined, starts = b"".join(bodies), list(accumulate((len(body) for body in bodies), initial=0))
-    at = 0
-    while at + 12 <= len(joined):
-        if joined[at : at + 4] != b"8BIM":  # where one was left without its padding the next begins anew
-            following = [start for start in starts if start >= at - 1 and joined[start : start + 4] == b"8BIM"]
-            if not following:
-                return
-            at = following[0]
-        (number,) = struct.unpack_from(">H", joined, at + 4)
-        at += 6 + (joined[at + 6] + 2 & ~1)  # a Pascal string, padded
-        if at + 4 > len(joined):
-            return
-        (length,) = struct.unpack_from(">I", joined, at)
-        if number == _IPTC_RESOURCE:
-            yield joined[at + 4 : at + 4 + length]
-        at += 4 + length + (length & 1)
+    joined, starts = b"".join(bodies), list(accumulate(len(body) for body in bodies))
+    for resource in resources.walk(joined, starts):
+        if resource.number == _IPTC_RESOURCE:
+            yield joined[resource.body : resource.stop]
 
 
 def _datasets(block: bytes) -> Iterator[tuple[int, int, bytes]]:

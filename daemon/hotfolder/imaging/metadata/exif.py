@@ -22,7 +22,7 @@ VALUE_MAX = 1024
 TEXT_MAX = 100
 XMP_MAX = 1 << 18
 _TEXTS = (2, 7, 129)
-_NUMBERS = {1: "B", 3: "H", 4: "I", 9: "i", 13: "I"}
+_NUMBERS = {1: "B", 3: "H", 4: "I", 9: "i", 11: "f", 12: "d", 13: "I"}
 _FRACTIONS = {5: "I", 10: "i"}
 _KINDS = frozenset((*_TEXTS, *_NUMBERS, *_FRACTIONS))
 """Types of values, by their numbers."""

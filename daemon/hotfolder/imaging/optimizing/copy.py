@@ -76,7 +76,7 @@ class _Job:
         self._base, self._may_keep = base, same
         self._inks = not self._format.has_inks and base.planes is None and base.image.mode == "CMYK"
         carried = metadata.carried(opened, spec.metadata, self._format, goal_size(opened.size, spec))
-        self._carried = replace(carried, icc=None) if self._inks else carried
+        self._carried = metadata.as_srgb(carried) if self._inks else carried
 
     @cached_property
     def _plain_picture(self) -> Image.Image:
