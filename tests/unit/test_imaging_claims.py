@@ -20,6 +20,8 @@ from hotfolder.imaging.containers import chunks, directories
 from hotfolder.imaging.containers.directories import Value
 from hotfolder.imaging.metadata import blocks, claims, credits, exif, xmp
 from hotfolder.presets import Format, Preset
+from tests.unit import test_imaging_metadata as metadata
+from tests.unit import test_imaging_notes as notes
 from tests.unit.imaging import copy, encoded, noise, rendered
 from tests.unit.test_imaging_metadata import dataset, indexed, resource, xmp_in
 from tests.unit.test_imaging_notes import SIZE, exif_block, parts, picture, source, with_parts
@@ -387,6 +389,60 @@ def test_gain_map_marker_goes_with_the_map(tmp_path: Path) -> None:
     data = with_parts(encoded(picture(), "JPEG", quality=97), marker)
     assert marker not in parts(copy(data, tmp_path, metadata="keep")[0])
     assert marker in parts(copy(data + data, tmp_path, metadata="keep", min_saving=0)[0])
+
+
+# -- the coding's own --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("transform", "stays"), [(1, True), (0, False)])
+def test_adobes_colour_mark_is_true(transform: int, stays: bool, tmp_path: Path) -> None:
+    """Without JFIF's segment decoders go by it."""
+    mark = (0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
+    data = encoded(picture(), "JPEG", quality=97, keep_rgb=not stays)
+    data = with_parts(data, mark) if stays else data
+    assert mark in parts(data)
+    result, _ = copy(data, tmp_path, metadata="keep")
+    assert (mark in parts(result)) == stays
+    assert parts(result)[0][1].startswith(b"JFIF"), "YCbCr"
+
+
+@pytest.mark.parametrize("rule", ["safe", "keep"])
+def test_thumbnails_of_jfif_go(rule: str, tmp_path: Path) -> None:
+    data = encoded(picture(), "JPEG", quality=97)
+    jfif = b"JFIF\0\1\2\1\0\x60\0\x60\2\2" + b"THUMBNAIL..."
+    data = with_parts(data[:2] + b"\xff\xe0" + struct.pack(">H", len(jfif) + 2) + jfif + data[20:])
+    extension = (0xE0, b"JFXX\0\x10" + b"THUMBNAIL")
+    at = 4 + len(jfif) + 2
+    result, _ = copy(data[:at] + b"\xff\xe0\0\x11" + extension[1] + data[at:], tmp_path, metadata=rule)
+    assert b"THUMBNAIL" not in result
+    assert density(result) == (1, 96, 96)
+
+
+ROWS = {
+    "orientation in EXIF and XMP": notes.test_keep_keeps_a_jpegs_segments_byte_for_byte,
+    "sizes in EXIF and XMP": notes.test_keep_patches_orientation_and_sizes_and_turns_the_thumbnail,
+    "thumbnail in EXIF": notes.test_keep_patches_orientation_and_sizes_and_turns_the_thumbnail,
+    "thumbnails of JFIF": test_thumbnails_of_jfif_go,
+    "thumbnail of Photoshop": test_photoshops_thumbnail_goes_where_the_picture_is_turned,
+    "maker note": notes.test_keep_patches_orientation_and_sizes_and_turns_the_thumbnail,
+    "EXIF's colour space": test_exif_names_the_colour_space_that_inks_were_converted_to,
+    "density (JFIF, pHYs)": test_density_is_translated,
+    "panorama (GPano)": test_a_panorama_stays_one_with_true_sizes,
+    "multi-picture index (MPF) and further pictures": test_the_index_of_further_pictures_is_corrected,
+    "gain map: XMP, index, marker and map": metadata.test_a_gain_map_is_kept_whole_or_dropped_whole,
+    "motion photo: XMP and video": test_a_video_and_what_promises_it_go_together,
+    "long XMP in several parts": notes.test_extended_xmp_is_announced_where_it_is_alone,
+    "signatures (C2PA) and other data computed from the source's bytes (APP11)": (
+        notes.test_keep_drops_what_holds_for_the_very_bytes_of_the_source_alone
+    ),
+    "Adobe's colour mark (APP14)": test_adobes_colour_mark_is_true,
+}
+
+
+def test_each_row_of_the_table_has_its_test() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    table = text.split("| what | in a copy that is encoded anew |\n")[1].split("\n\n")[0]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in table.splitlines()[1:]] == list(ROWS)
 
 
 # -- editing -----------------------------------------------------------------------------------------------------------
