@@ -18,7 +18,7 @@ from PIL import Image, IptcImagePlugin
 from hotfolder.imaging import Limits, open_image
 from hotfolder.imaging.containers import chunks, directories
 from hotfolder.imaging.containers.directories import Value
-from hotfolder.imaging.metadata import blocks, claims, credits, exif, xmp
+from hotfolder.imaging.metadata import claims, credits, exif, patching, xmp
 from hotfolder.presets import Format, Preset
 from tests.unit import test_imaging_metadata as metadata
 from tests.unit import test_imaging_notes as notes
@@ -418,9 +418,60 @@ def test_thumbnails_of_jfif_go(rule: str, tmp_path: Path) -> None:
     assert density(result) == (1, 96, 96)
 
 
+SPOT = (20, 30, 40, 20)
+"""A rectangle's centre, width and height in a picture of SIZE."""
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [
+        (1, (10, 15, 20, 10)),
+        (2, (90, 15, 20, 10)),
+        (3, (90, 55, 20, 10)),
+        (4, (10, 55, 20, 10)),
+        (5, (15, 10, 10, 20)),
+        (6, (55, 10, 10, 20)),
+        (7, (55, 90, 10, 20)),
+        (8, (15, 90, 10, 20)),
+    ],
+)
+def test_what_exif_tells_in_pixels_is_mapped(orientation: int, expected: tuple[int, ...], tmp_path: Path) -> None:
+    shot = [Value(0x9214, 3, 4, struct.pack("<4H", *SPOT)), Value(0xA214, 3, 2, struct.pack("<2H", *SPOT[:2]))]
+    shot += [Value(0xA20E, 5, 1, struct.pack("<2I", 4000, 3)), Value(0xA20F, 5, 1, struct.pack("<2I", 8000, 3))]
+    main = [Value(0x0112, 3, 1, struct.pack("<H", orientation)), Value(directories.EXIF, 4, 1, shot)]
+    block = b"Exif\0\0" + directories.written("<", main)
+    found = Image.open(io.BytesIO(copy(source("JPEG", block), tmp_path, metadata="keep", max_dimension=100)[0]))
+    told = found.getexif().get_ifd(directories.EXIF)
+    assert all(abs(a - b) <= 1 for a, b in zip(told[0x9214], expected, strict=True)), told
+    assert told[0xA214] == told[0x9214][:2]
+    fine = [round(float(told[tag]) * 3) for tag in (0xA20E, 0xA20F)]
+    assert fine == ([2000, 4000] if orientation < 5 else [4000, 2000])
+
+
+FACES = packet(
+    'xmlns:R="http://www.metadataworkinggroup.com/schemas/regions/" xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    ' xmlns:d="http://ns.adobe.com/xap/1.0/sType/Dimensions#"',
+    RIGHTS
+    + '<R:Regions rdf:parseType="Resource"><R:AppliedToDimensions d:w="200" d:h="140" d:unit="pixel"/><R:RegionList>'
+    + "<rdf:Bag><rdf:li>FACE</rdf:li></rdf:Bag></R:RegionList></R:Regions><xmp:Thumbnails><rdf:Alt><rdf:li>SMALL"
+    + "</rdf:li></rdf:Alt></xmp:Thumbnails>",
+)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_faces_in_xmp_lie_where_they_are_said_to_lie_or_go(orientation: int, tmp_path: Path) -> None:
+    data = source("JPEG", exif_block(orientation=orientation), xmp=FACES)
+    kept = xmp_in(copy(data, tmp_path, metadata="keep", max_dimension=100)[0])
+    assert (b"FACE" in kept) == (b"SMALL" in kept) == (b'd:w="100" d:h="70"' in kept) == (orientation == 1)
+    assert (b"R:" in kept) == (orientation == 1)
+    assert "© Ann".encode() in kept
+
+
 ROWS = {
     "orientation in EXIF and XMP": notes.test_keep_keeps_a_jpegs_segments_byte_for_byte,
     "sizes in EXIF and XMP": notes.test_keep_patches_orientation_and_sizes_and_turns_the_thumbnail,
+    "where the subject is, and how fine the sensor was, in EXIF": test_what_exif_tells_in_pixels_is_mapped,
+    "faces and small pictures in XMP": test_faces_in_xmp_lie_where_they_are_said_to_lie_or_go,
     "thumbnail in EXIF": notes.test_keep_patches_orientation_and_sizes_and_turns_the_thumbnail,
     "thumbnails of JFIF": test_thumbnails_of_jfif_go,
     "thumbnail of Photoshop": test_photoshops_thumbnail_goes_where_the_picture_is_turned,
@@ -489,8 +540,8 @@ def test_no_block_is_too_damaged(changes: list[tuple[int, bytes]], end: int) -> 
     for at, new in changes:
         damaged[at : at + len(new)] = new
     for block in (bytes(damaged), bytes(damaged[:end])):
-        assert len(blocks.patched(block, (9, 9))) == len(block)
-        assert len(blocks.as_srgb(block)) == len(block)
+        assert len(patching.patched(block, SIZE, (9, 9), resized=True)) == len(block)
+        assert len(patching.as_srgb(block)) == len(block)
 
 
 def test_values_of_a_written_structure_are_read_again() -> None:

@@ -15,7 +15,7 @@ from hotfolder.imaging.containers import Endless, chunks
 from hotfolder.imaging.decoding.decode import Opened
 from hotfolder.imaging.formats import Carried, Format
 from hotfolder.imaging.formats.opening import UPRIGHT
-from hotfolder.imaging.metadata import blocks, claims, credits
+from hotfolder.imaging.metadata import blocks, claims, credits, patching
 from hotfolder.imaging.metadata.claims import Truth
 from hotfolder.presets import MetadataRule
 
@@ -58,7 +58,7 @@ def carried(opened: Opened, rule: MetadataRule, goal: Format, size: tuple[int, i
 
 def as_srgb(carried: Carried) -> Carried:
     """The same for a picture whose inks were converted to sRGB."""
-    return replace(carried, icc=None, exif=blocks.as_srgb(carried.exif))
+    return replace(carried, icc=None, exif=patching.as_srgb(carried.exif))
 
 
 def _stored(opened: Opened) -> tuple[int, int]:
@@ -86,8 +86,10 @@ def _exif(opened: Opened, rule: MetadataRule, goal: Format, truth: Truth) -> byt
     if rule == "keep":
         try:
             found = blocks.block(opened.image)
-            size = truth.size if truth.resized else None
-            kept = blocks.patched(found, size) if found else blocks.of_directories(opened)
+            if found:
+                kept = patching.patched(found, opened.size, truth.size, resized=truth.resized)
+            else:
+                kept = blocks.of_directories(opened)
         except Endless:
             kept = b""
         if len(kept) <= goal.exif_most or truth.extended:  # there it may take several parts

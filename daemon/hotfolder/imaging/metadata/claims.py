@@ -31,6 +31,14 @@ _VIDEO = ("MotionPhoto", "MicroVideo", "VideoLength")
 """How properties begin that speak of a video behind it; makers have them in namespaces of their own."""
 _WIDTHS = ((_TIFF, "ImageWidth"), (_EXIF, "PixelXDimension"))
 _HEIGHTS = ((_TIFF, "ImageLength"), (_EXIF, "PixelYDimension"))
+_REGIONS = "http://www.metadataworkinggroup.com/schemas/regions/"
+_LYING = (
+    (_REGIONS, "Regions"),
+    ("http://ns.microsoft.com/photo/1.2/", "RegionInfo"),
+    ("http://ns.adobe.com/xap/1.0/", "Thumbnails"),
+)
+"""Faces and small pictures, which lie as the source lay."""
+_DIMENSIONS = tuple(("http://ns.adobe.com/xap/1.0/sType/Dimensions#", side) for side in "wh")
 _ACROSS = ("CroppedAreaImageWidthPixels", "FullPanoWidthPixels", "CroppedAreaLeftPixels")
 _DOWN = ("CroppedAreaImageHeightPixels", "FullPanoHeightPixels", "CroppedAreaTopPixels")
 _RECTANGLE = ("LargestValidInteriorRectLeft", "LargestValidInteriorRectWidth")
@@ -68,10 +76,15 @@ def made_true(packet: bytes, truth: Truth) -> bytes:
     """The packet with what holds for the copy; the very same where nothing has to change, empty where something may
     have to and it cannot be read."""
     panorama = _panorama(packet, truth) if PANORAMA.encode() in packet else {}
+    regions = _REGIONS.encode() in packet
 
     def change(space: str, name: str, value: str) -> str | None:
         if truth.resized and (space, name) in (*_WIDTHS, *_HEIGHTS):
             return str(truth.size[(space, name) in _HEIGHTS])
+        if truth.turned and (space, name) in _LYING:
+            return None
+        if truth.resized and regions and (space, name) in _DIMENSIONS:
+            return str(truth.size[name == "h"])
         if space == PANORAMA:
             return None if panorama is None else panorama.get(name, value)
         if not truth.behind and promises(space, name):
