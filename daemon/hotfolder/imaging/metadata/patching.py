@@ -47,6 +47,7 @@ def patched(found: bytes, before: Size, size: Size, *, resized: bool) -> bytes:
     if resized:
         for place, tags in patch.sizes():
             patch.set(place, {tag: size[side] for tag, side in tags.items()})
+    if resized or orientation != UPRIGHT:
         patch.map(_Map(orientation, before, size))
     if orientation != UPRIGHT:
         patch.turn_thumbnail(orientation)
