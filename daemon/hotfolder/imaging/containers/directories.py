@@ -25,7 +25,7 @@ EXIF, GPS, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
 _CLASSIC, _BIG = 42, 43
 _LONG, _WIDE = 4, (16, 17, 18)
 _POINTERS = (EXIF, GPS, INTEROPERABILITY, 0x014A)
-_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q"}
+_CODES = {1: "B", 3: "H", 4: "I", 7: "B", 9: "i", 13: "I", 16: "Q", 18: "Q"}
 
 
 class Entry(NamedTuple):
@@ -56,6 +56,17 @@ class Structure:
         start, head = self.base + offset, 8 if self.big else 2
         count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
         return start + head + count * (20 if self.big else 12) <= len(self.data)
+
+    def following(self, offset: int) -> int:
+        """Where the offset of the directory behind the one at an offset stands in the file; 0: not in it."""
+        start = self.base + offset
+        count = self._number(struct.Struct(self.order + ("Q" if self.big else "H")), start)
+        at = start + (8 + count * 20 if self.big else 2 + count * 12)
+        return at if at + self._offset.size <= len(self.data) else 0
+
+    def offset_at(self, place: int) -> int:
+        """The offset that stands at a place of the file."""
+        return self._number(self._offset, place)
 
     def entries(self, offset: int, most: int = ENTRIES_MOST) -> Iterator[Entry]:
         """The entries of the directory at an offset, as many as lie in the file. Raises Endless behind the `most`th."""
@@ -153,3 +164,31 @@ def structure(data: bytes, base: int = 0) -> Structure | None:
     """The structure that begins at a place; None where none does."""
     order = {b"II": "<", b"MM": ">"}.get(data[base : base + 2])
     return None if order is None else Structure(data, base, order)
+
+
+class Value(NamedTuple):
+    """An entry to be written: its tag, its type, how many values it has, and their bytes as the order has them, or the
+    directory that it points to."""
+
+    tag: int
+    kind: int
+    values: int
+    content: bytes | Sequence[Value]
+
+
+def written(order: str, values: Sequence[Value]) -> bytes:
+    """A classic TIFF structure of one directory, and of those that it points to."""
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    return start + struct.pack(order + "I", 8) + _written(order, values, 8)
+
+
+def _written(order: str, values: Sequence[Value], at: int) -> bytes:
+    end = at + 2 + 12 * len(values) + 4
+    entries, rest = [struct.pack(order + "H", len(values))], b""
+    for tag, kind, count, content in sorted(values, key=lambda value: value.tag):
+        whole = content if isinstance(content, bytes) else _written(order, content, end + len(rest))
+        inline = isinstance(content, bytes) and len(whole) <= 4
+        place = whole.ljust(4, b"\0") if inline else struct.pack(order + "I", end + len(rest))
+        rest += b"" if inline else whole + b"\0" * (len(whole) & 1)
+        entries.append(struct.pack(order + "HHI", tag, kind, count) + place)
+    return b"".join([*entries, bytes(4), rest])

@@ -81,6 +81,8 @@ class Avif(Format):
         return codes if codes is None or codes.dtype.itemsize != 2 else deep.full_scale(codes)
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
+        from hotfolder.imaging.formats import opening
+
         options = {"xmp": carried.xmp} if carried.xmp else {}
         image.save(
             file,
@@ -89,7 +91,7 @@ class Avif(Format):
             speed=SPEED,
             max_threads=1,
             icc_profile=carried.icc or b"",
-            exif=carried.exif,
+            exif=opening.Block(carried.exif),
             **options,
         )
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.formats.values import Carried, Dial, Extra, Memory, Settings
+from hotfolder.imaging.formats.values import Carried, Density, Dial, Extra, Memory, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -70,6 +70,9 @@ class Format:
     """Whether renditions can have it; `write` makes them."""
     longest_side: int = 2**31 - 1
     """Pixels of the largest width or height that it can carry."""
+    exif_most: int = METADATA_MOST
+    """Bytes of an EXIF block that it can carry."""
+    xmp_most: int = METADATA_MOST
     has_alpha: bool = True
     has_inks: bool = False
     """Whether it carries CMYK."""
@@ -173,6 +176,14 @@ class Format:
         """Bytes and places in them where the TIFF structures of its EXIF begin; None: where the decoder reports."""
         return None
 
+    def density(self, data: bytes) -> Density | None:
+        """What it states of the size in print outside of EXIF."""
+        return None
+
+    def behind(self, data: bytes) -> bytes | memoryview:
+        """What lies behind the picture, and is no part of it: a second image, a video."""
+        return b""
+
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
@@ -182,6 +193,9 @@ class Format:
     def dressed(self, encoded: memoryview, carried: Carried) -> Iterator[bytes | memoryview]:
         """What the compiled core has encoded, part by part, with metadata."""
         raise NotImplementedError
+
+    def finish(self, file: BinaryIO, carried: Carried) -> None:
+        """Adds to a written file what depends on where its parts lie. Raises OSError."""
 
     def rewrite(self, data: bytes, carried: Carried) -> bytes:
         """The same picture, bit for bit, with these metadata in place of its own. Raises ValueError, IndexError or

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -14,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import Endless, segments
 from hotfolder.imaging.containers.segments import Segment
-from hotfolder.imaging.formats import tables
-from hotfolder.imaging.formats.format import PIECES_MOST, Format, check_pieces
-from hotfolder.imaging.formats.values import Carried, Dial, Memory, Settings
+from hotfolder.imaging.formats import application, tables
+from hotfolder.imaging.formats.format import METADATA_MOST, PIECES_MOST, Format, check_pieces
+from hotfolder.imaging.formats.values import Carried, Density, Dial, Memory, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,11 +36,9 @@ HOLLOW = 512
 """Zeros at the end of a file that is not filled yet."""
 JFIF_END = 20
 """Bytes of SOI and JFIF's own segment, which libjpeg writes first."""
-XMP = b"http://ns.adobe.com/xap/1.0/\0"
-ICC = b"ICC_PROFILE\0"
-EXIF = b"Exif\0\0"
-_ICC_PART = 65_519
-"""Bytes of a profile that one segment carries (ICC.1, annex B.4)."""
+HEAD_MOST = 2 * METADATA_MOST
+"""Bytes before the first scan of a file that was written here."""
+_SOMETHING = re.compile(rb"[^\0]")
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
 NO_END = "no_end"
@@ -70,6 +69,8 @@ class Jpeg(Format):
 
     is_written = True
     longest_side = 65_500
+    exif_most = application.PART_MOST - len(application.EXIF)
+    xmp_most = application.PART_MOST - len(application.XMP)
     has_alpha = False
     has_inks = True
     is_rewritten = True
@@ -128,13 +129,17 @@ class Jpeg(Format):
     def keeps_coefficients(self, data: bytes) -> bool:
         return not in_one_scan(data, segments.header(data))
 
+    def density(self, data: bytes) -> Density | None:
+        return application.density(data)
+
+    def behind(self, data: bytes) -> bytes | memoryview:
+        end = application.end(data)
+        return memoryview(data)[end:] if end and _SOMETHING.search(data, end) else b""
+
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         # All said outright: what is left out Pillow takes from the source, comments and profiles among it.
-        options: dict[str, Any] = {"icc_profile": carried.icc or b"", "exif": carried.exif, "comment": carried.comment}
-        if carried.xmp:
-            options["xmp"] = carried.xmp
-        if carried.iptc:
-            options["extra"] = segments.written(0xED, carried.iptc)
+        parts = b"".join(segments.written(*each) for each in application.written(carried))
+        options: dict[str, Any] = {"icc_profile": b"", "exif": b"", "comment": b"", "extra": parts}
         if settings.tables:
             options |= {"qtables": settings.tables, "subsampling": "4:2:0"}
         else:
@@ -147,12 +152,26 @@ class Jpeg(Format):
 
     def dressed(self, encoded: memoryview, carried: Carried) -> Iterator[bytes | memoryview]:
         yield encoded[:JFIF_END]
-        yield from (segments.written(*each) for each in _carried(carried))
+        yield from (segments.written(*each) for each in application.written(carried))
         yield encoded[JFIF_END:]
+
+    def finish(self, file: BinaryIO, carried: Carried) -> None:
+        """Density, and what lies behind the picture, with the index of it."""
+        file.flush()
+        stated = application.stated(carried.density) if carried.density else b""
+        if stated and os.pread(file.fileno(), JFIF_END, 0)[6:11] == application.JFIF:
+            _put(file, application.DENSITY_AT, stated)
+        if carried.behind:
+            size = file.seek(0, os.SEEK_END)
+            index = application.corrected(os.pread(file.fileno(), min(size, HEAD_MOST), 0), size, carried.source)
+            if index is not None:
+                _put(file, *index)
+            file.seek(0, os.SEEK_END)
+            file.write(carried.behind)
 
     def rewrite(self, data: bytes, carried: Carried) -> bytes:
         """What lies behind the picture (a second image, a video, a gain map) goes."""
-        parts = [_START, *(segments.written(*each) for each in _carried(carried, icc=False))]
+        parts = [_START, *(segments.written(*each) for each in application.written(carried, icc=False))]
         scan_from = None
         for segment in segments.walk(data):
             if scan_from is not None:
@@ -160,7 +179,7 @@ class Jpeg(Format):
                 scan_from = None
             if segment.end > len(data):
                 raise ValueError("a segment ends behind the file")
-            parts.append(_kept(data, segment))
+            parts.append(application.kept(data, segment))
             if segment.marker == segments.SOS:
                 scan_from = segment.end
             if segment.marker == segments.EOI:
@@ -172,7 +191,7 @@ class Jpeg(Format):
     def smaller(self, data: bytes, pixels: int) -> bytes:
         """By MozJPEG's coding of the same coefficients, in a process of its own: libjpeg's way with a damaged file is
         there to end the process that called it. Where something lies behind the picture, that is to stay."""
-        if importlib.util.find_spec(_MOZJPEG) is None or _end(data) != len(data):
+        if importlib.util.find_spec(_MOZJPEG) is None or application.end(data) != len(data):
             return data
         import subprocess
 
@@ -234,36 +253,6 @@ def _pieces(data: bytes, head: Iterable[Segment]) -> Iterator[int]:
         yield max(0, len(data) - at)
 
 
-def _carried(carried: Carried, *, icc: bool = True) -> Iterator[tuple[int, bytes]]:
-    """Metadata as segments (marker, content), in the order that Pillow writes them."""
-    if carried.exif:
-        yield 0xE1, carried.exif if carried.exif.startswith(EXIF) else EXIF + carried.exif
-    if carried.xmp:
-        yield 0xE1, XMP + carried.xmp
-    profile = carried.icc if icc and carried.icc else b""
-    parts = [profile[at : at + _ICC_PART] for at in range(0, len(profile), _ICC_PART)]
-    for number, part in enumerate(parts, 1):
-        yield 0xE2, ICC + bytes([number, len(parts)]) + part
-    if carried.iptc:
-        yield 0xED, carried.iptc
-    if carried.comment:
-        yield segments.COM, carried.comment
-
-
-def _kept(data: bytes, segment: Segment) -> bytes:
-    """What stays of a segment when its metadata go."""
-    marker, body = segment.marker, data[segment.body : segment.end]
-    if marker == 0xE0 and body.startswith(b"JFIF\0"):
-        return segments.written(0xE0, body[:12] + b"\0\0")  # without its thumbnail
-    if marker == 0xE2:
-        stays = body.startswith(ICC)
-    elif marker in segments.APPLICATION:
-        stays = marker == 0xEE and body.startswith(b"Adobe") and len(body) <= 12  # says which colour model it is
-    else:
-        stays = marker != segments.COM
-    return data[segment.start : segment.end] if stays else b""
-
-
 def _scans(data: bytes) -> int:
     """How many there are, as far as anyone wants to know."""
     count = 0
@@ -275,11 +264,10 @@ def _scans(data: bytes) -> int:
     return count
 
 
-def _end(data: bytes) -> int:
-    try:
-        return segments.end(data)
-    except Endless:
-        return 0
+def _put(file: BinaryIO, at: int, content: bytes) -> None:
+    file.seek(at)
+    file.write(content)
+    file.flush()
 
 
 def _check_whole(file: BinaryIO) -> None:

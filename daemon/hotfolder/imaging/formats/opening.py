@@ -45,6 +45,20 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
+class Block(Image.Exif):
+    """EXIF that an encoder is to write as it stands: Pillow's for AVIF reads and writes plain bytes anew."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__()
+        self._block = block
+
+    def __bool__(self) -> bool:
+        return bool(self._block)
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._block
+
+
 def by_pillow(format: Readable, data: bytes) -> Found:
     """Raises OSError for what Pillow's own decoders do not take for theirs, and whatever else these raise."""
     image = opened(data, format.plugins)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import Endless, chunks
 from hotfolder.imaging.formats.format import METADATA_MOST, Format
-from hotfolder.imaging.formats.values import Carried, Memory, Settings
+from hotfolder.imaging.formats.values import Carried, Density, Memory, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,6 +28,9 @@ KEPT = frozenset(
 METADATA = (b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"tIME")
 UNPACKED_MOST = 1 << 20
 """Bytes of one text or profile that is stored compressed (Pillow's `MAX_TEXT_CHUNK`)."""
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+PHYS = struct.Struct(">IIB")
+"""Density: pixels a unit across and down, and whether the unit is a metre or none."""
 HEAD_MOST = 1_000
 """Chunks before the picture in which colours are looked for."""
 _BITS = 24
@@ -141,20 +145,45 @@ class Png(Format):
         cicp = self.cicp(data)
         return data[24:25] == b"\x10" and not (cicp is not None and cicp.is_hdr)
 
+    def density(self, data: bytes) -> Density | None:
+        found = next((data[each.body : each.stop] for each in chunks.walk(data) if each.kind == b"pHYs"), b"")
+        if len(found) != PHYS.size:
+            return None
+        across, down, unit = PHYS.unpack(found)
+        if not across or not down or unit > 1 or (not unit and across == down):
+            return None
+        return Density(across, down, "metre" if unit else "")
+
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         from PIL.PngImagePlugin import PngInfo
 
-        text = PngInfo()
+        info = PngInfo()
         if carried.xmp:
-            text.add_itxt(chunks.XMP, carried.xmp.decode("utf-8", "replace"))
+            info.add_itxt(chunks.XMP, carried.xmp.decode("utf-8", "replace"))
+        for kind, body in _texts(carried.source):
+            info.add(kind, body)
+        # Makes room for the density; `finish` writes its numbers.
+        options = {"dpi": (0.0254, 0.0254)} if carried.density else {}
         image.save(
             file,
             "PNG",
             compress_level=LEVEL,
-            pnginfo=text,
+            pnginfo=info,
             icc_profile=carried.icc or b"",
             exif=carried.exif,
+            **options,
         )
+
+    def finish(self, file: BinaryIO, carried: Carried) -> None:
+        """Density as it is: the image library knows that of one unit alone."""
+        if carried.density is None:
+            return
+        file.flush()
+        head = os.pread(file.fileno(), 2 * METADATA_MOST, 0)
+        place = next(chunk for chunk in chunks.walk(head) if chunk.kind == b"pHYs")
+        file.seek(place.start)
+        file.write(chunks.written(b"pHYs", _stated(carried.density)))
+        file.flush()
 
     def rewrite(self, data: bytes, carried: Carried) -> bytes:
         parts = [chunks.SIGNATURE]
@@ -188,3 +217,18 @@ class Png(Format):
 
 
 FORMAT = Png()
+
+
+def _stated(density: Density) -> bytes:
+    sides = (density.across, density.down)
+    if density.length == "inch":
+        sides = (round(sides[0] / 0.0254), round(sides[1] / 0.0254))
+    return PHYS.pack(*sides, bool(density.length))
+
+
+def _texts(source: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The texts of a file as they stand, but for those that hold what is carried by itself (EXIF, XMP, profile)."""
+    for chunk in chunks.walk(source):
+        body = source[chunk.body : chunk.stop]
+        if chunk.kind in TEXTS and not body.startswith((chunks.XMP.encode() + b"\0", b"Raw profile type ")):
+            yield chunk.kind, body

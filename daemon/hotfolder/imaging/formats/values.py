@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,32 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Density:
+    """Pixels a metre, or an inch, for print; without a length the shape of a pixel alone."""
+
+    across: int
+    down: int
+    length: Literal["metre", "inch", ""] = ""
+
+    def turned(self) -> Density:
+        """That of a picture turned by a quarter."""
+        return replace(self, across=self.down, down=self.across)
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
-    """The metadata that a written file has; a format leaves out what it has no place for."""
+    """The metadata that a written file has; a format leaves out what it has no place for.
+
+    `source`: a file of the same format, whose other metadata are carried as they stand; `behind`: what lay behind its
+    picture, and lies behind the new one; `turned`: whether that lies otherwise than the source's.
+    """
 
     exif: bytes = b""
     icc: bytes | None = None
     xmp: bytes = b""
     comment: bytes = b""
     iptc: bytes = b""
+    density: Density | None = None
+    source: bytes = b""
+    behind: bytes | memoryview = b""
+    turned: bool = False

@@ -6,20 +6,20 @@ positions, serial numbers, names, maker notes and embedded thumbnails, goes. Tag
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import replace
 
 from PIL import Image
 
-from hotfolder.imaging.containers import chunks
+from hotfolder.imaging.containers import Endless, chunks
+from hotfolder.imaging.decoding.decode import Opened
 from hotfolder.imaging.formats import Carried, Format
-from hotfolder.imaging.metadata import credits
+from hotfolder.imaging.formats.opening import UPRIGHT
+from hotfolder.imaging.metadata import blocks, claims, credits, patching
+from hotfolder.imaging.metadata.claims import Truth
 from hotfolder.presets import MetadataRule
 
-ORIENTATION = 0x0112
-EXIF_IFD = 0x8769
-EXIF_MAX = 65_000
+COMMENT_MAX = 65_000
 SAFE_TAGS = frozenset(
     (0x010E, 0x010F, 0x0110, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298)
 )  # description, make, model, resolution, software, date, artist, copyright
@@ -30,49 +30,70 @@ _SHOWN = (0x9000, 0xA001, 0xA402, 0xA403, 0xA406)
 """Version, colour space, modes of exposure, white balance and scene."""
 SAFE_EXIF_TAGS = frozenset((*_EXPOSURE, *_TIMES, *_LIGHT_AND_LENS, *_SHOWN))
 
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:=[\"']|>))[2-8]")
+
+def carried(opened: Opened, rule: MetadataRule, goal: Format, size: tuple[int, int]) -> Carried:
+    """All that an upright copy of this size, encoded anew in a format, may carry."""
+    same = rule == "keep" and goal.name == opened.format
+    turned = opened.orientation != UPRIGHT
+    behind = opened.kind.behind(opened.data) if same and not turned else b""
+    truth = Truth(
+        size,
+        resized=size != _stored(opened) or opened.kind.is_upright(opened.image),
+        turned=turned,
+        behind=bool(behind),
+        extended=same,
+    )
+    density = opened.kind.density(opened.data)
+    found = Carried(
+        exif=_exif(opened, rule, goal, truth),
+        icc=icc_of(opened.image),
+        xmp=_xmp(opened.image, rule, goal, truth),
+        density=density.turned() if density and opened.orientation >= 5 else density,
+        source=opened.data if same else b"",
+        behind=behind,
+        turned=turned,
+    )
+    return found if same else replace(found, comment=_comment(opened.image, rule), iptc=_iptc(opened.image, rule))
 
 
-def exif_for(image: Image.Image, rule: MetadataRule, *, orientation: int) -> bytes:
-    """The EXIF block that a copy may carry, with this orientation (1: none); empty where there is nothing to say."""
-    if rule == "strip":
-        return _only_orientation(orientation)
+def as_srgb(carried: Carried) -> Carried:
+    """The same for a picture whose inks were converted to sRGB."""
+    return replace(carried, icc=None, exif=patching.as_srgb(carried.exif))
+
+
+def _stored(opened: Opened) -> tuple[int, int]:
+    """Its size as it lies in the file."""
+    return opened.size if opened.orientation < 5 else (opened.height, opened.width)
+
+
+def stored_exif(opened: Opened, rule: MetadataRule) -> bytes:
+    """The EXIF block beside pixels that lie as they lay; `rule` is another than keep."""
+    orientation = UPRIGHT if opened.kind.is_overwritten else opened.orientation  # told by its boxes alone
+    return blocks.only_orientation(orientation) if rule == "strip" else _safe_exif(opened, orientation)
+
+
+def _safe_exif(opened: Opened, orientation: int) -> bytes:
     try:
-        found = image.getexif()
-        kept = _everything(found) if rule == "keep" else _safe(found)
-        if orientation == 1:
-            kept.pop(ORIENTATION, None)
-        else:
-            kept[ORIENTATION] = orientation
-        block = kept.tobytes() if len(kept) else b""
-    except Exception:  # noqa: BLE001 - broken EXIF is left out: it is never worth a picture
-        return _only_orientation(orientation)
-    return block if len(block) <= EXIF_MAX else _only_orientation(orientation)
+        return blocks.of_tags(opened, SAFE_TAGS, SAFE_EXIF_TAGS, orientation)
+    except Endless:
+        return blocks.only_orientation(orientation)
 
 
-def _everything(found: Image.Exif) -> Image.Exif:
-    found.get_ifd(EXIF_IFD)  # loads it, so that it is written again
-    return found
-
-
-def _safe(found: Image.Exif) -> Image.Exif:
-    kept = Image.Exif()
-    for tag, value in found.items():
-        if tag in SAFE_TAGS:
-            kept[tag] = value
-    inner = {tag: value for tag, value in found.get_ifd(EXIF_IFD).items() if tag in SAFE_EXIF_TAGS}
-    if inner:
-        kept.get_ifd(EXIF_IFD).update(inner)
-        kept[EXIF_IFD] = kept.get_ifd(EXIF_IFD)
-    return kept
-
-
-def _only_orientation(orientation: int) -> bytes:
-    if orientation == 1:
+def _exif(opened: Opened, rule: MetadataRule, goal: Format, truth: Truth) -> bytes:
+    if rule == "strip":
         return b""
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return exif.tobytes()
+    if rule == "keep":
+        try:
+            found = blocks.block(opened.image)
+            if found:
+                kept = patching.patched(found, opened.size, truth.size, resized=truth.resized)
+            else:
+                kept = blocks.of_directories(opened)
+        except Endless:
+            kept = b""
+        if len(kept) <= goal.exif_most or truth.extended:  # there it may take several parts
+            return kept
+    return _safe_exif(opened, UPRIGHT)
 
 
 def icc_of(image: Image.Image, limit: int = 4_000_000) -> bytes | None:
@@ -81,57 +102,52 @@ def icc_of(image: Image.Image, limit: int = 4_000_000) -> bytes | None:
     return profile if isinstance(profile, bytes) and 0 < len(profile) <= limit else None
 
 
-def xmp_of(image: Image.Image, rule: MetadataRule) -> bytes | None:
-    """The XMP packet of a picture that is encoded anew: upright (readers without an EXIF orientation go by XMP's), and
-    without the gain map that lay behind the source. Under `safe` the credits alone."""
-    xmp = image.info.get("xmp") or image.info.get(chunks.XMP)
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
-    if rule == "strip" or not isinstance(xmp, bytes) or len(xmp) >= EXIF_MAX:
-        return None
-    kept = credits.of_xmp(xmp) if rule == "safe" else credits.without_gain_map(xmp)
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", kept) or None
-
-
-def iptc_of(image: Image.Image, rule: MetadataRule) -> bytes:
-    """The Photoshop segment of a JPEG, which holds captions and keywords (IPTC); under `safe` the credits alone."""
-    segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
-    found = next((body for name, body in segments if name == "APP13" and body.startswith(credits.PHOTOSHOP)), b"")
-    if rule == "strip":
+def _xmp(image: Image.Image, rule: MetadataRule, goal: Format, truth: Truth) -> bytes:
+    """The XMP packet as it stands, but true; under `safe`, and where the format has no room for it, the credits."""
+    packet = image.info.get("xmp") or image.info.get(chunks.XMP)
+    if isinstance(packet, str):
+        packet = packet.encode()
+    if rule == "strip" or not isinstance(packet, bytes):
         return b""
-    return found if rule == "keep" else credits.of_iptc(found)
+    kept = claims.made_true(packet, truth) if rule == "keep" else None
+    if kept is None or len(kept) > goal.xmp_most:
+        kept = credits.of_xmp(packet, claims.panorama(packet, truth))
+    return kept if len(kept) <= goal.xmp_most else b""
 
 
-def comment_of(image: Image.Image, rule: MetadataRule) -> bytes:
+def _iptc(image: Image.Image, rule: MetadataRule) -> bytes:
+    """The Photoshop segment of a JPEG, which holds captions and keywords (IPTC), with the credits alone."""
+    segments: list[tuple[str, bytes]] = getattr(image, "applist", [])
+    try:
+        return credits.of_iptc([body for name, body in segments if name == "APP13"]) if rule == "safe" else b""
+    except Endless:
+        return b""
+
+
+def _comment(image: Image.Image, rule: MetadataRule) -> bytes:
     """The comment, which stays where everything is kept."""
     comment = image.info.get("comment", b"")
-    return comment if rule == "keep" and isinstance(comment, bytes) and len(comment) < EXIF_MAX else b""
+    return comment if rule == "keep" and isinstance(comment, bytes) and len(comment) < COMMENT_MAX else b""
 
 
-def carried(image: Image.Image, rule: MetadataRule, *, orientation: int) -> Carried:
-    """All that a copy may carry, with this orientation."""
-    return Carried(
-        exif=exif_for(image, rule, orientation=orientation),
-        icc=icc_of(image),
-        xmp=xmp_of(image, rule) or b"",
-        comment=comment_of(image, rule),
-        iptc=iptc_of(image, rule),
-    )
-
-
-def rewrite(data: bytes, format: Format, rule: MetadataRule, image: Image.Image, orientation: int) -> bytes | None:
+def rewrite(opened: Opened, rule: MetadataRule) -> bytes | None:
     """The same picture, bit for bit, with the metadata that the rule allows; None where that cannot be done.
 
     What lies behind the picture (a second image, a video, a gain map) goes unless everything is kept.
     """
     if rule == "keep":
-        return data
-    if not format.is_rewritten:
+        return opened.data
+    if not opened.kind.is_rewritten:
         return None
-    kept = replace(carried(image, rule, orientation=1 if format.is_overwritten else orientation), comment=b"")
-    if format.is_overwritten:
+    kept = Carried(
+        exif=stored_exif(opened, rule),
+        icc=icc_of(opened.image),
+        xmp=_xmp(opened.image, rule, opened.kind, Truth(_stored(opened))),
+        iptc=_iptc(opened.image, rule),
+    )
+    if opened.kind.is_overwritten:
         kept = replace(kept, xmp=credits.compact(kept.xmp))  # so that it finds room where the source's was
     try:
-        return format.rewrite(data, kept)
+        return opened.kind.rewrite(opened.data, kept)
     except (struct.error, IndexError, ValueError):
         return None

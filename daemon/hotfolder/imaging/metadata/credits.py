@@ -1,15 +1,21 @@
 """Whose picture it is, and when it was taken: what of XMP and IPTC an optimized copy may carry when the rest must go.
 
 XMP (ISO 16684-1) and IPTC-IIM 4 hold captions, places, names, serial numbers and histories in free form; so a new
-packet is written from the few fields below, as plain text. Of HDR gain maps only the traces are removed.
+packet is written from the few fields below, as plain text.
 """
 
 from __future__ import annotations
 
 import html
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+from hotfolder.imaging.containers import resources
+from hotfolder.imaging.metadata import xmp
+from hotfolder.imaging.metadata.claims import PANORAMA
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -32,29 +38,28 @@ FIELDS: dict[str, str] = {
     "xmp:CreateDate": "",
 }
 """XMP properties that stay, and the kind of list that each is."""
-GAIN_MAP = (
-    "http://ns.adobe.com/hdr-gain-map/1.0/",
-    "http://ns.google.com/photos/1.0/container/",
-    "http://ns.google.com/photos/1.0/container/item/",
-    "http://ns.apple.com/HDRGainMap/1.0/",
-)
-"""Namespaces that speak of a second image behind the picture (Ultra HDR, Apple)."""
 IPTC_FIELDS = frozenset({(1, 90), (2, 0), (2, 55), (2, 60), (2, 80), (2, 110), (2, 116)})
 """Character set, record version, date and time created, by-line, credit, copyright notice."""
 _IPTC_FRAME = frozenset({(1, 90), (2, 0)})
+DATASETS_MOST = 200
 PHOTOSHOP = b"Photoshop 3.0\0"
+XMP_MOST = 1_000_000
+"""Bytes of a packet that is looked through."""
 TEXT_MOST = 2000
 _IPTC_RESOURCE = 0x0404
 
 
-def of_xmp(packet: bytes) -> bytes:
-    """A packet of FIELDS alone; empty where none is there or the packet cannot be read."""
+def of_xmp(packet: bytes, panorama: Mapping[str, str] = MappingProxyType({})) -> bytes:
+    """A packet of FIELDS alone, and of these properties of a panorama; empty where none is there or the packet cannot
+    be read."""
     root = _parsed(packet)
     found = {name: texts for name in FIELDS if root is not None and (texts := _texts(root, name))}
-    if not found:
+    if not found and not panorama:
         return b""
-    spaces = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in PREFIXES.items())
+    prefixes = PREFIXES | ({"GPano": PANORAMA} if panorama else {})
+    spaces = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in prefixes.items())
     body = "".join(_property(name, texts) for name, texts in found.items())
+    body += "".join(f"<GPano:{name}>{html.escape(text)}</GPano:{name}>" for name, text in panorama.items())
     text = (
         f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"><rdf:Description rdf:about=""{spaces}>'
         f"{body}</rdf:Description></rdf:RDF></x:xmpmeta>"
@@ -70,35 +75,15 @@ def compact(packet: bytes) -> bytes:
     return packet
 
 
-def without_gain_map(packet: bytes) -> bytes:
-    """The packet without its claims of a gain map, which is not written; empty where they cannot be taken out."""
-    if not any(space.encode() in packet for space in GAIN_MAP):
-        return packet
-    root = _parsed(packet)
-    if root is None:
-        return b""
-    from xml.etree import ElementTree
-
-    claims = tuple(f"{{{space}}}" for space in GAIN_MAP)
-    for element in root.iter():
-        for name in [name for name in element.attrib if name.startswith(claims)]:
-            del element.attrib[name]
-        for child in [child for child in element if child.tag.startswith(claims)]:
-            element.remove(child)
-    left: bytes = ElementTree.tostring(root, encoding="utf-8")
-    return left
-
-
-def _parsed(packet: bytes) -> Element | None:
+def _parsed(data: bytes) -> Element | None:
     """None for what is not plain UTF-8 XML: declarations of entities are refused before a parser could expand them."""
     from xml.etree import ElementTree
 
+    packet = xmp.packet_in(data)
+    if not packet or len(packet) > XMP_MOST or b"<!" in packet:
+        return None
     try:
-        text = packet.decode().strip("\0 \r\n\t\ufeff")
-        start, end = text.find("<x:xmpmeta"), text.rfind("</x:xmpmeta>")
-        if start < 0 or end < 0 or "<!" in text[start:end]:
-            return None
-        return ElementTree.fromstring(text[start : end + len("</x:xmpmeta>")])  # noqa: S314 - no DTD can be in it
+        return ElementTree.fromstring(packet.decode())  # noqa: S314 - no DTD can be in it
     except (UnicodeDecodeError, ElementTree.ParseError):
         return None
 
@@ -125,32 +110,29 @@ def _property(name: str, texts: list[str]) -> str:
     return f"<{name}><rdf:{kind}>{items}</rdf:{kind}></{name}>"
 
 
-def of_iptc(segment: bytes) -> bytes:
-    """A Photoshop segment with IPTC_FIELDS alone; empty where none is there."""
+def of_iptc(segments: Sequence[bytes]) -> bytes:
+    """A Photoshop segment with IPTC_FIELDS alone, from all those of a file; empty where none is there.
+
+    Raises Endless."""
     kept = [
         (record, dataset, value)
-        for block in _resources(segment)
+        for block in _blocks(segments)
         for record, dataset, value in _datasets(block)
         if (record, dataset) in IPTC_FIELDS and len(value) <= TEXT_MOST
-    ]
+    ][:DATASETS_MOST]
     if not any((record, dataset) not in _IPTC_FRAME for record, dataset, _ in kept):
         return b""
     body = b"".join(struct.pack(">BBBH", 0x1C, record, dataset, len(value)) + value for record, dataset, value in kept)
     return PHOTOSHOP + struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(body)) + body + b"\0" * (len(body) & 1)
 
 
-def _resources(segment: bytes) -> Iterator[bytes]:
-    """The IPTC blocks among Photoshop's image resources."""
-    at = len(PHOTOSHOP)
-    while segment[at : at + 4] == b"8BIM" and at + 12 <= len(segment):
-        (number,) = struct.unpack_from(">H", segment, at + 4)
-        at += 6 + (segment[at + 6] + 2 & ~1)  # a Pascal string, padded
-        if at + 4 > len(segment):
-            return
-        (length,) = struct.unpack_from(">I", segment, at)
-        if number == _IPTC_RESOURCE:
-            yield segment[at + 4 : at + 4 + length]
-        at += 4 + length + (length & 1)
+def _blocks(segments: Sequence[bytes]) -> Iterator[bytes]:
+    """The IPTC blocks among Photoshop's resources, which may run on from one segment to the next."""
+    bodies = [segment.removeprefix(PHOTOSHOP) for segment in segments if segment.startswith(PHOTOSHOP)]
+    joined, starts = b"".join(bodies), list(accumulate(len(body) for body in bodies))
+    for resource in resources.walk(joined, starts):
+        if resource.number == _IPTC_RESOURCE:
+            yield joined[resource.body : resource.stop]
 
 
 def _datasets(block: bytes) -> Iterator[tuple[int, int, bytes]]:

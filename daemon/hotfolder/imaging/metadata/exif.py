@@ -12,25 +12,17 @@ import re
 import struct
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
-
-from PIL import Image
 
 from hotfolder.imaging.containers import directories
 from hotfolder.imaging.decoding.decode import Opened
+from hotfolder.imaging.metadata import blocks
 
-ENTRIES_MAX = 512
 VALUE_MAX = 1024
 TEXT_MAX = 100
 XMP_MAX = 1 << 18
-HEX_MAX = 1 << 18
-"""Characters of EXIF in a text chunk."""
-
-FIRST = -1
-"""In place of an offset: the first directory."""
 _TEXTS = (2, 7, 129)
-_NUMBERS = {1: "B", 3: "H", 4: "I", 9: "i", 13: "I"}
+_NUMBERS = {1: "B", 3: "H", 4: "I", 9: "i", 11: "f", 12: "d", 13: "I"}
 _FRACTIONS = {5: "I", 10: "i"}
 _KINDS = frozenset((*_TEXTS, *_NUMBERS, *_FRACTIONS))
 """Types of values, by their numbers."""
@@ -61,7 +53,7 @@ class Shot:
 
 def read(opened: Opened, *, gps: bool) -> Shot:
     """What is known of the shot. Fields that are missing, broken or out of all reason are None."""
-    main, shot, place = _directories(opened)
+    main, shot, place = (_directory(each) for each in blocks.places(opened))
     rating = _within(main.get(0x4746), 0, 5)
     return Shot(
         camera=_camera(main.get(0x010F), main.get(0x0110)),
@@ -78,56 +70,17 @@ def read(opened: Opened, *, gps: bool) -> Shot:
     )
 
 
-# -- finding and walking the directories -------------------------------------------------------------------------------
+# -- reading the directories -------------------------------------------------------------------------------------------
 
 
-def _directories(opened: Opened) -> tuple[Tags, Tags, Tags]:
-    """The main directory, that of the shot and that of the position."""
-    found = opened.kind.exif_structures(opened.data)
-    if found is None:
-        found = _block(opened.image)
-    structures = [directories.structure(data, start) for data, start in found]
-    if len(structures) == 3:  # each by itself
-        main, shot, place = (_directory(each) for each in structures)
-        return main, shot, place
-    if not structures:
-        return {}, {}, {}
-    main = _directory(structures[0])
-    return (
-        main,
-        _directory(structures[0], main.get(directories.EXIF)),
-        _directory(structures[0], main.get(directories.GPS)),
-    )
-
-
-def _block(image: Image.Image) -> list[tuple[bytes, int]]:
-    """Where the structure begins in the block that the decoder has found."""
-    block = image.info.get("exif")
-    if not isinstance(block, bytes):
-        block = _from_text(image.info.get("Raw profile type exif"))
-    return [(block, 6 if block.startswith(b"Exif\0\0") else 0)] if block else []
-
-
-def _from_text(profile: object) -> bytes:
-    """EXIF in a text chunk of a PNG, as ImageMagick writes it: three lines, then hexadecimal digits."""
-    if not isinstance(profile, str) or len(profile) > HEX_MAX:
-        return b""
-    try:
-        return bytes.fromhex("".join(profile.split("\n")[3:]))
-    except ValueError:
-        return b""
-
-
-def _directory(structure: directories.Structure | None, offset: object = FIRST) -> Tags:
-    """The tags of one directory, by default of the first one."""
+def _directory(place: blocks.Place | None) -> Tags:
+    """The tags of one directory."""
     tags: Tags = {}
-    if structure is None or not isinstance(offset, int):
-        return tags
-    start = structure.first() if offset == FIRST else offset
-    for entry in islice(structure.entries(start), ENTRIES_MAX):
+    for entry in blocks.entries(place):
+        assert place is not None
         readable = entry.kind in _KINDS and 0 < entry.size <= VALUE_MAX
-        if readable and entry.at + entry.size <= len(structure.data):
-            tags.setdefault(entry.tag, _value(structure, entry))
+        if readable and entry.at + entry.size <= len(place[0].data):
+            tags.setdefault(entry.tag, _value(place[0], entry))
     return tags
 
 

@@ -75,8 +75,8 @@ class _Job:
         self._source_tables = getattr(opened.image, "quantization", None) or {}
         self._base, self._may_keep = base, same
         self._inks = not self._format.has_inks and base.planes is None and base.image.mode == "CMYK"
-        carried = metadata.carried(opened.image, spec.metadata, orientation=1)
-        self._carried = replace(carried, icc=None) if self._inks else carried
+        carried = metadata.carried(opened, spec.metadata, self._format, goal_size(opened.size, spec))
+        self._carried = metadata.as_srgb(carried) if self._inks else carried
 
     @cached_property
     def _plain_picture(self) -> Image.Image:
@@ -215,7 +215,7 @@ def _smaller(data: bytes, opened: Opened) -> bytes:
 
 
 def _rewritten(opened: Opened, spec: OptimizeSpec) -> bytes | None:
-    return metadata.rewrite(opened.data, opened.kind, spec.metadata, opened.image, opened.orientation)
+    return metadata.rewrite(opened, spec.metadata)
 
 
 def _stands(opened: Opened, spec: OptimizeSpec, rewritten: bytes | None) -> bool:
@@ -225,7 +225,7 @@ def _stands(opened: Opened, spec: OptimizeSpec, rewritten: bytes | None) -> bool
     if rewritten is None or opened.kind.is_overwritten:
         return rewritten == opened.data
     # Nothing went but our mark, and what stays was there, perhaps in another order.
-    exif = metadata.exif_for(opened.image, spec.metadata, orientation=opened.orientation).removeprefix(b"Exif\0\0")
+    exif = metadata.stored_exif(opened, spec.metadata).removeprefix(b"Exif\0\0")
     mark = opened.kind.mark
     ours = len(mark) if opened.data.endswith(mark) else 0
     return len(opened.data) - len(rewritten) in (0, ours) and exif in opened.data

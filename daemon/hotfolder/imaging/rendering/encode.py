@@ -35,6 +35,7 @@ def encode(
         carried = _in_colours(carried) if image.mode == "L" else carried
         image = _in_colour(image)
     format.write(image, file, settings, carried)
+    format.finish(file, carried)
     file.flush()
     return file.seek(0, os.SEEK_END)
 
@@ -53,8 +54,11 @@ def encode_planes(
     `small`: fewer bytes, more time.
     """
     encoded = picture.jpeg(settings.quality, progressive=settings.progressive, small=small, tables=settings.tables)
-    for part in formats.writing(format_name).dressed(memoryview(encoded), carried):
+    format = formats.writing(format_name)
+    for part in format.dressed(memoryview(encoded), carried):
         file.write(part)
+    file.flush()
+    format.finish(file, carried)
     file.flush()
     return file.seek(0, os.SEEK_END)
 
