@@ -18,6 +18,7 @@ from hotfolder.imaging import formats
 from hotfolder.imaging.colour import deep
 from hotfolder.imaging.decoding.guard import guarded
 from hotfolder.imaging.formats import Format
+from hotfolder.imaging.formats.values import NO_END
 from hotfolder.imaging.plan import Plan
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
@@ -143,6 +144,7 @@ def decode(opened: Opened, plan: Plan) -> Image.Image:
         if not opened.kind.is_shown_partly:
             raise SourceError(error.reason, error.message, decoder=opened.decoder + formats.LENIENT) from error
     opened.partial = True
+    opened.notes = tuple(note for note in opened.notes if note != NO_END)  # more than that is missing
     try:
         with _lenient.here(), guarded(opened.decoder):
             found = opened.kind.open(opened.data)

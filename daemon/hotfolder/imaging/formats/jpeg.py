@@ -17,7 +17,7 @@ from hotfolder.imaging.containers import Endless, segments
 from hotfolder.imaging.containers.segments import Segment
 from hotfolder.imaging.formats import application, tables
 from hotfolder.imaging.formats.format import METADATA_MOST, PIECES_MOST, Format, check_pieces
-from hotfolder.imaging.formats.values import Carried, Density, Dial, Memory, Settings
+from hotfolder.imaging.formats.values import NO_END, Carried, Density, Dial, Memory, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,8 +41,6 @@ HEAD_MOST = 2 * METADATA_MOST
 _SOMETHING = re.compile(rb"[^\0]")
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
-NO_END = "no_end"
-"""A note: nothing is missing but the end marker."""
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 _MOZJPEG = "mozjpeg_lossless_optimization"
 _TRANSCODE = f"""

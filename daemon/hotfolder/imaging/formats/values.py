@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+NO_END = "no_end"
+"""A note: nothing is missing but the mark of the picture's end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Extra:
