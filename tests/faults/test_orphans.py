@@ -34,7 +34,7 @@ def zombies(pid: int) -> list[str]:
     for child in children(pid):
         try:
             stat = Path(f"/proc/{child}/stat").read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
             continue
         if stat.rpartition(")")[2].split()[0] == "Z":
             found.append(stat.partition(")")[0])
