@@ -25,7 +25,7 @@ class Footprint:
         for task in os.listdir(f"/proc/{pid}/task"):
             try:
                 children += len(Path(f"/proc/{pid}/task/{task}/children").read_text().split())
-            except FileNotFoundError:  # a thread that has just ended
+            except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
                 continue
         threads = len(os.listdir(f"/proc/{pid}/task"))
         return Footprint(1024 * memory, sum(not _is_index(each) for each in open_files(pid)), threads, children)

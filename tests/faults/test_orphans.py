@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from tests.helpers import Daemon, Place, jpeg, wait_for
 
 WATCH = "    presets: [small]"
+ENDED = (FileNotFoundError, ProcessLookupError)
+"""What /proc answers of one that ended: before it was opened, or before it was read."""
 ALONE = ("unshare", "--pid", "--fork", "--kill-child")
 
 pytestmark = pytest.mark.skipif(
@@ -25,7 +28,8 @@ pytestmark = pytest.mark.skipif(
 def children(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(each) for each in (task / "children").read_text().split()]
+        with contextlib.suppress(*ENDED):
+            found += [int(each) for each in (task / "children").read_text().split()]
     return found
 
 
@@ -34,7 +38,7 @@ def zombies(pid: int) -> list[str]:
     for child in children(pid):
         try:
             stat = Path(f"/proc/{child}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):  # the latter where it ends between opening and reading
+        except ENDED:
             continue
         if stat.rpartition(")")[2].split()[0] == "Z":
             found.append(stat.partition(")")[0])

@@ -140,7 +140,7 @@ def test_what_a_program_must_not_do_ends_with_its_time(place: Place, run: Run) -
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
