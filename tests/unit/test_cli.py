@@ -5,8 +5,8 @@ from __future__ import annotations
 import typer
 
 from hotfolder.cli.app import build
+from tests.faults.test_endings import leaves
 from tests.helpers import Place
-from tests.integration.test_endings import leaves
 
 
 def test_every_command_takes_a_configuration() -> None:
