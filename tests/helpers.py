@@ -206,14 +206,20 @@ def environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith("HOTFOLDER_")}
 
 
-def call(place: Place, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """The answer's status and its JSON."""
+def answer(place: Place, method: str, path: str, body: Any = None) -> tuple[int, str]:
+    """The status and the text of what the daemon answers; `body` is sent as JSON."""
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{place.port}{path}", content, {"content-type": "application/json"}, method=method
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as found:
+            return found.status, found.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        return error.code, error.read().decode()
+
+
+def call(place: Place, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """The same, read as JSON."""
+    status, text = answer(place, method, path, body)
+    return status, json.loads(text)

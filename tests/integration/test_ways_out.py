@@ -8,26 +8,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.helpers import Daemon, Place, jpeg
+from tests.helpers import Daemon, Place, answer, jpeg
 
 Run = Callable[[Place], Daemon]
 BASE = "/api/image-processing"
-
-
-def call(place: Place, method: str, path: str, body: Any = None) -> tuple[int, str]:
-    content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{place.port}{path}", content, {"content-type": "application/json"}, method=method
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 @pytest.fixture
@@ -74,13 +61,13 @@ def test_paths(house: Place) -> None:
             ("images/analyze", {}),
             ("thumbnails/generate", {"sizes": [{"width": 9, "height": 9, "suffix": "_x"}]}),
         ):
-            status, text = call(house, "POST", f"{BASE}/{what}", {"paths": ["a.jpg", path]} | body)
+            status, text = answer(house, "POST", f"{BASE}/{what}", {"paths": ["a.jpg", path]} | body)
             assert status == 403, (path, what, text)
-        assert call(house, "POST", "/api/rescan", {"paths": [path]})[0] == 403, path
-        assert call(house, "POST", "/api/failures/retry", {"paths": [path]})[0] == 403, path
-        assert call(house, "GET", f"/api/why?path={urllib.parse.quote(path)}")[0] == 403, path
-    assert json.loads(call(house, "GET", "/api/jobs")[1]) == []
-    status, _ = call(house, "POST", f"{BASE}/images/analyze", {"paths": ["inner.jpg", "sub/../a.jpg"]})
+        assert answer(house, "POST", "/api/rescan", {"paths": [path]})[0] == 403, path
+        assert answer(house, "POST", "/api/failures/retry", {"paths": [path]})[0] == 403, path
+        assert answer(house, "GET", f"/api/why?path={urllib.parse.quote(path)}")[0] == 403, path
+    assert json.loads(answer(house, "GET", "/api/jobs")[1]) == []
+    status, _ = answer(house, "POST", f"{BASE}/images/analyze", {"paths": ["inner.jpg", "sub/../a.jpg"]})
     assert status == 202  # what stays inside is fine
 
 
@@ -95,12 +82,12 @@ def test_globs(house: Place) -> None:
         "/etc/*",
         "door/*",
     ):
-        status, text = call(house, "POST", f"{BASE}/images/analyze", {"glob": glob})
+        status, text = answer(house, "POST", f"{BASE}/images/analyze", {"glob": glob})
         assert status == 403, (glob, text)
-    _, text = call(house, "POST", f"{BASE}/images/analyze", {"glob": "**"})
+    _, text = answer(house, "POST", f"{BASE}/images/analyze", {"glob": "**"})
     assert json.loads(text)["total"] == 2  # neither through the door nor by the links
     job = json.loads(text)["job_id"]
-    found = json.loads(call(house, "GET", f"/api/jobs/{job}")[1])["results"]
+    found = json.loads(answer(house, "GET", f"/api/jobs/{job}")[1])["results"]
     assert [each["path"] for each in found] == ["a.jpg", "sub/b.jpg"]
 
 
@@ -119,10 +106,10 @@ def test_outputs(house: Place) -> None:
         f"{house.out}/../../vault",
         str(house.inbox),
     ):
-        status, text = call(house, "POST", f"{BASE}/thumbnails/generate-preset", body | {"output": output})
+        status, text = answer(house, "POST", f"{BASE}/thumbnails/generate-preset", body | {"output": output})
         assert status == 403, (output, text)
     for output in ("thumbnails/x", "x/optimized", "y" * 300, "a\0b"):
-        assert call(house, "POST", f"{BASE}/thumbnails/generate-preset", body | {"output": output})[0] == 422, output
+        assert answer(house, "POST", f"{BASE}/thumbnails/generate-preset", body | {"output": output})[0] == 422, output
     assert {path for path in outside.rglob("*") if house.base not in path.parents} == {
         path for path in before if house.base not in path.parents
     }
@@ -145,7 +132,7 @@ def test_no_error_tells_where_things_lie(house: Place) -> None:
         ("POST", f"{BASE}/uploads", {}),
     ]
     for method, path, body in asked:
-        status, text = call(house, method, path, body)
+        status, text = answer(house, method, path, body)
         problem = json.loads(text)
         assert 400 <= status < 500, (path, text)
         assert {"type", "title", "status", "detail"} <= problem.keys()
