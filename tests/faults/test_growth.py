@@ -7,6 +7,7 @@ Each kind of work is done some hundred times to warm up, then twice as often; wh
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
 import json
 import os
@@ -48,12 +49,13 @@ MEMORY = 6_000_000 + 400 * MANY
 BLOCKS = 2000
 """Objects that may be more: caches up to their bound. One kept for each of what was done is too many."""
 COUNT = """
-import gc, os, signal, sys
+import gc, json, os, signal, sys, threading
 
 def count(*_):
     gc.collect()
+    workers = sum(each.name.startswith("hotfolder-worker") for each in threading.enumerate())
     with open({0!r} + ".new", "w") as file:
-        file.write(str(sys.getallocatedblocks()))
+        json.dump([sys.getallocatedblocks(), workers], file)
     os.rename({0!r} + ".new", {0!r})
 
 signal.signal(signal.SIGUSR2, count)
@@ -222,18 +224,18 @@ def compare(daemon: Daemon, work: Callable[[int], None], count: int, *, more: in
     work(count // 2)
     before = settled(daemon)
     log_before = daemon.log.stat().st_size
-    objects = blocks(daemon)
+    objects = counted(daemon)[0]
     work(count)
     wait_for(
         "what it holds to be as before",
         lambda: not settled(daemon).beyond(before, MEMORY),
         90,
-        lambda: f"{Footprint.of(pid).beyond(before, MEMORY)}\n{Counter(open_files(pid)).most_common(12)}",
+        lambda: f"{held(daemon).beyond(before, MEMORY)}\n{Counter(open_files(pid)).most_common(12)}",
     )
     kept: list[int] = []
 
     def none_kept() -> bool:
-        kept.append(blocks(daemon) - objects)
+        kept.append(counted(daemon)[0] - objects)
         return kept[-1] < more + count // 2
 
     wait_for("no object to be kept for each", none_kept, 60, lambda: str(kept[-5:]))
@@ -242,22 +244,31 @@ def compare(daemon: Daemon, work: Callable[[int], None], count: int, *, more: in
     assert (daemon.place.base / ".hotfolder/index.db-wal").stat().st_size < 64_000_000
 
 
-def blocks(daemon: Daemon) -> int:
-    """Objects of Python in the daemon."""
-    file = daemon.place.base / "blocks"
+def counted(daemon: Daemon) -> tuple[int, int]:
+    """Objects of Python in the daemon, and workers of its pool."""
+    file = daemon.place.base / "counted"
     file.unlink(missing_ok=True)
     daemon.process.send_signal(signal.SIGUSR2)
-    return int(wait_for("its count", lambda: file.exists() and file.read_text()))
+    objects, workers = json.loads(wait_for("its count", lambda: file.exists() and file.read_text()))
+    return objects, workers
+
+
+def held(daemon: Daemon) -> Footprint:
+    """Without the pool's workers: those begin as work comes, how many depends on how busy the machine is."""
+    workers = counted(daemon)[1]
+    stats = json.loads(daemon.get("/api/image-processing/stats"))
+    assert workers <= stats["thread_pool"]["max_workers"]
+    found = Footprint.of(daemon.process.pid)
+    return dataclasses.replace(found, threads=found.threads - workers)
 
 
 def settled(daemon: Daemon) -> Footprint:
     """When it no longer changes. Threads of requests end when they were idle for 10 s and another request comes."""
-    found = [Footprint.of(daemon.process.pid)]
+    found = [held(daemon)]
 
     def still() -> bool:
-        daemon.get("/api/status")
         threading.Event().wait(2)
-        found.append(Footprint.of(daemon.process.pid))
+        found.append(held(daemon))
         last = [(each.descriptors, each.threads) for each in found[-7:]]
         return len(last) == 7 and len(set(last)) == 1
 
@@ -268,7 +279,7 @@ def settled(daemon: Daemon) -> Footprint:
 @pytest.fixture
 def daemon(tmp_path: Path, run: Callable[[Place], Daemon]) -> Iterator[Daemon]:
     place = Place(tmp_path, "log: {level: info}", WATCH)
-    place.hook(COUNT.format(str(place.base / "blocks")))
+    place.hook(COUNT.format(str(place.base / "counted")))
     yield run(place)
 
 
@@ -285,7 +296,7 @@ def test_nothing_grows_with_deliveries(
 ) -> None:
     goal = "run: [/bin/true]" if kind == "program" else f"url: '{receiver.address}/told'"
     place = Place(tmp_path, f"hooks:\n  - {{name: told, events: [ready, removed], {goal}}}", WATCH)
-    place.hook(COUNT.format(str(place.base / "blocks")))
+    place.hook(COUNT.format(str(place.base / "counted")))
     daemon = run(place)
     work = Work(place, daemon)
 
