@@ -2,8 +2,8 @@
 
 from setuptools import Extension, setup
 
-SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "resample")
-HEADERS = ("planes", "baseline", "progressive", "block")
+SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "pixels", "lines", "resample")
+HEADERS = ("planes", "baseline", "progressive", "block", "pixels", "lines")
 
 setup(
     ext_modules=[

@@ -15,7 +15,8 @@
 #include <Python.h>
 
 #include "baseline.h"
-#include "planes.h"
+#include "lines.h"
+#include "pixels.h"
 #include "progressive.h"
 
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
     PyObject *owner[3];  /* whose memory the plane's data is; NULL: ours */
 } Picture;
 
-static PyObject *picture_type, *Declined, *Cancelled;
+static PyObject *picture_type, *reader_type, *Declined, *Cancelled;
 
 static Picture *picture_new(int width, int height) {
     allocfunc make = (allocfunc)PyType_GetSlot((PyTypeObject *)picture_type, Py_tp_alloc);
@@ -89,6 +90,133 @@ static PyObject *module_decode(PyObject *module, PyObject *arguments) {
     }
     PyBuffer_Release(&data);
     PyBuffer_Release(&cancel);
+    return (PyObject *)picture;
+}
+
+/* The Arrow C data interface (arrow.apache.org/docs/format/CDataInterface.html): how Pillow shows its memory. */
+typedef struct ArrowArray {
+    int64_t length, null_count, offset, n_buffers, n_children;
+    const void **buffers;
+    struct ArrowArray **children, *dictionary;
+    void (*release)(struct ArrowArray *);
+    void *private_data;
+} ArrowArray;
+
+/* The pixels in an array of `count` lists of four bytes each; NULL with an exception set where it is none. */
+static const uint8_t *arrow_pixels(PyObject *capsule, int64_t count) {
+    const ArrowArray *array = PyCapsule_GetPointer(capsule, "arrow_array");
+    if (!array) return NULL;
+    const ArrowArray *values = array->release && array->n_children == 1 ? array->children[0] : NULL;
+    if (values && !array->offset && !values->offset && array->length == count && values->length == 4 * count &&
+        values->n_buffers == 2 && values->buffers[1])
+        return values->buffers[1];
+    PyErr_SetString(PyExc_ValueError, "the array holds width × height pixels of four bytes");
+    return NULL;
+}
+
+static PyObject *module_draw(PyObject *module, PyObject *arguments) {
+    (void)module;
+    PyObject *source;
+    Py_buffer data = {0}, cancel = {0};
+    int width, height, denominator, good;
+    double seconds = INFINITY;
+    Stop stop;
+    if (!PyArg_ParseTuple(arguments, "Oiii|z*d:draw", &source, &width, &height, &denominator, &cancel, &seconds)) return NULL;
+    Picture *picture = NULL;
+    const uint8_t *pixels = NULL;
+    int colour = PyCapsule_IsValid(source, "arrow_array");
+    if (width < 1 || height < 1 || (denominator != 1 && denominator != 2 && denominator != 4 && denominator != 8))
+        PyErr_SetString(PyExc_ValueError, "width and height are at least 1, the denominator is 1, 2, 4 or 8");
+    else if (colour)
+        pixels = arrow_pixels(source, (int64_t)width * height);
+    else if (!PyObject_GetBuffer(source, &data, PyBUF_SIMPLE)) {
+        if ((int64_t)data.len == (int64_t)width * height) pixels = data.buf;
+        else PyErr_SetString(PyExc_ValueError, "the buffer holds width × height bytes");
+    }
+    if (pixels && stop_begin(&stop, &cancel, seconds)) picture = picture_new(width, height);
+    if (picture) {
+        Py_BEGIN_ALLOW_THREADS
+        good = planes_from_pixels(&picture->planes, pixels, colour ? PIXEL : 1, denominator, &stop);
+        Py_END_ALLOW_THREADS
+        if (!good) {
+            Py_CLEAR(picture);
+            raise_failure(&(Failure){.memory = 1}, &stop);
+        }
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&cancel);
+    return (PyObject *)picture;
+}
+
+/* What is given line by line, until it is whole. */
+typedef struct {
+    PyObject_HEAD
+    Lines lines;
+} Reader;
+
+static void reader_free(Reader *reader) {
+    PyTypeObject *type = Py_TYPE((PyObject *)reader);
+    for (int i = 0; i < 3; i++) free(reader->lines.planes.plane[i].data);
+    lines_free(&reader->lines);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(reader);
+    Py_DECREF(type);
+}
+
+static PyObject *module_lines(PyObject *module, PyObject *arguments) {
+    (void)module;
+    int width, height, channels, denominator;
+    const uint8_t *palette = NULL;
+    Py_ssize_t length = 0;
+    if (!PyArg_ParseTuple(arguments, "iiii|z#:lines", &width, &height, &channels, &denominator, &palette, &length)) return NULL;
+    if (width < 1 || height < 1 || (channels != 1 && channels != 3 && channels != PIXEL) || length % 3 || length > 3 * 256 ||
+        (palette && (channels != 1 || !length)) || (denominator != 1 && denominator != 2 && denominator != 4 && denominator != 8)) {
+        PyErr_SetString(PyExc_ValueError, "1, 3 or 4 channels, at 1/1, 1/2, 1/4 or 1/8; a palette has 1 to 256 colours of one channel");
+        return NULL;
+    }
+    allocfunc make = (allocfunc)PyType_GetSlot((PyTypeObject *)reader_type, Py_tp_alloc);
+    Reader *reader = (Reader *)make((PyTypeObject *)reader_type, 0);  /* all zero */
+    if (!reader) return NULL;
+    reader->lines.planes.width = width;
+    reader->lines.planes.height = height;
+    if (!lines_begin(&reader->lines, channels, denominator, palette, (int)(length / 3))) {
+        Py_CLEAR(reader);
+        PyErr_NoMemory();
+    }
+    return (PyObject *)reader;
+}
+
+static PyObject *reader_add(Reader *self, PyObject *arguments) {
+    Py_buffer data, cancel = {0};
+    double seconds = INFINITY;
+    const char *why = NULL;
+    PyObject *result = NULL;
+    Stop stop;
+    if (!PyArg_ParseTuple(arguments, "y*|z*d:add", &data, &cancel, &seconds)) return NULL;
+    if (!self->lines.memory) {
+        PyErr_SetString(PyExc_ValueError, "its planes were taken");
+    } else if (stop_begin(&stop, &cancel, seconds)) {
+        Py_BEGIN_ALLOW_THREADS
+        why = lines_add(&self->lines, data.buf, data.len, &stop);
+        Py_END_ALLOW_THREADS
+        if (why) PyErr_SetString(Declined, why);
+        else result = stop.ended ? raise_failure(NULL, &stop) : Py_NewRef(Py_None);
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&cancel);
+    return result;
+}
+
+static PyObject *reader_planes(Reader *self, PyObject *unused) {
+    (void)unused;
+    if (!self->lines.memory || self->lines.y < self->lines.planes.height) {
+        PyErr_SetString(Declined, "not all of its lines are there");
+        return NULL;
+    }
+    Picture *picture = picture_new(self->lines.planes.width, self->lines.planes.height);
+    if (!picture) return NULL;
+    picture->planes = self->lines.planes;
+    for (int i = 0; i < 3; i++) self->lines.planes.plane[i].data = NULL;
+    lines_free(&self->lines);
     return (PyObject *)picture;
 }
 
@@ -241,11 +369,30 @@ static PyType_Spec spec = {
     "hotfolder.imaging._planes.Planes", sizeof(Picture), 0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, slots,
 };
+static PyMethodDef reader_methods[] = {
+    {"add", (PyCFunction)reader_add, METH_VARARGS,
+     "add(data[, cancel, seconds])\n\nMore of the lines, cut anywhere. Raises Declined for what is unusual or too much. Only one thread at a time."},
+    {"planes", (PyCFunction)reader_planes, METH_NOARGS, "planes() -> Planes\n\nOnce, after the last line. Raises Declined before."},
+    {NULL, NULL, 0, NULL},
+};
+static PyType_Slot reader_slots[] = {{Py_tp_dealloc, reader_free}, {Py_tp_methods, reader_methods}, {0, NULL}};
+static PyType_Spec reader_spec = {
+    "hotfolder.imaging._planes.Lines", sizeof(Reader), 0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE, reader_slots,
+};
 static PyMethodDef functions[] = {
     {"decode", module_decode, METH_VARARGS,
      "decode(data, width, height, denominator[, cancel, seconds]) -> Planes\n\n"
      "The JPEG at 1/denominator. Raises Declined for what is unusual or damaged. This and the methods of Planes raise\n"
      "Cancelled once the first byte of the buffer `cancel` is not 0, and TimeoutError after so many seconds."},
+    {"draw", module_draw, METH_VARARGS,
+     "draw(pixels, width, height, denominator[, cancel, seconds]) -> Planes\n\n"
+     "Pixels that others have decoded, at 1/denominator by averages: a buffer of grey bytes, or an Arrow array (its capsule) of\n"
+     "lists of four bytes, of which the last does not count."},
+    {"lines", module_lines, METH_VARARGS,
+     "lines(width, height, channels, denominator[, palette]) -> Lines\n\n"
+     "Takes the lines of a PNG of 8 bits that is not interlaced: grey or, with a palette, numbers in it (1 channel), RGB (3), or\n"
+     "RGBA (4), of which nothing may be transparent."},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef definition = {
@@ -259,9 +406,10 @@ PyMODINIT_FUNC PyInit__planes(void) {
     baseline_prepare();
     progressive_prepare();
     picture_type = PyType_FromSpec(&spec);
+    reader_type = PyType_FromSpec(&reader_spec);
     Declined = PyErr_NewException("hotfolder.imaging._planes.Declined", NULL, NULL);
     Cancelled = PyErr_NewException("hotfolder.imaging._planes.Cancelled", NULL, NULL);
-    if (!picture_type || !Declined || !Cancelled || PyModule_AddObjectRef(module, "Planes", picture_type) ||
+    if (!picture_type || !reader_type || !Declined || !Cancelled || PyModule_AddObjectRef(module, "Planes", picture_type) ||
         PyModule_AddObjectRef(module, "Declined", Declined) || PyModule_AddObjectRef(module, "Cancelled", Cancelled) ||
         PyModule_AddStringConstant(module, "library", jpeg_library()) ||
         PyModule_AddIntConstant(module, "BASELINE", BASELINE) || PyModule_AddIntConstant(module, "FAST", FAST) ||

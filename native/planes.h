@@ -109,6 +109,13 @@ int planes_encode(const Planes *planes, int quality, const uint8_t *tables, int 
 /* Name and version of the library that it was built against. */
 const char *jpeg_library(void);
 
+/* ---- pixels.c ---- */
+
+/* Fills `planes`, whose size is what the caller was told, from pixels of 1 channel (grey) or 4 (red, green, blue and one that
+ * does not count), without gaps, averaged over squares of `side` pixels (1, 2, 4 or 8). 0: no memory, or see `stop`. The
+ * caller frees the planes' data, also after a failure. */
+int planes_from_pixels(Planes *planes, const uint8_t *pixels, int channels, int side, Stop *stop);
+
 /* ---- resample.c ---- */
 
 typedef struct {

@@ -85,6 +85,7 @@ def test_all_is_laid_out_by_the_formatter_alone() -> None:
         file
         for room in ("daemon", "tests", "benchmarks", "docs", "native", "packaging")
         for file in (house / room).rglob("*.py")
+        if ".peers" not in file.parts  # what benchmarks brought
     ]
     assert len(files) > 400
     assert [str(file) for file in files if "# fmt" + ": " in file.read_text()] == []

@@ -1,7 +1,8 @@
-"""JPEG pictures that stay planes (Y, Cb, Cr) from decoding to encoding, by the optional accelerator in native/.
+"""Pictures that are planes (Y, Cb, Cr) up to their encoding as JPEG, by the optional accelerator in native/.
 
-Where it was not built, or declines a source as unusual or damaged, `decode` returns None and Pillow serves: the same
-sizes, the same quality, and the one place that reports what is wrong with a picture.
+JPEGs are decoded as planes, and simple PNGs read so; `draw` makes planes of what Pillow has decoded. Where the core was
+not built, or declines a source as unusual or damaged, Pillow serves: the same sizes, the same quality, and the one
+place that reports what is wrong with a picture.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from PIL import Image
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.decoding.decode import Opened, upright
 from hotfolder.imaging.formats.opening import UPRIGHT
+from hotfolder.imaging.formats.values import Unusual
 from hotfolder.imaging.plan import Box, Size
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 SAMPLINGS = {(1, 1), (2, 1), (1, 2), (2, 2)}
 """Of brightness, in what the core decodes; that of colour is 1×1."""
+OPAQUE = 255
 Tables = Sequence[Sequence[int]]
 """Quantization steps of brightness and of colour, each 64, row by row."""
 
@@ -159,6 +162,38 @@ class Picture:
     def _plane(self, number: int) -> Image.Image:
         size, samples = _ask(self.planes.plane, number)
         return Image.frombytes("L", size, samples)
+
+
+def read(opened: Opened, scale: int) -> Picture | None:
+    """The picture of a format that hands its lines over, at 1/scale by averages; None where Pillow must serve. Raises
+    MemoryError, and SourceError where a Stop ends it."""
+    if core is None or opened.pixels is not None:
+        return None
+    lines = opened.kind.lines(opened.data)
+    if lines is None:
+        return None
+    reader = core.lines(*opened.image.size, lines.channels, scale, lines.palette or None)
+    try:
+        for piece in lines.pieces:
+            _ask(reader.add, piece)
+        return Picture(reader.planes(), opened.orientation)
+    except (core.Declined, Unusual):
+        return None
+
+
+def draw(image: Image.Image, scale: int = 1) -> Picture | None:
+    """The planes of an upright picture, at 1/scale by averages; None where the core is not there, or its samples are
+    others than grey and opaque colour of 8 bits. Raises MemoryError, and SourceError where a Stop ends it."""
+    if core is None or not _is_drawn(image):
+        return None
+    pixels = image.tobytes() if image.mode == "L" else image.__arrow_c_array__()[1]
+    return Picture(_ask(core.draw, pixels, *image.size, scale))
+
+
+def _is_drawn(image: Image.Image) -> bool:
+    if image.mode == "RGBA":  # as programs write it for screens, whether or not something is transparent
+        return image.getchannel("A").getextrema()[0] == OPAQUE
+    return image.mode in ("L", "RGB")
 
 
 def library() -> str:

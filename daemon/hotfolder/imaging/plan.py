@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,8 @@ Box = tuple[float, float, float, float]
 PARENT_RATIO = 4 / 3
 """A rendition serves as another's parent where it has at least this many times the pixels needed in each direction."""
 DRAFT_RATIO = 1.2
-"""JPEG is decoded at the smallest DCT scale that leaves this many times the pixels of the largest need."""
+"""JPEG is decoded at the smallest DCT scale that leaves this many times the pixels of the largest need; others are
+averaged so far."""
 DRAFT_SCALES = (8, 4, 2, 1)
 ANALYZED_SIDE = 512
 """Pixels of the longer side of the picture that is analysed."""
@@ -91,10 +93,11 @@ class Plan:
         needs = [needed(preset, size) for preset in self.presets]
         if self.analyze is not None:
             needs.append(analyzed(size))
-        if self.optimize is not None or not needs:
-            return 1
-        wide, high = max(n[0] for n in needs) * DRAFT_RATIO, max(n[1] for n in needs) * DRAFT_RATIO
-        return next(d for d in DRAFT_SCALES if d == 1 or (size[0] / d >= wide and size[1] / d >= high))
+        return 1 if self.optimize is not None else _scale(size, needs)
+
+    def shrunk(self, size: Size, decoded: Size) -> int:
+        """The denominator by which a picture of this size, decoded in that one, may be made smaller for thumbnails."""
+        return _scale(decoded, [needed(preset, size) for preset in self.presets])
 
 
 def analyzed(size: Size) -> Size:
@@ -149,6 +152,13 @@ def _parent(steps: list[Step], preset: Preset, size: Size) -> str | None:
         if enough and (best is None or _area(step.size) < _area(best.size)):
             best = step
     return best.preset.name if best else None
+
+
+def _scale(size: Size, needs: Sequence[Size]) -> int:
+    if not needs:
+        return 1
+    wide, high = max(n[0] for n in needs) * DRAFT_RATIO, max(n[1] for n in needs) * DRAFT_RATIO
+    return next(d for d in DRAFT_SCALES if d == 1 or (size[0] / d >= wide and size[1] / d >= high))
 
 
 def _area(size: Size) -> int:

@@ -177,10 +177,10 @@ class _Pictures:
     def planes(self, name: str) -> native.Picture | None:
         """The picture as planes, where it can stay so to its end: a JPEG whose colours are those of the source."""
         preset = self._steps[name].preset
-        base = self._base.planes
-        if base is None or not _stays_planes(preset) or not self._keeps_colours(base, preset.colorspace):
+        if not _stays_planes(preset) or not self._keeps_colours(preset.colorspace):
             return None
-        return self._planes(name, base)
+        base = self._base.planes
+        return None if base is None else self._planes(name, base)
 
     def _planes(self, name: str, base: native.Picture) -> native.Picture:
         if name not in self._made_planes:
@@ -189,9 +189,9 @@ class _Pictures:
             self._made_planes[name] = resize.apply(step, parent)
         return self._made_planes[name]
 
-    def _keeps_colours(self, base: native.Picture, goal: Colorspace) -> bool:
+    def _keeps_colours(self, goal: Colorspace) -> bool:
         if goal not in self._keeping:
-            pixel = Image.new(base.mode, (1, 1))
+            pixel = Image.new(self._base.mode, (1, 1))
             same, icc, note = colour.convert(pixel, self._profile, goal)
             self.notes |= {note} if note else set()
             self._keeping[goal] = same is pixel and icc is None

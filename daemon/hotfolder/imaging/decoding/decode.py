@@ -23,6 +23,8 @@ from hotfolder.imaging.plan import Plan
 
 # Our own check comes before anything is decoded, names the limit and can be configured; Pillow's would warn first.
 Image.MAX_IMAGE_PIXELS = None
+# The pixels of a picture lie in one piece of memory, which the core reads where it is.
+Image.core.set_use_block_allocator(1)  # type: ignore[attr-defined]
 
 
 class _Lenient:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import Endless, chunks
 from hotfolder.imaging.formats.format import METADATA_MOST, Format
-from hotfolder.imaging.formats.values import Carried, Density, Memory, Settings
+from hotfolder.imaging.formats.values import Carried, Density, Lines, Memory, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -139,6 +139,12 @@ class Png(Format):
         if chunk is None or chunk.kind != b"tRNS":
             return samples
         return deep.without(samples, int.from_bytes(data[chunk.body : chunk.body + 2], "big"))
+
+    def lines(self, data: bytes) -> Lines | None:
+        """Whole pictures of 8 bits, without interlacing, animation or transparent colours."""
+        from hotfolder.imaging.formats import unpacking
+
+        return unpacking.lines(data)
 
     def loses_bits(self, data: bytes) -> bool:
         """All of 16 bits, but HDR, which becomes SDR."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -35,6 +35,23 @@ class Memory:
     encoding_alpha: float | None = None
     encoding_inks: float | None = None
     encoding_lossless: float | None = None
+
+
+class Unusual(Exception):
+    """The core does not serve: the picture is damaged, or not a simple one. Other decoders judge it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a PNG as the compiled core takes them: 8 bits a sample, each line behind the number of its filter.
+
+    `channels`: 1 (grey, or numbers of colours in the `palette`, three bytes each), 3 or 4. `pieces` are cut anywhere;
+    getting them raises Unusual.
+    """
+
+    channels: int
+    palette: bytes
+    pieces: Iterator[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class _Job:
         self._name, self._format = format_name, formats.of(format_name)
         self._source_tables = getattr(opened.image, "quantization", None) or {}
         self._base, self._may_keep = base, same
-        self._inks = not self._format.has_inks and base.planes is None and base.image.mode == "CMYK"
+        self._inks = not self._format.has_inks and base.mode == "CMYK"
         carried = metadata.carried(opened, spec.metadata, self._format, goal_size(opened.size, spec))
         self._carried = metadata.as_srgb(carried) if self._inks else carried
 
@@ -124,14 +124,14 @@ class _Job:
     @cached_property
     def _planes(self) -> native.Picture | None:
         """The picture as it is to be encoded, where it can stay planes."""
-        if self._base.planes is None or not self._format.in_planes or self._altered:
+        if not self._format.in_planes or self._altered or self._base.decoded is None:
             return None
-        return self._base.planes.scaled(goal_size(self._opened.size, self._spec))
+        return self._base.decoded.scaled(goal_size(self._opened.size, self._spec))
 
     def _best(self, settings: Settings) -> int:
         """The copy as it is to stay."""
         if self._planes is None:
-            size = self._format.marked(self._file, self._write(self._picture, settings))
+            size = self._format.marked(self._file, self._write(self._picture, settings, small=True))
             self._file.flush()
             return size
         self._empty()
@@ -153,8 +153,8 @@ class _Job:
 
         dial, turn = self._dial()
         if self._planes is not None:
-            assert self._base.planes is not None
-            sheet, attempt = search.of_planes(self._base.planes, self._opened.size, self._planes, tables.pair)
+            assert self._base.decoded is not None
+            sheet, attempt = search.of_planes(self._base.decoded, self._opened.size, self._planes, tables.pair)
         else:
             sheet = search.Sheet(self._picture.size, self._picture.crop)
 
@@ -176,9 +176,9 @@ class _Job:
             dial = dial.up_to(tables.finest(self._source_tables))
         return dial, lambda setting: Settings(tables=tables.pair(setting))
 
-    def _write(self, picture: Image.Image, settings: Settings) -> int:
+    def _write(self, picture: Image.Image, settings: Settings, *, small: bool = False) -> int:
         self._empty()
-        return encode(picture, self._file, self._name, settings, self._carried)
+        return encode(picture, self._file, self._name, settings, self._carried, small=small)
 
     def _empty(self) -> None:
         self._file.seek(0)

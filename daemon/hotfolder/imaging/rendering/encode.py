@@ -9,7 +9,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import formats
+from hotfolder.imaging import formats, native
 from hotfolder.imaging.colour import profiles
 from hotfolder.imaging.formats import Carried, Settings
 from hotfolder.imaging.native import Picture
@@ -22,9 +22,12 @@ def encode(
     format_name: Format,
     settings: Settings,
     carried: Carried = Carried(),  # noqa: B008 - frozen
+    *,
+    small: bool = False,
 ) -> int:
     """Write the picture, with this metadata alone; returns the bytes written. Raises OSError (disk full …), and
-    SourceError where the format cannot carry so large a picture."""
+    SourceError where the format cannot carry so large a picture. `small`: fewer bytes, more time, where there is a
+    choice."""
     format = formats.writing(format_name)
     if not fits(image.size, format_name):
         message = f"{format_name} carries at most {format.longest_side} pixels a side, not {max(image.size)}"
@@ -34,6 +37,9 @@ def encode(
     elif not format.loses_nothing:
         carried = _in_colours(carried) if image.mode == "L" else carried
         image = _in_colour(image)
+    planes = native.draw(image) if format.in_planes else None
+    if planes is not None:
+        return encode_planes(planes.scaled(image.size), file, format_name, settings, carried, small=small)
     format.write(image, file, settings, carried)
     format.finish(file, carried)
     file.flush()
