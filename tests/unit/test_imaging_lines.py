@@ -1,4 +1,4 @@
-"""PNGs that the core reads itself, and planes that it draws: what Pillow decodes, and its verdict where something is wrong."""
+"""PNGs that the core reads, and planes that it draws: as Pillow decodes them, and with its verdict on what is wrong."""
 
 from __future__ import annotations
 
