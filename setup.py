@@ -2,7 +2,7 @@
 
 from setuptools import Extension, setup
 
-SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "pixels", "lines", "resample")
+SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "pixels", "lines", "lzw", "samples", "resample")
 HEADERS = ("planes", "baseline", "progressive", "block", "pixels", "lines")
 
 setup(

@@ -1,5 +1,5 @@
-/* Lines of a PNG, as they are unpacked, become planes: filters are undone (PNG, third edition, 9), colours looked up, rows
- * averaged. Whoever calls has seen that the picture is a simple one: 8 bits, not interlaced. */
+/* Lines of a PNG or a TIFF, as they are unpacked, become planes: filters are undone (PNG, third edition, 9; TIFF's differences
+ * are the first of them), colours looked up, rows averaged. Whoever calls has seen that the picture is a simple one: 8 bits, not interlaced. */
 #include "lines.h"
 
 #ifdef __SSE2__
@@ -84,6 +84,11 @@ static const char *expand(const Lines *lines, const uint8_t *line, uint8_t *row)
     return alpha == OPAQUE ? NULL : "transparent";
 }
 
+static void begin(Lines *lines) {
+    lines->filled = lines->filter != OF_ITS_OWN;
+    if (lines->filled) lines->line[0] = (uint8_t)lines->filter;
+}
+
 /* A line that is whole. NULL, or why the picture is declined. */
 static const char *finish(Lines *lines) {
     uint8_t *line = lines->line + 1;
@@ -97,7 +102,7 @@ static const char *finish(Lines *lines) {
     if (why) return why;
     lines->above = lines->line;
     lines->line = line == lines->memory + SLACK + 1 ? lines->memory + 3 * SLACK + lines->length : lines->memory + SLACK;
-    lines->filled = 0;
+    begin(lines);
     lines->y++;
     if (at < side - 1 && lines->y < lines->planes.height) return NULL;
     const uint8_t *row[SIDE_MOST];
@@ -107,11 +112,12 @@ static const char *finish(Lines *lines) {
     return NULL;
 }
 
-int lines_begin(Lines *lines, int channels, int side, const uint8_t *palette, int colours) {
+int lines_begin(Lines *lines, int channels, int side, const uint8_t *palette, int colours, int filter) {
     const size_t width = lines->planes.width, row = up(bytes(width, PIXEL, SLACK), SLACK);
     lines->channels = channels;
     lines->side = side;
     lines->colours = colours;
+    lines->filter = filter;
     lines->length = width * channels + 1;
     /* Two lines with slack around them, then the rows. */
     lines->memory = calloc(1, bytes(side, row, bytes(2, lines->length, 4 * SLACK)));
@@ -119,6 +125,7 @@ int lines_begin(Lines *lines, int channels, int side, const uint8_t *palette, in
     lines->line = lines->memory + SLACK;
     lines->above = lines->memory + 3 * SLACK + lines->length;
     for (int k = 0; k < side; k++) lines->row[k] = lines->memory + 4 * SLACK + 2 * lines->length + k * row;
+    begin(lines);
     for (int i = 0; i < colours; i++) memcpy(&lines->palette[i], palette + 3 * i, 3);
     return pixels_room(&lines->planes, channels == 1 && !colours ? 1 : PIXEL, side);
 }

@@ -148,6 +148,62 @@ static PyObject *module_draw(PyObject *module, PyObject *arguments) {
     return (PyObject *)picture;
 }
 
+static PyObject *module_gather(PyObject *module, PyObject *arguments) {
+    (void)module;
+    Py_buffer part[3] = {{0}}, cancel = {0};
+    int width, height, wide, high, is_video, good;
+    double seconds = INFINITY;
+    Stop stop;
+    if (!PyArg_ParseTuple(arguments, "iiy*y*y*(ii)p|z*d:gather", &width, &height, &part[0], &part[1], &part[2], &wide, &high,
+                          &is_video, &cancel, &seconds))
+        return NULL;
+    Picture *picture = NULL;
+    int64_t half = ((int64_t)wide + 1) / 2 * (((int64_t)high + 1) / 2);
+    if (width < 1 || height < 1 || wide < 1 || high < 1 || part[0].len != (int64_t)wide * high || part[1].len != half || part[2].len != half)
+        PyErr_SetString(PyExc_ValueError, "three planes without gaps, those of colour half as wide and high, rounded up");
+    else if (stop_begin(&stop, &cancel, seconds))
+        picture = picture_new(width, height);
+    if (picture) {
+        const uint8_t *data[3] = {part[0].buf, part[1].buf, part[2].buf};
+        Py_BEGIN_ALLOW_THREADS
+        good = planes_from_samples(&picture->planes, data, wide, high, is_video, &stop);
+        Py_END_ALLOW_THREADS
+        if (!good) {
+            Py_CLEAR(picture);
+            raise_failure(&(Failure){.memory = 1}, &stop);
+        }
+    }
+    for (int i = 0; i < 3; i++) PyBuffer_Release(&part[i]);
+    PyBuffer_Release(&cancel);
+    return (PyObject *)picture;
+}
+
+static PyObject *module_unpack(PyObject *module, PyObject *arguments) {
+    (void)module;
+    Py_buffer data, cancel = {0};
+    Py_ssize_t size;
+    double seconds = INFINITY;
+    PyObject *result = NULL;
+    Stop stop;
+    if (!PyArg_ParseTuple(arguments, "y*n|z*d:unpack", &data, &size, &cancel, &seconds)) return NULL;
+    if (size < 0 || size > INT_MAX) PyErr_SetString(PyExc_ValueError, "a size is 0 to 2^31 - 1");
+    else if (stop_begin(&stop, &cancel, seconds)) result = PyBytes_FromStringAndSize(NULL, size);
+    if (result) {
+        uint8_t *to = (uint8_t *)PyBytes_AsString(result);
+        size_t made;
+        Py_BEGIN_ALLOW_THREADS
+        made = lzw_unpack(data.buf, data.len, to, size, &stop);
+        Py_END_ALLOW_THREADS
+        if (made < (size_t)size) {
+            Py_CLEAR(result);
+            raise_failure(&(Failure){.text = "it holds less"}, &stop);
+        }
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&cancel);
+    return result;
+}
+
 /* What is given line by line, until it is whole. */
 typedef struct {
     PyObject_HEAD
@@ -164,11 +220,11 @@ static void reader_free(Reader *reader) {
 
 static PyObject *module_lines(PyObject *module, PyObject *arguments) {
     (void)module;
-    int width, height, channels, denominator;
+    int width, height, channels, denominator, filter = OF_ITS_OWN;
     const uint8_t *palette = NULL;
     Py_ssize_t length = 0;
-    if (!PyArg_ParseTuple(arguments, "iiii|z#:lines", &width, &height, &channels, &denominator, &palette, &length)) return NULL;
-    if (width < 1 || height < 1 || (channels != 1 && channels != 3 && channels != PIXEL) || length % 3 || length > 3 * 256 ||
+    if (!PyArg_ParseTuple(arguments, "iiii|z#i:lines", &width, &height, &channels, &denominator, &palette, &length, &filter)) return NULL;
+    if (width < 1 || filter < OF_ITS_OWN || filter > 4 || height < 1 || (channels != 1 && channels != 3 && channels != PIXEL) || length % 3 || length > 3 * 256 ||
         (palette && (channels != 1 || !length)) || (denominator != 1 && denominator != 2 && denominator != 4 && denominator != 8)) {
         PyErr_SetString(PyExc_ValueError, "1, 3 or 4 channels, at 1/1, 1/2, 1/4 or 1/8; a palette has 1 to 256 colours of one channel");
         return NULL;
@@ -178,7 +234,7 @@ static PyObject *module_lines(PyObject *module, PyObject *arguments) {
     if (!reader) return NULL;
     reader->lines.planes.width = width;
     reader->lines.planes.height = height;
-    if (!lines_begin(&reader->lines, channels, denominator, palette, (int)(length / 3))) {
+    if (!lines_begin(&reader->lines, channels, denominator, palette, (int)(length / 3), filter)) {
         Py_CLEAR(reader);
         PyErr_NoMemory();
     }
@@ -389,10 +445,15 @@ static PyMethodDef functions[] = {
      "draw(pixels, width, height, denominator[, cancel, seconds]) -> Planes\n\n"
      "Pixels that others have decoded, at 1/denominator by averages: a buffer of grey bytes, or an Arrow array (its capsule) of\n"
      "lists of four bytes, of which the last does not count."},
+    {"gather", module_gather, METH_VARARGS,
+     "gather(width, height, Y, Cb, Cr, (wide, high), is_video[, cancel, seconds]) -> Planes\n\n"
+     "Planes that others have decoded, of a picture of width × height: Y of wide × high, the others half of that, rounded up."},
+    {"unpack", module_unpack, METH_VARARGS,
+     "unpack(data, size[, cancel, seconds]) -> bytes\n\nThe first `size` bytes of what a TIFF's LZW has packed. Raises Declined where there are less."},
     {"lines", module_lines, METH_VARARGS,
-     "lines(width, height, channels, denominator[, palette]) -> Lines\n\n"
-     "Takes the lines of a PNG of 8 bits that is not interlaced: grey or, with a palette, numbers in it (1 channel), RGB (3), or\n"
-     "RGBA (4), of which nothing may be transparent."},
+     "lines(width, height, channels, denominator[, palette, filter]) -> Lines\n\n"
+     "Takes lines of 8 bits a sample: grey or, with a palette, numbers in it (1 channel), RGB (3), or RGBA (4), of which nothing may\n"
+     "be transparent. Each begins with the number of its filter, as in a PNG; or all have this one, and not its number."},
     {NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef definition = {

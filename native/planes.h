@@ -116,6 +116,19 @@ const char *jpeg_library(void);
  * caller frees the planes' data, also after a failure. */
 int planes_from_pixels(Planes *planes, const uint8_t *pixels, int channels, int side, Stop *stop);
 
+/* ---- samples.c ---- */
+
+/* Fills `planes`, whose size is what the caller was told, from three planes without gaps: brightness of this size, colour of
+ * half of it (rounded up); `is_video`: in the range of video. 0: no memory, or see `stop`. The caller frees the planes' data,
+ * also after a failure. */
+int planes_from_samples(Planes *planes, const uint8_t *const data[3], int width, int height, int is_video, Stop *stop);
+
+/* ---- lzw.c ---- */
+
+/* Unpacks at most `room` bytes, less than 4 GB; returns how many there were before the end or what is damaged. The first code
+ * has to be that which clears the table. See `stop`, too. */
+size_t lzw_unpack(const uint8_t *data, size_t size, uint8_t *to, size_t room, Stop *stop);
+
 /* ---- resample.c ---- */
 
 typedef struct {

@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, cast, final
 
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.decoding.decode import Opened, upright
 from hotfolder.imaging.formats.opening import UPRIGHT
-from hotfolder.imaging.formats.values import Unusual
+from hotfolder.imaging.formats.values import Lines, Unusual
 from hotfolder.imaging.plan import Box, Size
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SAMPLINGS = {(1, 1), (2, 1), (1, 2), (2, 2)}
 """Of brightness, in what the core decodes; that of colour is 1×1."""
 OPAQUE = 255
+OF_THEIR_OWN = -1
+"""In place of a filter: each line says which it has."""
 Tables = Sequence[Sequence[int]]
 """Quantization steps of brightness and of colour, each 64, row by row."""
 
@@ -165,20 +167,33 @@ class Picture:
 
 
 def read(opened: Opened, scale: int) -> Picture | None:
-    """The picture of a format that hands its lines over, at 1/scale by averages; None where Pillow must serve. Raises
-    MemoryError, and SourceError where a Stop ends it."""
+    """The picture of a format that hands its lines or planes over, at 1/scale by averages; None where Pillow must
+    serve. Raises MemoryError, and SourceError where a Stop ends it."""
     if core is None or opened.pixels is not None:
         return None
+    samples = opened.kind.samples(opened.data, opened.image.size, scale, look)
+    if samples is not None:
+        planes = _ask(core.gather, *opened.image.size, *samples.planes, samples.size, True)
+        return Picture(planes, opened.orientation)
     lines = opened.kind.lines(opened.data)
     if lines is None:
         return None
-    reader = core.lines(*opened.image.size, lines.channels, scale, lines.palette or None)
     try:
-        for piece in lines.pieces:
-            _ask(reader.add, piece)
-        return Picture(reader.planes(), opened.orientation)
+        return Picture(_from_lines(lines, opened.image.size, scale), opened.orientation)
     except (core.Declined, Unusual):
         return None
+
+
+def _from_lines(lines: Lines, size: Size, scale: int) -> Planes:
+    assert core is not None
+    filters = OF_THEIR_OWN if lines.filter is None else lines.filter
+    reader = core.lines(*size, lines.channels, scale, lines.palette or None, filters)
+    left = size[0] * size[1] * lines.channels
+    for piece in lines.pieces:
+        unpacked = _ask(core.unpack, piece, min(left, lines.packed)) if lines.packed else piece
+        _ask(reader.add, unpacked)
+        left -= len(unpacked)
+    return cast("Planes", reader.planes())
 
 
 def draw(image: Image.Image, scale: int = 1) -> Picture | None:

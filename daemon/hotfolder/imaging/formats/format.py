@@ -7,12 +7,12 @@ else asks. Nothing here imports an image library: names, types and extensions ar
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.formats.values import Carried, Density, Dial, Extra, Lines, Memory, Settings
+from hotfolder.imaging.formats.values import Carried, Density, Dial, Extra, Lines, Memory, Samples, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -174,6 +174,11 @@ class Format:
 
     def lines(self, data: bytes) -> Lines | None:
         """Its pixels for the compiled core, which takes a third of the time; None where others decode it."""
+        return None
+
+    def samples(self, data: bytes, size: tuple[int, int], scale: int, look: Callable[[], None]) -> Samples | None:
+        """Its planes for the compiled core, of the size that it has, at 1/scale; None where others decode it, or judge
+        what is wrong. Now and then it asks `look`, which raises where there is no time left."""
         return None
 
     def exif_structures(self, data: bytes) -> list[tuple[bytes, int]] | None:

@@ -11,7 +11,7 @@ from hotfolder.imaging.containers import directories
 from hotfolder.imaging.formats import pages
 from hotfolder.imaging.formats.format import DEEP, Format, version
 from hotfolder.imaging.formats.pages import Page
-from hotfolder.imaging.formats.values import Memory
+from hotfolder.imaging.formats.values import Lines, Memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -110,6 +110,12 @@ class Tiff(Format):
         at = page.colours + alpha
         joined = np.concatenate([colours, found[..., at : at + 1]], axis=-1)
         return deep.straight(joined) if page.extra[alpha : alpha + 1] == (pages.MULTIPLIED,) else joined
+
+    def lines(self, data: bytes) -> Lines | None:
+        """Grey and RGB of 8 bits in strips."""
+        from hotfolder.imaging.formats import strips
+
+        return strips.lines(data)
 
     def exif_structures(self, data: bytes) -> list[tuple[bytes, int]] | None:
         return [(data, 0)]

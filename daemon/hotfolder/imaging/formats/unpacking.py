@@ -6,7 +6,7 @@ Nothing is judged here: what is not as it should be raises Unusual, or gives Non
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 from hotfolder.imaging.containers import Endless, chunks
@@ -41,14 +41,16 @@ def lines(data: bytes) -> Lines | None:
         _is_whole(data, each) for each in found if _counts(each)
     ):
         return None
-    _, _, bits, colour, packing, filters, interlaced = _HEADER.unpack_from(data, found[0].body)
+    wide, high, bits, colour, packing, filters, interlaced = _HEADER.unpack_from(data, found[0].body)
     palette = [data[each.body : each.stop] for each in found if each.kind == b"PLTE"] if colour == NUMBERS else [b""]
     known = bits == 8 and colour in CHANNELS and (packing, filters, interlaced) == (0, 0, 0)
     if not known or len(palette) != 1 or any(each.kind in _OTHERS or _is_unknown(each.kind) for each in found):
         return None
     if len(palette[0]) % 3 or len(palette[0]) > 3 * 256 or (colour == NUMBERS and not palette[0]):
         return None
-    return Lines(CHANNELS[colour], palette[0], _unpacked(data, [each for each in found if each.kind == b"IDAT"]))
+    size = high * (wide * CHANNELS[colour] + 1)
+    parts = [memoryview(data)[each.body : each.stop] for each in found if each.kind == b"IDAT"]
+    return Lines(CHANNELS[colour], palette[0], unpacked(parts, size))
 
 
 def _counts(chunk: Chunk) -> bool:
@@ -68,17 +70,21 @@ def _is_whole(data: bytes, chunk: Chunk) -> bool:
     )
 
 
-def _unpacked(data: bytes, parts: list[Chunk]) -> Iterator[bytes]:
+def unpacked(parts: Iterable[bytes | memoryview], size: int) -> Iterator[bytes]:
+    """What a stream (RFC 1950) in parts packs, piece by piece. Raises Unusual where it is damaged, or has not that
+    size."""
     stream = unpacker.decompressobj()
     try:
         for part in parts:
-            packed: bytes | memoryview = memoryview(data)[part.body : part.stop]
+            packed = part
             while packed:
-                yield stream.decompress(packed, PIECE)
+                piece = stream.decompress(packed, PIECE)
+                size -= len(piece)
+                yield piece
                 if stream.eof:
                     break
                 packed = stream.unconsumed_tail
     except BROKEN as error:
         raise Unusual(str(error)) from error
-    if not stream.eof or stream.unused_data:
-        raise Unusual("more or less than its lines")
+    if not stream.eof or stream.unused_data or size:
+        raise Unusual("more or less than it should hold")

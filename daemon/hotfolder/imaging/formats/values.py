@@ -43,15 +43,29 @@ class Unusual(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """The lines of a PNG as the compiled core takes them: 8 bits a sample, each line behind the number of its filter.
+    """The lines of a picture of 8 bits a sample as the compiled core takes them.
 
-    `channels`: 1 (grey, or numbers of colours in the `palette`, three bytes each), 3 or 4. `pieces` are cut anywhere;
-    getting them raises Unusual.
+    `channels`: 1 (grey, or numbers of colours in the `palette`, three bytes each), 3 or 4. `filter`: that of all lines
+    (PNG, third edition, 9: 0 is none, 1 differences); None: each begins with the number of its own. `pieces` are cut
+    anywhere; getting them raises Unusual. `packed`: bytes of each piece but the last when it is unpacked by LZW; 0:
+    it needs no unpacking.
     """
 
     channels: int
     palette: bytes
-    pieces: Iterator[bytes]
+    pieces: Iterator[bytes | memoryview]
+    filter: int | None = None
+    packed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Brightness and the two colours, one byte a sample and without gaps, in the range of video (ITU-R BT.601): what
+    lossy formats hold. `size` is that of brightness, which may have been made smaller; colour has half of it, rounded
+    up."""
+
+    planes: tuple[bytearray, bytearray, bytearray]
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 from hotfolder.imaging.containers import riff
 from hotfolder.imaging.formats.format import Format
-from hotfolder.imaging.formats.values import Carried, Dial, Memory, Settings
+from hotfolder.imaging.formats.values import Carried, Dial, Memory, Samples, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -56,6 +56,11 @@ class Webp(Format):
         return (
             min(chunk.stop - chunk.body, len(data) - chunk.start) for chunk in riff.walk(data) if chunk.kind in METADATA
         )
+
+    def samples(self, data: bytes, size: tuple[int, int], scale: int, look: Callable[[], None]) -> Samples | None:
+        from hotfolder.imaging.formats import shrinking
+
+        return shrinking.samples(data, size, scale, look)
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         options = {"xmp": carried.xmp} if carried.xmp else {}
