@@ -20,8 +20,9 @@ from pathlib import Path
 
 from generated import KINDS, NEEDS, write
 
-PLANS = ("thumbnails", "full", "webp", "avif")
-"""Thumbnails alone; with an optimized copy of the source's own format, as WebP, as AVIF."""
+PLANS = ("thumbnails", "large", "full", "jpeg", "webp", "avif")
+"""Thumbnails alone; a single one nearly as large as the source; six with an optimized copy of the source's own format,
+as JPEG, as WebP, as AVIF."""
 RENDER = "--render"
 
 
@@ -29,15 +30,18 @@ def rendered(file: str, plan_name: str, warm: str) -> dict[str, int]:
     """In this process: reserve, render, and look at the peak. `warm` is a small picture of the same kind."""
     from hotfolder import imaging
     from hotfolder.imaging import Plan
-    from hotfolder.presets import BUILT_IN, OptimizeSpec
+    from hotfolder.presets import BUILT_IN, OptimizeSpec, Preset
 
     optimize = {
         "thumbnails": None,
+        "large": None,
         "full": OptimizeSpec(),
+        "jpeg": OptimizeSpec(format="jpeg"),
         "webp": OptimizeSpec(format="webp"),
         "avif": OptimizeSpec(format="avif"),
     }
-    plan = Plan(tuple(BUILT_IN.values()), optimize[plan_name])
+    presets = (Preset("large", 5000, 5000),) if plan_name == "large" else tuple(BUILT_IN.values())
+    plan = Plan(presets, optimize[plan_name])
     limits = imaging.Limits()
 
     def work(path: str) -> int:

@@ -29,6 +29,8 @@ SIXTEEN_BITS = 18
 """Converting one channel of 16 or 32 bits to 8."""
 RESIZING = 0.5
 """Of the bytes of the decoded picture, for the first step; colours weighed by alpha are a whole copy more."""
+MADE, MADE_ALPHA = 7.5, 13.0
+"""Bytes a pixel of a thumbnail: resampled, encoded; with alpha, also brought onto a background."""
 PHOTO_PIXELS = 50_000_000
 SEARCH_FIXED = 45_000_000
 """Scoring a picture in mode `auto`, of whatever size: at most 0.45 MP in floating point."""
@@ -50,7 +52,8 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     coefficients = _coefficients(opened)
     decoding = held + opened.kind.memory.decoding * pixels + coefficients
     alpha = "A" in image.mode or "transparency" in image.info
-    resizing = held + RESIZING * base + (base if alpha else 0)
+    resizing = held + opened.kind.memory.kept * pixels + (base if alpha else 0)
+    resizing += max(RESIZING * base, _thumbnails(opened, plan, wanted, alpha=alpha))
     encoding = held + _encoding(opened, plan, wanted, alpha=alpha) * pixels
     fixed = FIXED + (ANALYSIS_FIXED if ANALYSIS in wanted else 0)
     if plan.optimize is not None and plan.optimize.mode == "auto" and OPTIMIZED in wanted:
@@ -75,6 +78,14 @@ def photo_peak(plan: Plan, others: Collection[str] = ()) -> int:
         each.append(1 + max(decoding, encoding))  # and its bytes, at most one a pixel
     fixed = FIXED + ANALYSIS_FIXED + SEARCH_FIXED
     return round(MARGIN * max(each) * PHOTO_PIXELS) + fixed
+
+
+def _thumbnails(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: bool) -> float:
+    """Planes drawn of the picture, and the largest thumbnail on its way to its file."""
+    sides = [step.canvas for step in plan.steps(opened.size) if step.preset.name in wanted]
+    largest = max((wide * high for wide, high in sides), default=0)
+    scale = plan.shrunk(opened.size, opened.size)
+    return 3 * opened.width * opened.height / (scale * scale) + (MADE_ALPHA if alpha else MADE) * largest
 
 
 def _planes(opened: Opened, scale: int, coefficients: int, *, encoded: bool) -> float:

@@ -25,12 +25,14 @@ class Extra:
 class Memory:
     """Bytes a pixel of the full size, measured by benchmarks/memory.py.
 
-    `decoding`: what the decoder holds beside the picture; 0 works line by line. `encoding`: what the encoder of a
+    `decoding`: what the decoder holds beside the picture; 0 works line by line. `kept`: what of it stays until the
+    picture is closed. `encoding`: what the encoder of a
     full-size copy takes; None of the others: the same for pictures with alpha, in inks, and for one that is stored
     anew without loss.
     """
 
     decoding: float = 0.0
+    kept: float = 0.0
     encoding: float = 0.0
     encoding_alpha: float | None = None
     encoding_inks: float | None = None

@@ -28,7 +28,7 @@ class Webp(Format):
     media_type = "image/webp"
     plugins = ("WEBP",)
     is_photo = True
-    memory = Memory(decoding=16, encoding=9.0, encoding_alpha=46.0)
+    memory = Memory(decoding=16, kept=8, encoding=9.0, encoding_alpha=46.0)
 
     is_written = True
     longest_side = 16_383
