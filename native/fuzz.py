@@ -1,8 +1,9 @@
-"""The accelerator under sanitizers, on damaged JPEGs: ``python native/fuzz.py [SECONDS [SEED]] [--corpus FOLDER]``.
+"""The accelerator under sanitizers, on damaged pictures: ``python native/fuzz.py [SECONDS [SEED]] [--corpus FOLDER]``.
 
 Builds it with those for addresses, leaks and undefined behaviour, then decodes, resamples and encodes what seeded
-mutations make of small JPEGs of every kind; with some of them memory runs out on the way. Ends with 0 where nothing was
-found; libjpeg itself comes from the system, and is not built anew.
+mutations make of small JPEGs of every kind, and takes lines, planes and packed strips by chance; with some of them
+memory runs out on the way. Ends with 0 where nothing was found; libjpeg itself comes from the system, and is not built
+anew.
 """
 
 from __future__ import annotations
@@ -194,6 +195,61 @@ def attack(core: Any, data: bytes, dice: random.Random) -> bool:
     return True
 
 
+def attack_lines(core: Any, dice: random.Random) -> None:
+    """Pixels of others in every way that they come: lines that are filtered by chance, squares, planes."""
+    size = (dice.choice((1, 2, 7, 31, 64, 255, 300, 2100)), dice.choice((1, 2, 5, 9, 33)))
+    scale, channels = dice.choice((1, 2, 4, 8)), dice.choice((1, 3, 4))
+    palette = dice.randbytes(3 * dice.randrange(1, 257)) if channels == 1 and dice.random() < 0.5 else None
+    data = bytearray(dice.randbytes((size[0] * channels + 1) * size[1]))
+    filters = dice.choice((-1, -1, 0, 1, 4))
+    for at in range(0, len(data) if filters < 0 else 0, size[0] * channels + 1):
+        data[at] = dice.randrange(6 if dice.random() < 0.02 else 5)
+    if channels == 4:
+        data = bytearray(b"\xff" * len(data)) if filters == 0 else data
+    starve(lambda: core.lines(*size, channels, scale, palette, filters), dice.randrange(1, STEPS))
+    reader = core.lines(*size, channels, scale, palette, filters)
+    with contextlib.suppress(core.Declined):
+        for at in range(0, len(data), step := dice.randrange(1, 5000)):
+            reader.add(data[at : at + step])
+        reader.planes().resized((9, 9), (0.0, 0.0, *map(float, size)), 1, True).jpeg(80, 1)
+    add = core.lines(*size, channels, scale, palette, filters).add
+    hurry(partial(_declined, core, partial(add, data)), dice.randrange(LOOKS))
+    grey = dice.randbytes(size[0] * size[1])
+    core.draw(grey, *size, scale).plane(0)
+    starve(lambda: core.draw(grey, *size, scale), dice.randrange(1, STEPS))
+    hurry(partial(core.draw, grey, *size, scale), dice.randrange(LOOKS))
+    half = bytes(-(-size[0] // 2) * -(-size[1] // 2))
+    whole = (size[0] * scale, size[1] * scale)
+    core.gather(*whole, grey, half, half, size, dice.random() < 0.5).resized(
+        (9, 9), (0.0, 0.0, *map(float, whole)), 3, True
+    )
+    starve(lambda: core.gather(*whole, grey, half, half, size, True), dice.randrange(1, STEPS))
+    hurry(partial(core.gather, *whole, grey, half, half, size, True), dice.randrange(LOOKS))
+
+
+def attack_packed(core: Any, dice: random.Random) -> None:
+    """LZW of codes by chance, and of such that mostly stand for something."""
+    if dice.random() < 0.3:
+        packed, room = b"\x80" + dice.randbytes(dice.randrange(3000)), dice.randrange(20_000)
+    else:
+        file, side = io.BytesIO(), dice.randrange(1, 200)
+        Image.frombytes("L", (side, side), bytes(dice.choices(range(dice.randrange(1, 257)), k=side * side))).save(
+            file, "TIFF", compression="tiff_lzw"
+        )
+        with Image.open(file) as image:
+            at, length = image.tag_v2[273][0], image.tag_v2[279][0]  # type: ignore[attr-defined]
+        packed, room = damaged(file.getvalue()[at : at + length], dice), dice.choice((side * side, 3, 99_999))
+    for size in (room, dice.randrange(room + 1)):
+        with contextlib.suppress(core.Declined):
+            core.unpack(packed, size)
+    hurry(partial(_declined, core, partial(core.unpack, packed, room)), dice.randrange(LOOKS))
+
+
+def _declined(core: Any, ask: Callable[..., object], cancel: None, seconds: float) -> None:
+    with contextlib.suppress(core.Declined):
+        ask(cancel, seconds)
+
+
 def starve_large(core: Any, dice: random.Random) -> None:
     """Each allocation fails in turn, with a picture whose file outgrows what was taken for it at first."""
     size = (640, 480)
@@ -238,6 +294,8 @@ def main() -> None:
     end = time.monotonic() + arguments.seconds
     while time.monotonic() < end:
         decoded += attack(_planes, damaged(dice.choice(sources), dice), dice)
+        attack_lines(_planes, dice)
+        attack_packed(_planes, dice)
         tried += 1
     lost = leaks(Path(os.environ["FUZZED"]))
     if lost:
