@@ -2,8 +2,9 @@
 
 from setuptools import Extension, setup
 
-SOURCES = ("module", "jpeg", "baseline", "idct", "progressive", "fdct", "pixels", "lines", "lzw", "samples", "resample")
-HEADERS = ("planes", "baseline", "progressive", "block", "pixels", "lines")
+SOURCES = ("module", "jpeg", "baseline", "scans", "idct", "progressive", "fdct", "pixels", "lines", "lzw", "samples")
+SOURCES += ("resample",)
+HEADERS = ("planes", "baseline", "scans", "huffman", "progressive", "block", "pixels", "lines")
 
 setup(
     ext_modules=[

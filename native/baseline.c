@@ -12,14 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block.h"
 
 enum {
-    LONGEST_CODE = 16, MOST_BITS = 15, LONGEST_RUN = 16, MOST_PARTS = 3, MOST_BLOCKS = 6,
-    LOOK = 10,       /* bits that one look is for */
+    MOST_BITS = 15, LONGEST_RUN = 16, MOST_PARTS = 3, MOST_BLOCKS = 6,
     BATCH = 8,       /* units whose coefficients are kept, so few that they stay in the nearest cache */
-    UNIT_BYTES = 2048,
-    ROOM = 16384,
     END_OF_BLOCK = 128,
 };
 _Static_assert(MOST_BLOCKS * BLOCK_SIZE * (LONGEST_CODE + MOST_BITS) / 8 + 16 <= UNIT_BYTES, "a unit may be longer");
@@ -32,73 +28,6 @@ static void natural_fill(void) {
     memset(natural, BLOCK_SIZE - 1, sizeof natural);
     for (int i = 0; i < BLOCK_SIZE; i++) natural[ZIGZAG[i]] = (uint8_t)i;
 }
-
-/* ---- Bits ------------------------------------------------------------------------------------------------------ */
-
-/* The next bits of the data between two markers: `count` of them stand at the top of `bits`, those behind are in
- * `room` from `at` on, without the zeros that keep data from looking like markers. What is behind the end is 0. */
-typedef struct {
-    uint64_t bits;
-    int count, ended; /* ended: a marker, or the end of the file, follows what is in `room` */
-    size_t at, filled;
-    const uint8_t *next, *end; /* of the file */
-    uint8_t room[ROOM + UNIT_BYTES];
-} Bits;
-
-static void bits_start(Bits *b) {
-    b->bits = 0;
-    b->count = b->ended = 0;
-    b->at = b->filled = 0;
-}
-
-static void bits_more(Bits *b) {
-    memmove(b->room, b->room + b->at, b->filled - b->at);
-    b->filled -= b->at;
-    b->at = 0;
-    while (b->filled < ROOM && !b->ended) {
-        size_t most = ROOM - b->filled, left = b->end - b->next;
-        if (most > left) most = left;
-        const uint8_t *mark = most ? memchr(b->next, 0xFF, most) : NULL;
-        size_t plain = mark ? (size_t)(mark - b->next) : most;
-        memcpy(b->room + b->filled, b->next, plain);
-        b->filled += plain;
-        b->next += plain;
-        if (mark && b->end - mark > 1 && mark[1] == 0) {
-            b->room[b->filled++] = 0xFF;
-            b->next += 2;
-        } else if (mark || b->next == b->end) {
-            b->ended = 1;
-        }
-    }
-    memset(b->room + b->filled, 0, b->ended ? UNIT_BYTES : 0);
-}
-
-/* How many bits are left of what is there; negative where more were taken. */
-static long bits_left(const Bits *b) { return 8 * ((long)b->filled - (long)b->at) + b->count; }
-
-/* Whether the data ends here, but for what fills the last byte, and the marker `code` follows, which is passed. */
-static int bits_end(Bits *b, int code) {
-    if (!b->ended) bits_more(b);
-    if (!b->ended || bits_left(b) < 0 || bits_left(b) > 7) return 0;
-    if (b->end - b->next < 2 || b->next[0] != 0xFF || b->next[1] != code) return 0;
-    b->next += 2;
-    return 1;
-}
-
-/* At least 56 bits from here on. */
-#define REFILL()                                                                                                       \
-    do {                                                                                                               \
-        uint64_t eight;                                                                                                \
-        memcpy(&eight, room + at, sizeof eight);                                                                       \
-        bits |= BIG_ENDIAN_64(eight) >> count;                                                                         \
-        at += (63 - count) >> 3;                                                                                       \
-        count |= 56;                                                                                                   \
-    } while (0)
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define BIG_ENDIAN_64(x) __builtin_bswap64(x)
-#else
-#define BIG_ENDIAN_64(x) (x)
-#endif
 
 /* ---- Huffman codes --------------------------------------------------------------------------------------------- */
 
@@ -118,20 +47,12 @@ typedef struct {
 
 typedef struct {
     Look look[1 << LOOK];
-    int32_t behind[LONGEST_CODE + 1]; /* the code behind the last one of each length */
-    int32_t shift[LONGEST_CODE + 1];  /* from a code of this length to the place of its symbol */
-    uint8_t symbol[256];
+    Book book;
 } Table;
 
 static Symbol symbol_of(int code, int length) {
     int size = code & 15, run = code >> 4;
     return (Symbol){(uint8_t)length, (uint8_t)size, (uint8_t)(size || run == 15 ? run : END_OF_BLOCK)};
-}
-
-/* T.81, figure F.12: what the first `size` bits mean; without a branch, since which it is cannot be foreseen. */
-INLINE int value_of(uint64_t bits, int size) {
-    int64_t below = ~((int64_t)bits >> 63); /* all ones where the first bit is 0 */
-    return (int)((int64_t)(bits >> 1 >> (63 - size)) - (below & ((1ll << size) - 1)));
 }
 
 /* Adds the second symbol. Where that is none, or the end of the block, a 0 goes to the place that is next. */
@@ -154,35 +75,22 @@ static void look_further(Table *table, uint32_t bits) {
 /* 0 where it is no table of codes. `most`: the largest symbol allowed. */
 static int table_fill(Table *table, const Codes *codes, int most) {
     memset(table->look, 0, sizeof table->look);
-    int code = 0, count = 0;
-    for (int length = 1; length <= LONGEST_CODE; length++, code <<= 1) {
-        table->shift[length] = count - code;
-        int of_length = codes->counts[length];
-        if (count + of_length > 256 || code + of_length >= 1 << length) return 0; /* all ones is no code */
-        for (int i = 0; i < of_length; i++, code++, count++) {
-            int symbol = table->symbol[count] = codes->symbols[count], left = LOOK - length;
-            if (symbol > most) return 0;
-            for (uint32_t rest = 0; left >= 0 && rest < 1u << left; rest++)
-                table->look[((uint32_t)code << left) + rest].first = symbol_of(symbol, length);
+    if (!book_fill(&table->book, codes, most)) return 0;
+    for (int length = 1; length <= LOOK; length++)
+        for (int code = table->book.first[length]; code < table->book.behind[length]; code++) {
+            Symbol symbol = symbol_of(table->book.symbol[code + table->book.shift[length]], length);
+            for (uint32_t left = LOOK - length, rest = 0; rest < 1u << left; rest++)
+                table->look[((uint32_t)code << left) + rest].first = symbol;
         }
-        table->behind[length] = of_length ? code : 0;
-    }
     for (uint32_t bits = 0; bits < 1 << LOOK; bits++) look_further(table, bits);
     return 1;
 }
 
 /* The symbol of a code of more than LOOK bits; of length 0 where there is none. */
 static Symbol long_symbol(const Table *table, uint64_t bits) {
-    for (int l = LOOK + 1; l <= LONGEST_CODE; l++) {
-        int code = (int)(bits >> (64 - l));
-        if (code < table->behind[l]) return symbol_of(table->symbol[code + table->shift[l]], l);
-    }
-    return (Symbol){0, 0, 0};
+    int symbol, length = book_find(&table->book, bits, &symbol);
+    return length ? symbol_of(symbol, length) : (Symbol){0, 0, 0};
 }
-
-#define TAKE(length)                                                                                                   \
-    bits <<= (length);                                                                                                 \
-    count -= (length)
 
 /* The next symbol of `table` and its value. */
 #define SYMBOL(table)                                                                                                  \

@@ -2,12 +2,7 @@
 #ifndef BASELINE_H
 #define BASELINE_H
 
-#include "planes.h"
-
-/* A Huffman table as a file has it: how many codes there are of each length from 1 on, at counts[1], and their symbols. */
-typedef struct {
-    const uint8_t *counts, *symbols;
-} Codes;
+#include "huffman.h"
 
 /* One part (Y, Cb or Cr). A unit of the file has `across` by `down` of its blocks, 1 or 2 each; a block becomes `size` by
  * `size` samples (8, 4, 2 or 1). At `data` there is memory for all blocks of all units. `steps` is the quantization table

@@ -13,6 +13,7 @@
 #include "baseline.h"
 #include "planes.h"
 #include "progressive.h"
+#include "scans.h"
 
 /* Bytes must not depend on who has built it, and others than libjpeg-turbo are not tried. */
 #ifndef LIBJPEG_TURBO_VERSION_NUMBER
@@ -135,7 +136,37 @@ static int decode_baseline(Planes *planes, const struct jpeg_decompress_struct *
     return baseline_read(&what);
 }
 
-/* All that baseline.c does not read. */
+static Codes codes_of(const JHUFF_TBL *table) { return table ? (Codes){table->bits, table->huffval} : (Codes){0}; }
+
+/* Lets scans.c read a progressive picture. 0: libjpeg must, from where it is; it has not been moved. */
+static int decode_scans(Planes *planes, const struct jpeg_decompress_struct *c, Stop *stop) {
+    enum { START_OF_SCAN = 0xDA };
+    const size_t header = 8 + 2 * (size_t)c->comps_in_scan;
+    const uint8_t *first = c->src->next_input_byte - header;
+    if (!c->progressive_mode || first[0] != 0xFF || first[1] != START_OF_SCAN) return 0;
+    const int single = c->num_components == 1;
+    const jpeg_component_info *part = c->comp_info;
+    Scans what = {
+        .count = c->num_components, .restart = c->restart_interval,
+        .units_across = (int)(single ? part->width_in_blocks : up(part->width_in_blocks, part->h_samp_factor) / part->h_samp_factor),
+        .units_down = (int)(single ? part->height_in_blocks : c->total_iMCU_rows),
+        .data = first, .size = c->src->bytes_in_buffer + header, .stop = stop,
+    };
+    for (int i = 0; i < TABLES; i++) what.means[i] = codes_of(c->dc_huff_tbl_ptrs[i]), what.waves[i] = codes_of(c->ac_huff_tbl_ptrs[i]);
+    for (int i = 0; i < what.count; i++, part++) {
+        int size = DCT_SIZE(part);
+        if (part->quant_tbl_no < 0 || part->quant_tbl_no >= NUM_QUANT_TBLS || !c->quant_tbl_ptrs[part->quant_tbl_no] ||
+            (size != 8 && size != 4 && size != 2 && size != 1))
+            return 0;
+        what.part[i] = (ScanPart){
+            part->component_id, single ? 1 : part->h_samp_factor, single ? 1 : part->v_samp_factor, (int)part->width_in_blocks,
+            (int)part->height_in_blocks, size, planes->plane[i].stride, planes->plane[i].data, c->quant_tbl_ptrs[part->quant_tbl_no]->quantval,
+        };
+    }
+    return scans_read(&what);
+}
+
+/* All that baseline.c and scans.c do not read. */
 static void decode_rest(Planes *planes, struct jpeg_decompress_struct *c) {
     jpeg_start_decompress(c);
     size_t step[3];
@@ -177,7 +208,7 @@ int planes_decode(Planes *planes, const uint8_t *data, size_t size, int denomina
     c.dct_method = JDCT_ISLOW;
     jpeg_calc_output_dimensions(&c);
     if (!planes_room(planes, &c)) ERREXIT1(&c, JERR_OUT_OF_MEMORY, 0);
-    planes->direct = decode_baseline(planes, &c, stop);
+    planes->direct = decode_baseline(planes, &c, stop) || decode_scans(planes, &c, stop);
     if (!planes->direct) {
         on_progress((j_common_ptr)&c);
         decode_rest(planes, &c);

@@ -18,6 +18,7 @@
 #include "lines.h"
 #include "pixels.h"
 #include "progressive.h"
+#include "scans.h"
 
 typedef struct {
     PyObject_HEAD
@@ -466,6 +467,7 @@ PyMODINIT_FUNC PyInit__planes(void) {
     resample_prepare();
     baseline_prepare();
     progressive_prepare();
+    scans_prepare();
     picture_type = PyType_FromSpec(&spec);
     reader_type = PyType_FromSpec(&reader_spec);
     Declined = PyErr_NewException("hotfolder.imaging._planes.Declined", NULL, NULL);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import io
+import itertools
 import os
 import random
 import shutil
@@ -161,12 +162,16 @@ def by_libjpeg(data: bytes) -> bytes:
 
 OPTIONS = st.fixed_dictionaries(
     {"quality": st.integers(1, 100), "subsampling": st.sampled_from(["4:4:4", "4:2:2", "4:2:0"])},
-    optional={"restart_marker_blocks": st.integers(1, 40), "optimize": st.just(True)},
+    optional={
+        "restart_marker_blocks": st.integers(1, 40),
+        "optimize": st.just(True),
+        "progressive": st.booleans(),
+    },
 )
 
 
 @built
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=300)
 @given(PICTURES, OPTIONS, st.booleans(), st.sampled_from([1, 2, 4, 8]))
 def test_our_decoder_reads_what_libjpeg_would(
     what: tuple[int, int, int, str], options: dict[str, Any], grey: bool, scale: int
@@ -182,13 +187,84 @@ def test_our_decoder_reads_what_libjpeg_would(
     assert [ours.plane(i) for i in range(ours.count)] == [reference.plane(i) for i in range(reference.count)]
 
 
+SCRIPTS = {
+    "libjpeg's": "",
+    "bits one by one": "0,1,2: 0-0, 0, 2; 0,1,2: 0-0, 2, 1; 0,1,2: 0-0, 1, 0; 0: 1-63, 0, 3; 0: 1-63, 3, 2;"
+    " 0: 1-63, 2, 1; 0: 1-63, 1, 0; 1: 1-63, 0, 1; 2: 1-63, 0, 0; 1: 1-63, 1, 0;",
+    "many bands": "0: 0-0, 0, 0; 1: 0-0, 0, 0; 2: 0-0, 0, 0; 2: 1-2, 0, 1; 2: 3-63, 0, 0; 2: 1-2, 1, 0; 1: 1-63, 0, 0;"
+    " 0: 1-1, 0, 0; 0: 2-9, 0, 0; 0: 10-62, 0, 1; 0: 63-63, 0, 0; 0: 10-62, 1, 0;",
+    "two parts at once": "0: 0-0, 0, 1; 1,2: 0-0, 0, 0; 0: 0-0, 1, 0; 0: 1-63, 0, 0; 1: 1-63, 0, 0; 2: 1-63, 0, 0;",
+}
+
+
+def jpegtran(data: bytes, tmp_path: Path, script: str, *options: str) -> bytes:
+    (tmp_path / "scans").write_text(script)
+    how = ["-scans", str(tmp_path / "scans")] if script else ["-progressive"]
+    return subprocess.run(["jpegtran", *how, *options], input=data, capture_output=True, check=True).stdout
+
+
+@built
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="jpegtran (libjpeg-turbo-progs) is not installed")
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("options", [(), ("-restart", "3B"), ("-optimize",)])
+@pytest.mark.parametrize(("width", "height"), [(333, 211), (17, 8), (1, 1)])
+def test_scans_in_any_order(script: str, options: tuple[str, ...], width: int, height: int, tmp_path: Path) -> None:
+    core = native.core
+    assert core is not None
+    for kind in ("noise", "edges", "flat", "soft"):
+        for subsampling in ("4:4:4", "4:2:0"):
+            data = encoded(picture_of(width, height, 5, kind), "JPEG", quality=93, subsampling=subsampling)
+            data = jpegtran(data, tmp_path, SCRIPTS[script], *options)
+            for scale in (1, 2):
+                ours, reference = (core.decode(each, width, height, scale) for each in (data, by_libjpeg(data)))
+                assert (ours.direct, reference.direct) == (True, False)
+                assert [ours.plane(i) for i in range(3)] == [reference.plane(i) for i in range(3)]
+
+
+@built
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="jpegtran (libjpeg-turbo-progs) is not installed")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "0,1,2: 0-0, 0, 0; 0: 1-63, 0, 1; 1: 1-63, 0, 0; 2: 1-63, 0, 0;",  # a bit is missing: libjpeg smooths
+        "0,1,2: 0-0, 0, 0; 0: 1-9, 0, 0; 1: 1-63, 0, 0; 2: 1-63, 0, 0;",  # a band
+        "0,1,2: 0-0, 0, 0;",
+    ],
+)
+def test_scans_that_are_missing_are_libjpegs_to_fill(script: str, tmp_path: Path) -> None:
+    core = native.core
+    assert core is not None
+    data = jpegtran(encoded(picture_of(90, 70, 5, "soft"), "JPEG"), tmp_path, script)
+    assert not core.decode(data, 90, 70, 1).direct
+
+
+@built
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, 10_000), st.integers(0, 255), st.integers(0, 3))
+def test_damaged_scans_are_read_as_libjpeg_reads_them_or_not_at_all(at: int, value: int, cut: int) -> None:
+    core = native.core
+    assert core is not None
+    whole = encoded(picture_of(90, 70, 5, "edges"), "JPEG", progressive=True, quality=80)
+    first = whole.index(b"\xff\xda")
+    at = first + at % (len(whole) - first - 2)
+    data = whole[:at] + bytes([value]) * (1 if not cut else 0) + whole[at + max(1, cut) :]
+    try:
+        ours = core.decode(data, 90, 70, 1)
+    except core.Declined:
+        return
+    if ours.direct:
+        reference = core.decode(by_libjpeg(data), 90, 70, 1)
+        assert [ours.plane(i) for i in range(3)] == [reference.plane(i) for i in range(3)]
+
+
 @built
 def test_coefficients_as_large_as_they_come() -> None:
     """Steps of 255 take a small error of the wave far out of the range of samples; both clip it alike."""
     core = native.core
     assert core is not None
-    for steps in (255, 128, 1):
-        data = encoded(noise(200, 200), "JPEG", qtables=[[steps] * 64] * 2, subsampling="4:2:0")
+    for steps, progressive in itertools.product((255, 128, 1), (False, True)):
+        how = {"qtables": [[steps] * 64] * 2, "subsampling": "4:2:0", "progressive": progressive}
+        data = encoded(noise(200, 200), "JPEG", **how)
         for scale in (1, 2, 4, 8):
             ours, reference = (core.decode(each, 200, 200, scale) for each in (data, by_libjpeg(data)))
             assert ours.direct
@@ -203,7 +279,9 @@ def test_what_our_decoder_gives_back_to_libjpeg() -> None:
     data = encoded(picture, "JPEG", restart_marker_blocks=2)
     assert core.decode(data, 120, 90, 1).direct
     assert core.decode(data + b"more", 120, 90, 1).direct  # behind the end: previews, gain maps
-    for other in (encoded(picture, "JPEG", progressive=True), data[:-2] + b"abc\xff\xd9"):  # read by libjpeg in silence
+    whole = encoded(picture, "JPEG", progressive=True)
+    assert core.decode(whole, 120, 90, 1).direct
+    for other in (whole[:-2] + b"\xff\xff\xd9", data[:-2] + b"abc\xff\xd9"):  # read by libjpeg in silence
         assert not core.decode(other, 120, 90, 1).direct
     at = data.index(b"\xff\xd3")
     for damaged in (
@@ -289,8 +367,8 @@ def test_processors_without_avx2_get_the_same_bytes(tmp_path: Path) -> None:
     assert spec.loader is not None
     plain = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(plain)
-    for kind in ("noise", "edges", "flat", "soft"):
-        data = encoded(picture_of(333, 211, 3, kind), "JPEG", quality=100)
+    for kind, progressive in itertools.product(("noise", "edges", "flat", "soft"), (False, True)):
+        data = encoded(picture_of(333, 211, 3, kind), "JPEG", quality=100, progressive=progressive)
         for scale in (1, 2, 4, 8):
             one, other = (each.decode(data, 333, 211, scale) for each in (core, plain))
             assert [one.plane(i) for i in range(3)] == [other.plane(i) for i in range(3)]

@@ -116,10 +116,10 @@ def _samples(opened: Opened) -> float:
 
 def _coefficients(opened: Opened) -> int:
     """A JPEG of several scans, progressive or with one for each component, is kept as coefficients: 2 bytes a sample of
-    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode")."""
+    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode"), and a bit more by the core."""
     if not opened.kind.keeps_coefficients(opened.data):
         return 0
-    return round(2 * _samples(opened) * opened.width * opened.height)
+    return round(2.125 * _samples(opened) * opened.width * opened.height)
 
 
 def _encoding(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: bool) -> float:

@@ -1,0 +1,403 @@
+/* The scans of a progressive JPEG (ITU-T T.81, annex G) as samples, at 1/1, 1/2, 1/4 or 1/8.
+ *
+ * All coefficients are kept until the last scan has been read, as libjpeg keeps them, and for each block which of them are not
+ * zero, a bit each: what a scan refines is found by these bits, and not by looking at every coefficient.
+ *
+ * As in baseline.c, what is damaged or unusual is given back to libjpeg, which begins anew. Each scan must follow the ones before
+ * as encoders write them, and in the end all coefficients must be there to the last bit: otherwise libjpeg smooths blocks.
+ */
+#include "scans.h"
+
+enum { SOI = 0xD8, EOI, SOS, DQT, DHT = 0xC4, DRI = 0xDD, RST0 = 0xD0, APP0 = 0xE0, APP15 = 0xEF, COM = 0xFE };
+enum { UNSEEN = 255, MOST_LOW = 13, MOST_DC = 15, MOST_MEAN = 1 << 16, AT_ONCE = 32 /* bits */ };
+
+static uint8_t natural[BLOCK_SIZE];
+static Place *place;
+
+/* What LOOK bits tell of a code: its length, 0 where it is longer or none, and its symbol. */
+typedef struct {
+    uint8_t length, symbol;
+} Known;
+
+typedef struct {
+    int is_there;
+    Known known[1 << LOOK];
+    Book book;
+} Table;
+
+typedef struct {
+    size_t row; /* blocks of a row */
+    int16_t (*block)[BLOCK_SIZE];
+    uint64_t *other; /* of each block: which coefficients are not 0, by their place in the zigzag */
+    uint8_t low[BLOCK_SIZE]; /* how many bits of a coefficient are missing so far; UNSEEN: all */
+} Store;
+
+typedef struct {
+    const Scans *what;
+    Bits bits;
+    Table table[2][TABLES];
+    Store store[PARTS];
+    unsigned restart, to_restart, skip; /* skip: blocks that have nothing more in this band */
+    int restarts, mean[PARTS];
+    /* The scan: its parts, the tables of each, the band, and the bits above and within it. */
+    int parts, part[PARTS], means[PARTS], waves, from, to, high, low;
+} Reader;
+
+static int table_fill(Table *table, const Codes *codes, int most) {
+    table->is_there = codes->counts && book_fill(&table->book, codes, most);
+    memset(table->known, 0, sizeof table->known);
+    for (int length = 1; table->is_there && length <= LOOK; length++)
+        for (int code = table->book.first[length]; code < table->book.behind[length]; code++) {
+            Known known = {(uint8_t)length, table->book.symbol[code + table->book.shift[length]]};
+            for (uint32_t left = LOOK - length, rest = 0; rest < 1u << left; rest++)
+                table->known[((uint32_t)code << left) + rest] = known;
+        }
+    return table->is_there;
+}
+
+/* ---- Blocks ---------------------------------------------------------------------------------------------------- */
+
+/* The reader's bits as variables of the function, and back. */
+#define BITS_BEGIN(b)                                                                                                  \
+    if (!(b)->ended && (b)->filled - (b)->at < UNIT_BYTES) bits_more(b);                                               \
+    if (bits_left(b) < 0) return 0;                                                                                    \
+    const uint8_t *room = (b)->room;                                                                                   \
+    uint64_t bits = (b)->bits;                                                                                         \
+    int count = (b)->count;                                                                                            \
+    size_t at = (b)->at
+#define BITS_END(b)                                                                                                    \
+    (b)->bits = bits;                                                                                                  \
+    (b)->count = count;                                                                                                \
+    (b)->at = at
+
+/* The next symbol; `name` is its code. */
+#define SYMBOL(table, name)                                                                                            \
+    REFILL();                                                                                                          \
+    int name;                                                                                                          \
+    {                                                                                                                  \
+        Known known = (table)->known[bits >> (64 - LOOK)];                                                             \
+        int length = known.length;                                                                                     \
+        name = known.symbol;                                                                                           \
+        if (__builtin_expect(!length, 0) && !(length = book_find(&(table)->book, bits, &name))) return 0;              \
+        TAKE(length);                                                                                                  \
+    }
+
+INLINE int mean_first(Reader *r, int i, int16_t *block, uint64_t *other) {
+    const Table *table = &r->table[0][r->means[i]];
+    int part = r->part[i];
+    BITS_BEGIN(&r->bits);
+    SYMBOL(table, size);
+    r->mean[part] += value_of(bits, size);
+    if (r->mean[part] > MOST_MEAN || r->mean[part] < -MOST_MEAN) return 0;
+    TAKE(size);
+    block[0] = (int16_t)((uint32_t)r->mean[part] << r->low);
+    *other |= block[0] != 0;
+    BITS_END(&r->bits);
+    return 1;
+}
+
+INLINE int mean_more(Reader *r, int16_t *block, uint64_t *other) {
+    BITS_BEGIN(&r->bits);
+    REFILL();
+    block[0] |= (int16_t)((bits >> 63) << r->low);
+    TAKE(1);
+    *other |= block[0] != 0;
+    BITS_END(&r->bits);
+    return 1;
+}
+
+INLINE int waves_first(Reader *r, int16_t *block, uint64_t *other) {
+    const Table *table = &r->table[1][r->waves];
+    if (r->skip) {
+        r->skip--;
+        return 1;
+    }
+    BITS_BEGIN(&r->bits);
+    for (int k = r->from; k <= r->to; k++) {
+        SYMBOL(table, symbol);
+        int run = symbol >> 4, size = symbol & 15;
+        if (!size && run < 15) {
+            r->skip = (1u << run) - 1;
+            if (run) r->skip += (unsigned)(bits >> (64 - run));
+            TAKE(run);
+            break;
+        }
+        k += run;
+        if (!size) continue;
+        if (k > r->to) return 0;
+        block[natural[k]] = (int16_t)((uint32_t)value_of(bits, size) << r->low);
+        *other |= 1ull << k;
+        TAKE(size);
+    }
+    BITS_END(&r->bits);
+    return 1;
+}
+
+/* A bit more of each coefficient of `which`, in the order of the zigzag. */
+#define REFINE(which)                                                                                                  \
+    for (uint64_t all = (which); all;) {                                                                               \
+        REFILL();                                                                                                      \
+        for (int n = 0; n < AT_ONCE && all; n++, all &= all - 1) {                                                     \
+            int16_t *one = block + natural[__builtin_ctzll(all)];                                                      \
+            *one = (int16_t)(*one + (int16_t)((bits >> 63) << low) * ((*one >> 15) | 1));                              \
+            TAKE(1);                                                                                                   \
+        }                                                                                                              \
+    }
+
+INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other) {
+    const Table *table = &r->table[1][r->waves];
+    const int low = r->low;
+    /* What is left of the band. */
+    uint64_t left = (~0ull >> (63 - r->to)) & (~0ull << r->from), was = *other;
+    BITS_BEGIN(&r->bits);
+    while (left && !r->skip) {
+        SYMBOL(table, symbol);
+        int run = symbol >> 4, size = symbol & 15;
+        int16_t value = (int16_t)(1 << low);
+        if (size) {
+            if (size != 1) return 0;
+            if (!(bits >> 63)) value = (int16_t)-value;
+            TAKE(1);
+        } else if (run < 15) {
+            r->skip = 1u << run;
+            if (run) r->skip += (unsigned)(bits >> (64 - run));
+            TAKE(run);
+            break;
+        }
+        uint64_t zeros = left & ~was;
+        for (int n = 0; n < run && zeros; n++) zeros &= zeros - 1;
+        uint64_t passed = zeros ? left & ((zeros & -zeros) - 1) : left; /* up to the zero that the run leads to */
+        REFINE(passed & was);
+        left &= ~passed;
+        if (zeros) left &= left - 1;
+        if (!size) continue;
+        if (!zeros) return 0;
+        block[natural[__builtin_ctzll(zeros)]] = value;
+        *other |= zeros & -zeros;
+    }
+    if (r->skip) {
+        REFINE(left & was);
+        r->skip--;
+    }
+    BITS_END(&r->bits);
+    return 1;
+}
+
+/* ---- Scans ----------------------------------------------------------------------------------------------------- */
+
+enum { MEAN_FIRST, MEAN_MORE, WAVES_FIRST, WAVES_MORE };
+
+INLINE int block_read(Reader *r, int kind, int i, size_t number) {
+    Store *store = &r->store[r->part[i]];
+    int16_t *block = store->block[number];
+    uint64_t *other = &store->other[number];
+    if (kind == MEAN_FIRST) return mean_first(r, i, block, other);
+    if (kind == MEAN_MORE) return mean_more(r, block, other);
+    return kind == WAVES_FIRST ? waves_first(r, block, other) : waves_more(r, block, other);
+}
+
+static void restart(Reader *r) {
+    bits_start(&r->bits);
+    memset(r->mean, 0, sizeof r->mean);
+    r->to_restart = r->restart;
+    r->skip = 0;
+}
+
+/* Passes the restart marker where one is due. 0 where it is not there. */
+INLINE int unit_begins(Reader *r) {
+    if (!r->restart || r->to_restart--) return 1;
+    if (!bits_end(&r->bits, RST0 + r->restarts)) return 0;
+    r->restarts = (r->restarts + 1) % 8;
+    restart(r);
+    r->to_restart--;
+    return 1;
+}
+
+INLINE int units_of_many(Reader *r, int kind) {
+    const Scans *what = r->what;
+    for (int v = 0; v < what->units_down; v++) {
+        if (stopped(what->stop)) return 0;
+        for (int u = 0; u < what->units_across; u++) {
+            if (!unit_begins(r)) return 0;
+            for (int i = 0; i < r->parts; i++) {
+                const ScanPart *part = &what->part[r->part[i]];
+                for (int y = v * part->down; y < (v + 1) * part->down; y++)
+                    for (int x = u * part->across; x < (u + 1) * part->across; x++)
+                        if (!block_read(r, kind, i, y * r->store[r->part[i]].row + x)) return 0;
+            }
+        }
+        if (bits_left(&r->bits) < 0) return 0;
+    }
+    return 1;
+}
+
+INLINE int units_of_one(Reader *r, int kind) {
+    const ScanPart *part = &r->what->part[r->part[0]];
+    for (int y = 0; y < part->high; y++) {
+        if (stopped(r->what->stop)) return 0;
+        size_t first = y * r->store[r->part[0]].row;
+        for (int x = 0; x < part->wide; x++)
+            if (!unit_begins(r) || !block_read(r, kind, 0, first + x)) return 0;
+        if (bits_left(&r->bits) < 0) return 0;
+    }
+    return 1;
+}
+
+INLINE int scan_read(Reader *r) {
+    if (!r->from) {
+        if (r->parts > 1) return r->high ? units_of_many(r, MEAN_MORE) : units_of_many(r, MEAN_FIRST);
+        return r->high ? units_of_one(r, MEAN_MORE) : units_of_one(r, MEAN_FIRST);
+    }
+    return r->high ? units_of_one(r, WAVES_MORE) : units_of_one(r, WAVES_FIRST);
+}
+
+static int scan_plain(Reader *r) { return scan_read(r); }
+static int (*scan)(Reader *) = scan_plain;
+
+#ifdef MODERN
+MODERN static int scan_modern(Reader *r) { return scan_read(r); }
+#endif
+
+/* Whether the band may come now, and all that it needs is there; then its bits count as read. */
+static int band_begins(Reader *r) {
+    int is_mean = r->from == 0;
+    if (r->to >= BLOCK_SIZE || r->from > r->to || (is_mean ? r->to != 0 : r->parts != 1) || r->low > MOST_LOW) return 0;
+    if (r->high && r->high != r->low + 1) return 0;
+    for (int i = 0; i < r->parts; i++) {
+        Store *store = &r->store[r->part[i]];
+        if (!is_mean && store->low[0] == UNSEEN) return 0;
+        if (is_mean && !r->high && !r->table[0][r->means[i]].is_there) return 0;
+        for (int k = r->from; k <= r->to; k++) {
+            if (store->low[k] != (r->high ? r->high : UNSEEN)) return 0;
+            store->low[k] = (uint8_t)r->low;
+        }
+    }
+    return is_mean || r->table[1][r->waves].is_there;
+}
+
+/* A scan's header of `size` bytes, then the scan. */
+static int scan_begins(Reader *r, const uint8_t *body, size_t size) {
+    r->parts = size ? body[0] : 0;
+    if (r->parts < 1 || r->parts > r->what->count || size != 4 + 2 * (size_t)r->parts) return 0;
+    for (int i = 0, part = 0; i < r->parts; i++, part++) { /* in the order of the frame */
+        while (part < r->what->count && r->what->part[part].id != body[1 + 2 * i]) part++;
+        if (part == r->what->count) return 0;
+        r->part[i] = part;
+        r->means[i] = body[2 + 2 * i] >> 4;
+        r->waves = body[2 + 2 * i] & 15;
+        if (r->means[i] >= TABLES || r->waves >= TABLES) return 0;
+    }
+    const uint8_t *band = body + 1 + 2 * r->parts;
+    r->from = band[0];
+    r->to = band[1];
+    r->high = band[2] >> 4;
+    r->low = band[2] & 15;
+    r->restarts = 0;
+    r->bits.next = body + size;
+    restart(r);
+    if (!band_begins(r) || !scan(r)) return 0;
+    if (!r->bits.ended) bits_more(&r->bits);
+    return r->bits.ended && bits_left(&r->bits) >= 0 && bits_left(&r->bits) <= 7;
+}
+
+static int tables_change(Reader *r, const uint8_t *body, size_t size) {
+    while (size) {
+        size_t symbols = 0;
+        if (size < 1 + LONGEST_CODE) return 0;
+        for (int length = 1; length <= LONGEST_CODE; length++) symbols += body[length];
+        int kind = body[0] >> 4, number = body[0] & 15;
+        if (kind > 1 || number >= TABLES || symbols > size - 1 - LONGEST_CODE) return 0;
+        Codes codes = {body, body + 1 + LONGEST_CODE}; /* counts[1] is that of length 1 */
+        if (!table_fill(&r->table[kind][number], &codes, kind ? 255 : MOST_DC)) return 0;
+        body += 1 + LONGEST_CODE + symbols;
+        size -= 1 + LONGEST_CODE + symbols;
+    }
+    return 1;
+}
+
+/* All segments from the first scan's header to the end of the picture. */
+static int segments_read(Reader *r) {
+    r->bits.next = r->what->data;
+    r->bits.end = r->what->data + r->what->size;
+    for (;;) {
+        const uint8_t *here = r->bits.next;
+        size_t left = r->bits.end - here;
+        if (left < 2 || here[0] != 0xFF) return 0;
+        if (here[1] == EOI) return 1;
+        size_t length = left < 4 ? 0 : (size_t)here[2] << 8 | here[3];
+        if (length < 2 || length > left - 2) return 0;
+        const uint8_t *body = here + 4;
+        size_t size = length - 2;
+        r->bits.next = body + size;
+        if (here[1] == SOS) {
+            if (!scan_begins(r, body, size)) return 0;
+        } else if (here[1] == DHT) {
+            if (!tables_change(r, body, size)) return 0;
+        } else if (here[1] == DRI && size == 2) {
+            r->restart = (unsigned)body[0] << 8 | body[1];
+        } else if ((here[1] < APP0 || here[1] > APP15) && here[1] != COM) {
+            return 0;
+        }
+    }
+}
+
+/* ---- The whole ------------------------------------------------------------------------------------------------- */
+
+static int store_new(Store *store, const ScanPart *part, const Scans *what) {
+    store->row = (size_t)what->units_across * part->across;
+    size_t blocks = bytes(store->row, (size_t)what->units_down * part->down, 0);
+    memset(store->low, UNSEEN, sizeof store->low);
+    store->block = calloc(blocks, sizeof *store->block);
+    store->other = calloc(blocks, sizeof *store->other);
+    return store->block && store->other;
+}
+
+static int samples_make(const Store *store, const ScanPart *part, const Scans *what) {
+    const int rows = what->units_down * part->down;
+    int y = 0;
+    uint8_t *flat = allocate(store->row, 1, 0);
+    for (; flat && y < rows && !stopped(what->stop); y++) {
+        size_t first = y * store->row;
+        for (size_t x = 0; x < store->row; x++) flat[x] = !(store->other[first + x] >> 1);
+        place(store->block[first], flat, (int)store->row, part->steps, part->size,
+              part->data + (size_t)y * part->size * part->stride, part->stride);
+    }
+    free(flat);
+    return y == rows;
+}
+
+static int whole(const Reader *r) {
+    for (int i = 0; i < r->what->count; i++)
+        for (int k = 0; k < BLOCK_SIZE; k++)
+            if (r->store[i].low[k]) return 0;
+    return 1;
+}
+
+void scans_prepare(void) {
+    for (int i = 0; i < BLOCK_SIZE; i++) natural[ZIGZAG[i]] = (uint8_t)i;
+    place = idct_choose();
+#ifdef MODERN
+    if (is_modern()) scan = scan_modern;
+#endif
+}
+
+int scans_read(const Scans *what) {
+    Reader *r = calloc(1, sizeof *r);
+    if (!r) return 0;
+    int good = 1;
+    r->what = what;
+    r->restart = what->restart;
+    for (int i = 0; i < TABLES && good; i++) {
+        good = (!what->means[i].counts || table_fill(&r->table[0][i], &what->means[i], MOST_DC)) &&
+               (!what->waves[i].counts || table_fill(&r->table[1][i], &what->waves[i], 255));
+    }
+    for (int i = 0; i < what->count && good; i++) good = store_new(&r->store[i], &what->part[i], what);
+    good = good && segments_read(r) && whole(r);
+    for (int i = 0; i < what->count && good; i++) good = samples_make(&r->store[i], &what->part[i], what);
+    for (int i = 0; i < what->count; i++) {
+        free(r->store[i].block);
+        free(r->store[i].other);
+    }
+    free(r);
+    return good;
+}
