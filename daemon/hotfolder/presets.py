@@ -25,6 +25,7 @@ class Bounds:
 Fit = Literal["contain", "cover", "stretch", "pad"]
 Gravity = Literal["centre", "attention"]
 Colorspace = Literal["srgb", "p3", "keep"]
+Hdr = Literal["drop", "keep"]
 OptimizeMode = Literal["lossless", "lossy", "auto"]
 MetadataRule = Literal["keep", "safe", "strip"]
 Format = Annotated[str, "written"]
@@ -66,6 +67,7 @@ class Preset:
     sharpen: Sharpen = 0.0
     contrast: Contrast = 0.0
     colorspace: Colorspace = "srgb"
+    hdr: Hdr = "drop"
 
     @property
     def signature(self) -> str:
@@ -125,10 +127,14 @@ class AnalyzeSpec:
         return asdict(self)
 
 
+_LATER = {"hdr": "drop"}
+"""Options that came later, with their defaults, by which nothing that was made before changes."""
+
+
 @lru_cache(256)  # a few specifications, asked for with every image
 def _signature(spec: Preset | OptimizeSpec | AnalyzeSpec) -> str:
     """32 hex digits over the fields in alphabetical order; a preset's name is no field of what it makes."""
-    fields = {key: value for key, value in asdict(spec).items() if key != "name"}
+    fields = {key: value for key, value in asdict(spec).items() if key != "name" and _LATER.get(key) != value}
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import BinaryIO
 
 from PIL import Image
@@ -21,9 +22,9 @@ from hotfolder.imaging.decoding.guard import guarded
 from hotfolder.imaging.formats import Carried, Settings
 from hotfolder.imaging.metadata import carried as metadata
 from hotfolder.imaging.optimizing import copy as optimize
-from hotfolder.imaging.plan import Plan, Step, analyzed
+from hotfolder.imaging.plan import Box, Plan, Step, analyzed
 from hotfolder.imaging.record import Record
-from hotfolder.imaging.rendering import resize
+from hotfolder.imaging.rendering import gainmap, resize
 from hotfolder.imaging.rendering.base import Base
 from hotfolder.imaging.rendering.encode import encode, encode_planes
 from hotfolder.imaging.rendition import Rendition
@@ -83,25 +84,12 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
         clock.lap("analyze")
     steps = plan.steps(opened.size)
     pictures = _Pictures(steps, base, metadata.icc_of(opened.image))
+    gains = _Gains(opened, pictures)
     outputs: list[Rendition] = []
     for step in steps:
-        name, preset = step.preset.name, step.preset
-        if name not in wanted:
-            continue
-        native.look()
-        planes = pictures.planes(name)
-        if planes is not None:
-            clock.lap("resize")
-            size = encode_planes(planes, create(name), preset.format, _settings(preset))
-            outputs.append(Rendition(name, *planes.size, size, note=""))
-            clock.lap("encode")
-            continue
-        with guarded("pillow"):
-            picture = resize.finish(pictures.of(name), preset, step.canvas)
-        clock.lap("resize")
-        size = encode(picture, create(name), preset.format, _settings(preset), Carried(icc=pictures.icc(name)))
-        outputs.append(Rendition(name, *picture.size, size, note=""))
-        clock.lap("encode")
+        if step.preset.name in wanted:
+            native.look()
+            outputs.append(_thumbnail(step, pictures, gains, create, clock))
     if plan.optimize is not None and OPTIMIZED in wanted:
         native.look()
         outputs.append(_optimized(opened, base, plan, create))
@@ -110,6 +98,23 @@ def render(opened: Opened, plan: Plan, wanted: Collection[str], create: Create, 
         stage(name, seconds)
     notes = tuple(sorted({*pictures.notes, *opened.notes, *(("truncated",) if opened.partial else ())}))
     return Rendered(opened.format, opened.width, opened.height, opened.decoder, tuple(outputs), notes, record)
+
+
+def _thumbnail(step: Step, pictures: _Pictures, gains: _Gains, create: Create, clock: _Clock) -> Rendition:
+    name, preset = step.preset.name, step.preset
+    planes = pictures.planes(name)
+    if planes is not None:
+        carried = gains.carried(step, None)
+        clock.lap("resize")
+        size = encode_planes(planes, create(name), preset.format, _settings(preset), carried)
+    else:
+        with guarded("pillow"):
+            picture = resize.finish(pictures.of(name), preset, step.canvas)
+        carried = gains.carried(step, pictures.icc(name))
+        clock.lap("resize")
+        size = encode(picture, create(name), preset.format, _settings(preset), carried)
+    clock.lap("encode")
+    return Rendition(name, *step.canvas, size, note="")
 
 
 def narrowed(parts: Sequence[Part], only: Collection[str]) -> tuple[Part, ...]:
@@ -197,6 +202,20 @@ class _Pictures:
             self._keeping[goal] = same is pixel and icc is None
         return self._keeping[goal]
 
+    def moves_colours(self, goal: Colorspace) -> bool:
+        """Whether colours are converted on the way."""
+        pixel = Image.new(self._base.mode, (1, 1))
+        return colour.convert(pixel, self._profile, goal)[0] is not pixel
+
+    def shown(self, name: str) -> Box:
+        """What of the source a picture that has been made shows, as parts of its sides."""
+        step = self._steps[name]
+        parent = self._made_planes.get(step.parent or "") if name in self._made_planes else None
+        whole = parent or self._made.get(step.parent or "") or self._base.planes or self._base.image
+        left, top, right, bottom = resize.crop(step, whole) or (0.0, 0.0, *whole.size)
+        wide, high = whole.size
+        return (left / wide, top / high, right / wide, bottom / high)
+
     def of(self, name: str) -> Image.Image:
         if name not in self._made:
             step = self._steps[name]
@@ -208,6 +227,28 @@ class _Pictures:
                 self._made[name], self._icc[name] = picture, icc
                 self.notes |= {note} if note else set()
         return self._made[name]
+
+
+class _Gains:
+    """The gain map of the source, for the thumbnails that are to carry it."""
+
+    def __init__(self, opened: Opened, pictures: _Pictures) -> None:
+        self._opened, self._pictures = opened, pictures
+
+    @cached_property
+    def _gain(self) -> gainmap.Gain | None:
+        return gainmap.of(self._opened)
+
+    def carried(self, step: Step, icc: bytes | None) -> Carried:
+        """What a thumbnail has beside its pixels: its profile, and what is needed to show it brighter."""
+        preset, goal = step.preset, formats.of(step.preset.format)
+        plain = Carried(icc=icc)
+        if preset.hdr == "drop" or preset.fit == "pad" or not goal.has_gain_map or self._gain is None:
+            return plain
+        if self._gain.is_coloured and self._pictures.moves_colours(preset.colorspace):
+            return plain
+        behind = self._gain.drawn(step.size, _settings(preset), self._pictures.shown(preset.name))
+        return metadata.with_gain_map(plain, behind, goal)
 
 
 def _settings(preset: Preset) -> Settings:

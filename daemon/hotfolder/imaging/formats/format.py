@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.formats.values import Carried, Density, Dial, Extra, Lines, Memory, Samples, Settings
+from hotfolder.imaging.formats.values import Carried, Density, Dial, Extra, GainMap, Lines, Memory, Samples, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,6 +82,8 @@ class Format:
     """Whether its metadata can be exchanged without touching its picture."""
     is_overwritten: bool = False
     """Whether they are then exchanged where they lie, in as many bytes; its orientation does not stand in them."""
+    has_gain_map: bool = False
+    """Whether a gain map can lie behind its picture."""
     dial: Dial | None = None
     """What mode `auto` searches; None where there is nothing to search."""
     mark: bytes = b""
@@ -192,6 +194,14 @@ class Format:
     def behind(self, data: bytes) -> bytes | memoryview:
         """What lies behind the picture, and is no part of it: a second image, a video."""
         return b""
+
+    def announces_gain_map(self, data: bytes) -> bool:
+        """Whether its picture says that it has one."""
+        return False
+
+    def gain_map(self, data: bytes) -> GainMap | None:
+        """The one that its picture says that it has; None where there is none that says what its numbers mean."""
+        return None
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.containers import Endless, segments
 from hotfolder.imaging.containers.segments import Segment
-from hotfolder.imaging.formats import application, tables
-from hotfolder.imaging.formats.format import METADATA_MOST, PIECES_MOST, Format, check_pieces
-from hotfolder.imaging.formats.values import NO_END, Carried, Density, Dial, Memory, Settings
+from hotfolder.imaging.formats import application, gainmap, tables
+from hotfolder.imaging.formats.format import PIECES_MOST, Format, check_pieces
+from hotfolder.imaging.formats.values import NO_END, Carried, Density, Dial, GainMap, Memory, Settings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,8 +36,6 @@ HOLLOW = 512
 """Zeros at the end of a file that is not filled yet."""
 JFIF_END = 20
 """Bytes of SOI and JFIF's own segment, which libjpeg writes first."""
-HEAD_MOST = 2 * METADATA_MOST
-"""Bytes before the first scan of a file that was written here."""
 _SOMETHING = re.compile(rb"[^\0]")
 _PROBE = 1 << 20
 """Bytes that are tried to learn why a write failed; the file is thrown away afterwards."""
@@ -72,6 +70,7 @@ class Jpeg(Format):
     has_alpha = False
     has_inks = True
     is_rewritten = True
+    has_gain_map = True
     dial = Dial(tables.STEPS[0], tables.STEPS[-1], start=35, gain=0.55)
 
     def cut_short(self, data: bytes) -> bool:
@@ -134,6 +133,12 @@ class Jpeg(Format):
         end = application.end(data)
         return memoryview(data)[end:] if end and _SOMETHING.search(data, end) else b""
 
+    def announces_gain_map(self, data: bytes) -> bool:
+        return gainmap.announced(data) is not None
+
+    def gain_map(self, data: bytes) -> GainMap | None:
+        return gainmap.find(data)
+
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         # All said outright: what is left out Pillow takes from the source, comments and profiles among it.
         parts = b"".join(segments.written(*each) for each in application.written(carried))
@@ -161,14 +166,15 @@ class Jpeg(Format):
             _put(file, application.DENSITY_AT, stated)
         if carried.behind:
             size = file.seek(0, os.SEEK_END)
-            index = application.corrected(os.pread(file.fileno(), min(size, HEAD_MOST), 0), size, carried.source)
+            head = os.pread(file.fileno(), min(size, application.HEAD_MOST), 0)
+            index = application.index(head, size, carried)
             if index is not None:
                 _put(file, *index)
             file.seek(0, os.SEEK_END)
             file.write(carried.behind)
 
     def rewrite(self, data: bytes, carried: Carried) -> bytes:
-        """What lies behind the picture (a second image, a video, a gain map) goes."""
+        """What lies behind the picture (a second image, a video) goes, unless it is carried."""
         parts = [_START, *(segments.written(*each) for each in application.written(carried, icc=False))]
         scan_from = None
         for segment in segments.walk(data):
@@ -181,10 +187,10 @@ class Jpeg(Format):
             if segment.marker == segments.SOS:
                 scan_from = segment.end
             if segment.marker == segments.EOI:
-                return b"".join(parts)
+                return application.followed(b"".join(parts), carried)
         if scan_from is None:
             raise ValueError("no picture")
-        return b"".join([*parts, data[scan_from:].rstrip(b"\xff"), _END])
+        return application.followed(b"".join([*parts, data[scan_from:].rstrip(b"\xff"), _END]), carried)
 
     def smaller(self, data: bytes, pixels: int) -> bytes:
         """By MozJPEG's coding of the same coefficients, in a process of its own: libjpeg's way with a damaged file is

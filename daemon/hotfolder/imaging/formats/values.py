@@ -118,11 +118,32 @@ class Density:
 
 
 @dataclass(frozen=True, slots=True)
+class GainMap:
+    """A second picture that says how much brighter the first is, part by part, where a display can show it.
+
+    `data`: a file of its own, which begins at `at` in the source. What its numbers mean: `xmp`, a packet, and `marker`,
+    the segment that ISO 21496-1 has for it; `announced`: the one in the first picture, which only says that there is a
+    map. Each may be empty. `listed`: whether the index of the source names it at its place.
+    """
+
+    data: bytes
+    at: int
+    xmp: bytes = b""
+    marker: bytes = b""
+    announced: bytes = b""
+    listed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """The metadata that a written file has; a format leaves out what it has no place for.
 
     `source`: a file of the same format, whose other metadata are carried as they stand; `behind`: what lay behind its
-    picture, and lies behind the new one; `turned`: whether that lies otherwise than the source's.
+    picture, and lies behind the new one; `turned`: whether that lies otherwise than the source's. `exchanged`: what of
+    that was put in place of a gain map of another length: where that lay in the source, its length there, and now.
+
+    `marker`: the segment of ISO 21496-1, of a picture or of its gain map; `indexed`: whether the gain map is all that
+    lies behind, so that a new index names these two.
     """
 
     exif: bytes = b""
@@ -134,3 +155,6 @@ class Carried:
     source: bytes = b""
     behind: bytes | memoryview = b""
     turned: bool = False
+    exchanged: tuple[int, int, int] | None = None
+    marker: bytes = b""
+    indexed: bool = False

@@ -15,8 +15,9 @@ from hotfolder.imaging.containers import Endless, chunks
 from hotfolder.imaging.decoding.decode import Opened
 from hotfolder.imaging.formats import Carried, Format
 from hotfolder.imaging.formats.opening import UPRIGHT
-from hotfolder.imaging.metadata import blocks, claims, credits, patching
+from hotfolder.imaging.metadata import blocks, claims, credits, gainmap, patching
 from hotfolder.imaging.metadata.claims import Truth
+from hotfolder.imaging.metadata.gainmap import Behind
 from hotfolder.presets import MetadataRule
 
 COMMENT_MAX = 65_000
@@ -31,11 +32,14 @@ _SHOWN = (0x9000, 0xA001, 0xA402, 0xA403, 0xA406)
 SAFE_EXIF_TAGS = frozenset((*_EXPOSURE, *_TIMES, *_LIGHT_AND_LENS, *_SHOWN))
 
 
-def carried(opened: Opened, rule: MetadataRule, goal: Format, size: tuple[int, int]) -> Carried:
-    """All that an upright copy of this size, encoded anew in a format, may carry."""
+def carried(
+    opened: Opened, rule: MetadataRule, goal: Format, size: tuple[int, int], gain: Behind | None = None
+) -> Carried:
+    """All that an upright copy of this size, encoded anew in a format, may carry; `gain`: with this gain map."""
     same = rule == "keep" and goal.name == opened.format
     turned = opened.orientation != UPRIGHT
-    behind = opened.kind.behind(opened.data) if same and not turned else b""
+    whole = same and not turned and (gain is None or gain.found.listed)
+    behind, exchanged = _behind(opened, gain) if whole else (b"", None)
     truth = Truth(
         size,
         resized=size != _stored(opened) or opened.kind.is_upright(opened.image),
@@ -52,8 +56,31 @@ def carried(opened: Opened, rule: MetadataRule, goal: Format, size: tuple[int, i
         source=opened.data if same else b"",
         behind=behind,
         turned=turned,
+        exchanged=exchanged,
     )
-    return found if same else replace(found, comment=_comment(opened.image, rule), iptc=_iptc(opened.image, rule))
+    if not same:
+        found = replace(found, comment=_comment(opened.image, rule), iptc=_iptc(opened.image, rule))
+    if gain is None:
+        return found
+    if not whole:
+        return with_gain_map(found, gain, goal)
+    return replace(found, xmp=gainmap.measured(found.xmp, len(gain.data))) if gain.is_new else found
+
+
+def with_gain_map(carried: Carried, gain: Behind, goal: Format) -> Carried:
+    """The same with this gain map, which is all that lies behind the picture."""
+    xmp = gainmap.announced(carried.xmp, gain, goal)
+    return replace(carried, xmp=xmp, behind=gain.data, marker=gain.found.announced, indexed=True)
+
+
+def _behind(opened: Opened, gain: Behind | None) -> tuple[bytes | memoryview, tuple[int, int, int] | None]:
+    """All that lies behind the source, with the gain map as it is to be, and what that stands in place of. Nothing
+    where a gain map is announced that there is not."""
+    behind = opened.kind.behind(opened.data)
+    if gain is None:
+        return (b"" if opened.kind.announces_gain_map(opened.data) else behind), None
+    at, length = gain.found.at - (len(opened.data) - len(behind)), len(gain.found.data)
+    return b"".join([behind[:at], gain.data, behind[at + length :]]), (gain.found.at, length, len(gain.data))
 
 
 def as_srgb(carried: Carried) -> Carried:
@@ -130,10 +157,10 @@ def _comment(image: Image.Image, rule: MetadataRule) -> bytes:
     return comment if rule == "keep" and isinstance(comment, bytes) and len(comment) < COMMENT_MAX else b""
 
 
-def rewrite(opened: Opened, rule: MetadataRule) -> bytes | None:
+def rewrite(opened: Opened, rule: MetadataRule, gain: Behind | None = None) -> bytes | None:
     """The same picture, bit for bit, with the metadata that the rule allows; None where that cannot be done.
 
-    What lies behind the picture (a second image, a video, a gain map) goes unless everything is kept.
+    What lies behind the picture (a second image, a video) goes unless everything is kept; but for this gain map.
     """
     if rule == "keep":
         return opened.data
@@ -145,6 +172,7 @@ def rewrite(opened: Opened, rule: MetadataRule) -> bytes | None:
         xmp=_xmp(opened.image, rule, opened.kind, Truth(_stored(opened))),
         iptc=_iptc(opened.image, rule),
     )
+    kept = kept if gain is None else with_gain_map(kept, gain, opened.kind)
     if opened.kind.is_overwritten:
         kept = replace(kept, xmp=credits.compact(kept.xmp))  # so that it finds room where the source's was
     try:

@@ -20,10 +20,12 @@ GAIN_MAP = (
     "http://ns.adobe.com/hdr-gain-map/1.0/",
     "http://ns.apple.com/HDRGainMap/1.0/",
 )
+CONTAINER = "http://ns.google.com/photos/1.0/container/"
+ITEM = "http://ns.google.com/photos/1.0/container/item/"
 BEHIND = (
     *GAIN_MAP,
-    "http://ns.google.com/photos/1.0/container/",
-    "http://ns.google.com/photos/1.0/container/item/",
+    CONTAINER,
+    ITEM,
     "http://ns.google.com/photos/dd/1.0/",
 )
 """How namespaces begin that speak of something behind the picture: gain maps, Google's containers, Dynamic Depth."""
@@ -87,8 +89,8 @@ def made_true(packet: bytes, truth: Truth) -> bytes:
             return str(truth.size[name == "h"])
         if space == PANORAMA:
             return None if panorama is None else panorama.get(name, value)
-        if not truth.behind and promises(space, name):
-            return None
+        if not truth.behind and (promises(space, name) or (not space and value.startswith(BEHIND))):
+            return None  # as does the declaration of its namespace
         return None if not truth.extended and (space, name) == (_NOTE, "HasExtendedXMP") else value
 
     found = xmp.changed(packet, change)

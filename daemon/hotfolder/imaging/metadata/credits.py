@@ -52,8 +52,8 @@ _IPTC_RESOURCE = 0x0404
 def of_xmp(packet: bytes, panorama: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """A packet of FIELDS alone, and of these properties of a panorama; empty where none is there or the packet cannot
     be read."""
-    root = _parsed(packet)
-    found = {name: texts for name in FIELDS if root is not None and (texts := _texts(root, name))}
+    root = parsed(packet)
+    found = {name: stated for name in FIELDS if root is not None and (stated := _stated(root, name))}
     if not found and not panorama:
         return b""
     prefixes = PREFIXES | ({"GPano": PANORAMA} if panorama else {})
@@ -75,7 +75,7 @@ def compact(packet: bytes) -> bytes:
     return packet
 
 
-def _parsed(data: bytes) -> Element | None:
+def parsed(data: bytes) -> Element | None:
     """None for what is not plain UTF-8 XML: declarations of entities are refused before a parser could expand them."""
     from xml.etree import ElementTree
 
@@ -88,9 +88,13 @@ def _parsed(data: bytes) -> Element | None:
         return None
 
 
-def _texts(root: Element, name: str) -> list[str]:
+def _stated(root: Element, name: str) -> list[str]:
     prefix, _, local = name.partition(":")
-    tag = f"{{{PREFIXES[prefix]}}}{local}"
+    return texts(root, f"{{{PREFIXES[prefix]}}}{local}")
+
+
+def texts(root: Element, tag: str) -> list[str]:
+    """What a property (``{namespace}name``) says, one text for each item where it is a list."""
     found = []
     for description in root.iter(f"{{{RDF}}}Description"):
         found += [description.attrib[tag]] if tag in description.attrib else []

@@ -21,9 +21,10 @@ from hotfolder.imaging.formats import Settings, tables
 from hotfolder.imaging.formats.values import Dial
 from hotfolder.imaging.metadata import carried as metadata
 from hotfolder.imaging.optimizing import enhance
-from hotfolder.imaging.rendering import resize
+from hotfolder.imaging.rendering import gainmap, resize
 from hotfolder.imaging.rendering.base import Base
 from hotfolder.imaging.rendering.encode import encode, encode_planes, fits, flattened
+from hotfolder.imaging.rendering.gainmap import Gain
 from hotfolder.imaging.rendition import Rendition
 from hotfolder.presets import OPTIMIZED, Format, OptimizeSpec
 
@@ -47,13 +48,15 @@ def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Ren
         return _unchanged(opened, spec, file, format_name)
     pixels, source = goal_size(opened.size, spec), len(opened.data)
     same = not opened.partial and format_name == opened.format and pixels == opened.size
-    if same and opened.kind.is_ours(opened.data, opened.image) and _stands(opened, spec, _rewritten(opened, spec)):
+    gain = _gain(opened, spec, format_name)
+    ours = same and opened.kind.is_ours(opened.data, opened.image)
+    if ours and _stands(opened, spec, _rewritten(opened, spec, gain)):
         return _written(opened, pixels, _replace(file, opened.data))
-    job = _Job(opened, base, spec, file, format_name, same)
+    job = _Job(opened, base, spec, file, format_name, same, gain)
     size = job.worth_it()
     if size is not None and size <= source * (1 - spec.min_saving):
         return _written(opened, pixels, size)
-    kept = _kept(opened, spec) if job.same else None
+    kept = _kept(opened, spec, gain) if job.same else None
     if kept is not None and (size is None or len(kept) <= max(source, size)):
         return _written(opened, pixels, _replace(file, kept))
     size = size or job.in_any_case()
@@ -68,14 +71,23 @@ class _Job:
     """One picture to encode, and the file that it is written into; what is written last stands."""
 
     def __init__(
-        self, opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO, format_name: Format, same: bool
+        self,
+        opened: Opened,
+        base: Base,
+        spec: OptimizeSpec,
+        file: BinaryIO,
+        format_name: Format,
+        same: bool,
+        gain: Gain | None,
     ) -> None:
         self._opened, self._spec, self._file = opened, spec, file
         self._name, self._format = format_name, formats.of(format_name)
         self._source_tables = getattr(opened.image, "quantization", None) or {}
         self._base, self._may_keep = base, same
         self._inks = not self._format.has_inks and base.mode == "CMYK"
-        carried = metadata.carried(opened, spec.metadata, self._format, goal_size(opened.size, spec))
+        size, everything = goal_size(opened.size, spec), spec.metadata == "keep"
+        behind = gain.of_copy(size, Settings(spec.quality), everything=everything) if gain is not None else None
+        carried = metadata.carried(opened, spec.metadata, self._format, size, behind)
         self._carried = metadata.as_srgb(carried) if self._inks else carried
 
     @cached_property
@@ -195,9 +207,9 @@ def _unchanged(opened: Opened, spec: OptimizeSpec, file: BinaryIO, format_name: 
     return _written(opened, opened.size, _replace(file, rewritten))
 
 
-def _kept(opened: Opened, spec: OptimizeSpec) -> bytes | None:
+def _kept(opened: Opened, spec: OptimizeSpec, gain: Gain | None) -> bytes | None:
     """The source's own picture, upright by its tag, as the metadata rule allows; None where that cannot be had."""
-    rewritten = _rewritten(opened, spec)
+    rewritten = _rewritten(opened, spec, gain)
     stands = _stands(opened, spec, rewritten)
     best = opened.data if stands else rewritten
     if best is None or spec.mode == "lossy":  # there a second or two for some percent would be out of proportion
@@ -214,8 +226,15 @@ def _smaller(data: bytes, opened: Opened) -> bytes:
     return found if len(found) < len(data) else data
 
 
-def _rewritten(opened: Opened, spec: OptimizeSpec) -> bytes | None:
-    return metadata.rewrite(opened, spec.metadata)
+def _rewritten(opened: Opened, spec: OptimizeSpec, gain: Gain | None = None) -> bytes | None:
+    behind = gain.as_it_lies(everything=spec.metadata == "keep") if gain is not None else None
+    return metadata.rewrite(opened, spec.metadata, behind)
+
+
+def _gain(opened: Opened, spec: OptimizeSpec, format_name: Format) -> Gain | None:
+    """The gain map that the copy is to carry."""
+    carries = formats.of(format_name).has_gain_map and spec.metadata != "strip"
+    return gainmap.of(opened) if carries else None
 
 
 def _stands(opened: Opened, spec: OptimizeSpec, rewritten: bytes | None) -> bool:

@@ -1,0 +1,98 @@
+"""The gain map of a source, decoded once and drawn for each rendition that carries it.
+
+It lies as the source's picture lies, whatever its own EXIF says, and covers it from edge to edge at any size (Ultra HDR
+1.1). What does not decode whole, or has more pixels than its picture, is no gain map: then there is none.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from hotfolder.errors import Reason, SourceError
+from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
+from hotfolder.imaging.formats import Carried, Settings
+from hotfolder.imaging.formats.opening import UPRIGHT
+from hotfolder.imaging.formats.values import GainMap
+from hotfolder.imaging.metadata import carried as metadata
+from hotfolder.imaging.metadata import gainmap
+from hotfolder.imaging.metadata.gainmap import Behind
+from hotfolder.imaging.plan import Box, Plan, Size
+from hotfolder.imaging.rendering import resize
+from hotfolder.imaging.rendering.base import Base
+from hotfolder.imaging.rendering.encode import encode, encode_planes
+
+QUALITY_LEAST = 85
+"""A map is small, and what is wrong in it is seen enlarged."""
+
+
+class Gain:
+    """A sound gain map, and the picture that it belongs to."""
+
+    def __init__(self, found: GainMap, picture: Opened, opened: Opened, base: Base) -> None:
+        self._found, self._picture, self._opened, self._base = found, picture, opened, base
+
+    @property
+    def is_coloured(self) -> bool:
+        """Whether it is of the picture's own primaries, and wrong for others."""
+        return self._base.mode != "L"
+
+    def as_it_lies(self, *, everything: bool) -> Behind | None:
+        """Its own bytes, or (not `everything`) its own picture with what its numbers mean alone; None where that cannot
+        be had."""
+        if everything:
+            return Behind(self._found, self._found.data)
+        said = Carried(xmp=gainmap.alone(self._found.xmp), marker=self._found.marker)
+        try:
+            return Behind(self._found, self._opened.kind.rewrite(self._found.data, said))
+        except (ValueError, IndexError):
+            return None
+
+    def drawn(
+        self, size: Size, settings: Settings, box: Box = (0.0, 0.0, 1.0, 1.0), *, everything: bool = False
+    ) -> Behind:
+        """For a picture of this size that shows the `box` of the source (as parts of its sides, upright)."""
+        wide, high = self._opened.size
+        across, down = wide / self._picture.width, high / self._picture.height
+        left, top, right, bottom = box
+        shown = (left * wide, top * high, right * wide, bottom * high)
+        goal = (max(1, round(size[0] * across)), max(1, round(size[1] * down)))
+        xmp = self._found.xmp if everything else gainmap.alone(self._found.xmp)
+        carried = Carried(icc=metadata.icc_of(self._opened.image), xmp=xmp, marker=self._found.marker)
+        settings = replace(settings, quality=max(settings.quality, QUALITY_LEAST), tables=None)
+        with open(os.memfd_create("gain-map", os.MFD_CLOEXEC), "w+b") as file:
+            if self._base.planes is not None:
+                planes = self._base.planes.scaled(goal, shown)
+                encode_planes(planes, file, self._opened.format, settings, carried)
+            else:
+                encode(resize.scale(self._base.image, goal, shown), file, self._opened.format, settings, carried)
+            file.seek(0)
+            return Behind(self._found, file.read())
+
+    def of_copy(self, size: Size, settings: Settings, *, everything: bool) -> Behind | None:
+        """For an upright copy of this size: its own picture where that serves."""
+        if size == self._picture.size and self._picture.orientation == UPRIGHT:
+            return self.as_it_lies(everything=everything)
+        return self.drawn(size, settings, everything=everything)
+
+
+def of(picture: Opened) -> Gain | None:
+    """The gain map of a source; None where it has none that is sound. Raises SourceError(TIMEOUT) where a Stop ends
+    it."""
+    found = picture.kind.gain_map(picture.data)
+    if found is None or (found.xmp and not gainmap.numbers(found.xmp)):
+        return None
+    try:
+        opened = open_image(found.data, Limits(max_pixels=picture.width * picture.height))
+        if opened.kind is not picture.kind:
+            return None
+        opened.orientation = picture.orientation
+        opened.width, opened.height = opened.image.size
+        if picture.orientation >= 5:
+            opened.width, opened.height = opened.height, opened.width
+        base = Base(opened, Plan(()))
+        return Gain(found, picture, opened, base) if base.mode in ("L", "RGB") else None
+    except SourceError as error:
+        if error.reason is Reason.TIMEOUT:
+            raise
+        return None
