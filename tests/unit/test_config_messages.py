@@ -26,6 +26,7 @@ POOL = "workers, queue_per_worker, memory_limit, job_timeout, isolate, executor"
 HTTP = "enabled, host, port, token_file, hosts, root_path, upload_limit"
 TOP = "watches, presets, pool, backlog, limits, hooks, state, http, log, shutdown_timeout, fsync"
 PRESET = "width, height, fit, format, quality, suffix, background, gravity, progressive, sharpen, contrast, colorspace"
+PRESET += ", hdr"
 CLOSED = "is no glob pattern: a [ is never closed; write \\[ for the letter itself"
 COLOUR = 'is not a colour; allowed: "#rrggbb" or "#rgb", in quotes (else # begins a comment)'
 ADDRESS = "does not fit; allowed: http:// or https:// addresses"

@@ -20,7 +20,7 @@ from hotfolder.imaging.containers import chunks, directories
 from hotfolder.imaging.containers.directories import Value
 from hotfolder.imaging.metadata import claims, credits, exif, patching, xmp
 from hotfolder.presets import Format, Preset
-from tests.unit import test_imaging_metadata as metadata
+from tests.unit import test_imaging_gainmap as gainmaps
 from tests.unit import test_imaging_notes as notes
 from tests.unit.imaging import copy, encoded, noise, rendered
 from tests.unit.test_imaging_metadata import dataset, indexed, resource, xmp_in
@@ -388,7 +388,8 @@ def test_gain_map_marker_goes_with_the_map(tmp_path: Path) -> None:
     marker = (0xE2, b"urn:iso:std:iso:ts:21496:-1\0\0\0\0\0")
     data = with_parts(encoded(picture(), "JPEG", quality=97), marker)
     assert marker not in parts(copy(data, tmp_path, metadata="keep")[0])
-    assert marker in parts(copy(data + data, tmp_path, metadata="keep", min_saving=0)[0])
+    gain = with_parts(encoded(noise(50, 35), "JPEG"), (0xE2, marker[1] + bytes(57)))
+    assert marker in parts(copy(data + gain, tmp_path, metadata="keep", min_saving=0)[0])
 
 
 # -- the coding's own --------------------------------------------------------------------------------------------------
@@ -485,7 +486,7 @@ ROWS = {
     "density (JFIF, pHYs)": test_density_is_translated,
     "panorama (GPano)": test_a_panorama_stays_one_with_true_sizes,
     "multi-picture index (MPF) and further pictures": test_the_index_of_further_pictures_is_corrected,
-    "gain map: XMP, index, marker and map": metadata.test_a_gain_map_is_kept_whole_or_dropped_whole,
+    "gain map: XMP, index, marker and map": gainmaps.test_a_copy_carries_its_map,
     "motion photo: XMP and video": test_a_video_and_what_promises_it_go_together,
     "long XMP in several parts": notes.test_extended_xmp_is_announced_where_it_is_alone,
     "signatures (C2PA) and other data computed from the source's bytes (APP11)": (

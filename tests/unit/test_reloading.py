@@ -174,6 +174,7 @@ TABLE: dict[str, Row] = {
     "presets.sharpen": _of_preset("sharpen", 1.0),
     "presets.contrast": _of_preset("contrast", 0.5),
     "presets.colorspace": _of_preset("colorspace", "p3"),
+    "presets.hdr": _of_preset("hdr", "keep"),
     "pool.workers": (section("pool", workers=3), lambda s: (s.engine.pool.size, s.engine.balance._high), (3, 3)),
     "pool.queue_per_worker": (section("pool", queue_per_worker=2), lambda s: s.engine.queue.capacity, 64),
     "pool.memory_limit": (section("pool", memory_limit="444MB"), lambda s: s.engine.memory.limit, 444_000_000),

@@ -31,6 +31,8 @@ RESIZING = 0.5
 """Of the bytes of the decoded picture, for the first step; colours weighed by alpha are a whole copy more."""
 MADE, MADE_ALPHA = 7.5, 13.0
 """Bytes a pixel of a thumbnail: resampled, encoded; with alpha, also brought onto a background."""
+GAIN_MAP = 16
+"""A gain map in colour: its coefficients, and the decoded picture, which may be turned."""
 PHOTO_PIXELS = 50_000_000
 SEARCH_FIXED = 45_000_000
 """Scoring a picture in mode `auto`, of whatever size: at most 0.45 MP in floating point."""
@@ -62,7 +64,16 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     if _stays_planes(opened, plan, wanted):
         # Where it is damaged Pillow decodes it, to say what is wrong; then nothing is made of it.
         most = max(_planes(opened, scale, coefficients, encoded=encoding > held), stored + coefficients)
-    return round(MARGIN * most) + fixed
+    return round(MARGIN * (most + GAIN_MAP * _gain_map(opened, plan, wanted))) + fixed
+
+
+def _gain_map(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
+    """Pixels of the gain map that is decoded for a thumbnail or the copy."""
+    carried = any(preset.hdr == "keep" and preset.name in wanted for preset in plan.presets)
+    if plan.optimize is not None and OPTIMIZED in wanted:
+        carried = carried or plan.optimize.metadata != "strip"
+    found = opened.kind.gain_map(opened.data) if carried else None
+    return min(found.pixels, opened.width * opened.height) if found is not None else 0  # with more it is none
 
 
 def photo_peak(plan: Plan, others: Collection[str] = ()) -> int:

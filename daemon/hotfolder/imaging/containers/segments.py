@@ -9,7 +9,7 @@ extensions have no body there, and an end of image ends nothing. What both refus
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from hotfolder.imaging.containers import PARTS_MOST, Endless
@@ -70,6 +70,12 @@ def header(data: bytes, most: int = PARTS_MOST) -> Iterator[Segment]:
         yield segment
         if segment.marker == SOS:
             return
+
+
+def pixels(data: bytes, head: Iterable[Segment]) -> int:
+    """Of the first frame, as it claims."""
+    at = next((segment.body for segment in head if segment.marker in FRAMES), len(data))
+    return int.from_bytes(data[at + 1 : at + 3], "big") * int.from_bytes(data[at + 3 : at + 5], "big")
 
 
 def end(data: bytes) -> int:

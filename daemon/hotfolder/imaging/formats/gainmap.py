@@ -39,7 +39,8 @@ def find(data: bytes) -> GainMap | None:
     for at, image in _images(data):
         xmp, marker = _told(image, _VERSIONS)
         if xmp or marker:
-            return GainMap(image, at, xmp, marker, said, listed=at in application.listed(data))
+            listed = at in application.listed(data)
+            return GainMap(image, at, segments.pixels(image, segments.header(image)), xmp, marker, said, listed)
     return None
 
 

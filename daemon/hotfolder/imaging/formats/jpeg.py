@@ -92,7 +92,7 @@ class Jpeg(Format):
         check_pieces(_pieces(data, head), self.decoder)
         self._check_frame(data, head)
         # Most have one scan, and counting through a whole file costs a twentieth of its thumbnails.
-        most = min(SCANS_MOST, SCANNED_MOST // max(1, _pixels(data, head)))
+        most = min(SCANS_MOST, SCANNED_MOST // max(1, segments.pixels(data, head)))
         if in_one_scan(data, head) or data.count(b"\xff\xda") <= most:
             return
         scans = _scans(data)
@@ -194,9 +194,11 @@ class Jpeg(Format):
 
     def smaller(self, data: bytes, pixels: int) -> bytes:
         """By MozJPEG's coding of the same coefficients, in a process of its own: libjpeg's way with a damaged file is
-        there to end the process that called it. Where something lies behind the picture, that is to stay."""
-        if importlib.util.find_spec(_MOZJPEG) is None or application.end(data) != len(data):
+        there to end the process that called it. What lies behind the picture stays: with its index, or as it is."""
+        end = application.end(data)
+        if importlib.util.find_spec(_MOZJPEG) is None or not (end == len(data) or application.listed(data)):
             return data
+        picture, behind = data[:end], data[end:]
         import subprocess
 
         from hotfolder.processes import Process
@@ -204,12 +206,12 @@ class Jpeg(Format):
         command = [sys.executable, "-P", "-c", _TRANSCODE]
         with Process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             try:
-                found, _ = process.communicate(data, _PATIENCE)
+                found, _ = process.communicate(picture, _PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 return data
         whole = process.returncode == 0 and found.startswith(_START) and found.endswith(_END)
-        return found if whole else data
+        return application.followed(found, Carried(source=data, behind=behind)) if whole else data
 
     def is_ours(self, data: bytes, image: Image.Image) -> bool:
         return tables.are_ours(getattr(image, "quantization", None) or {})
@@ -226,12 +228,6 @@ def frame(data: bytes, head: Iterable[Segment]) -> tuple[int, int] | None:
         if segment.marker in segments.FRAMES and segment.body < len(data):
             return segment.marker, data[segment.body]
     return None
-
-
-def _pixels(data: bytes, head: Iterable[Segment]) -> int:
-    """Of the first frame."""
-    at = next((segment.body for segment in head if segment.marker in segments.FRAMES), len(data))
-    return int.from_bytes(data[at + 1 : at + 3], "big") * int.from_bytes(data[at + 3 : at + 5], "big")
 
 
 def in_one_scan(data: bytes, head: Iterable[Segment]) -> bool:

@@ -121,13 +121,15 @@ class Density:
 class GainMap:
     """A second picture that says how much brighter the first is, part by part, where a display can show it.
 
-    `data`: a file of its own, which begins at `at` in the source. What its numbers mean: `xmp`, a packet, and `marker`,
-    the segment that ISO 21496-1 has for it; `announced`: the one in the first picture, which only says that there is a
-    map. Each may be empty. `listed`: whether the index of the source names it at its place.
+    `data`: a file of its own, which begins at `at` in the source; `pixels`: as many as its header claims. What its
+    numbers mean: `xmp`, a packet, and `marker`, the segment that ISO 21496-1 has for it; `announced`: the one in the
+    first picture, which only says that there is a map. Each may be empty. `listed`: whether the index of the source
+    names it at its place.
     """
 
     data: bytes
     at: int
+    pixels: int = 0
     xmp: bytes = b""
     marker: bytes = b""
     announced: bytes = b""

@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from hotfolder.imaging import formats, native
 from hotfolder.imaging.colour import convert as colour
 from hotfolder.imaging.decoding.decode import Opened
-from hotfolder.imaging.formats import Settings, tables
+from hotfolder.imaging.formats import Carried, Settings, tables
 from hotfolder.imaging.formats.values import Dial
 from hotfolder.imaging.metadata import carried as metadata
 from hotfolder.imaging.optimizing import enhance
@@ -52,7 +52,7 @@ def write(opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO) -> Ren
     ours = same and opened.kind.is_ours(opened.data, opened.image)
     if ours and _stands(opened, spec, _rewritten(opened, spec, gain)):
         return _written(opened, pixels, _replace(file, opened.data))
-    job = _Job(opened, base, spec, file, format_name, same, gain)
+    job = _Job(opened, base, spec, file, same, gain)
     size = job.worth_it()
     if size is not None and size <= source * (1 - spec.min_saving):
         return _written(opened, pixels, size)
@@ -71,24 +71,23 @@ class _Job:
     """One picture to encode, and the file that it is written into; what is written last stands."""
 
     def __init__(
-        self,
-        opened: Opened,
-        base: Base,
-        spec: OptimizeSpec,
-        file: BinaryIO,
-        format_name: Format,
-        same: bool,
-        gain: Gain | None,
+        self, opened: Opened, base: Base, spec: OptimizeSpec, file: BinaryIO, same: bool, gain: Gain | None
     ) -> None:
         self._opened, self._spec, self._file = opened, spec, file
-        self._name, self._format = format_name, formats.of(format_name)
+        name = goal(opened, spec)
+        assert name is not None
+        self._name, self._format, self._gain = name, formats.of(name), gain
         self._source_tables = getattr(opened.image, "quantization", None) or {}
         self._base, self._may_keep = base, same
         self._inks = not self._format.has_inks and base.mode == "CMYK"
-        size, everything = goal_size(opened.size, spec), spec.metadata == "keep"
-        behind = gain.of_copy(size, Settings(spec.quality), everything=everything) if gain is not None else None
-        carried = metadata.carried(opened, spec.metadata, self._format, size, behind)
-        self._carried = metadata.as_srgb(carried) if self._inks else carried
+
+    @cached_property
+    def _carried(self) -> Carried:
+        rule, size, behind = self._spec.metadata, goal_size(self._opened.size, self._spec), None
+        if self._gain is not None:
+            behind = self._gain.of_copy(size, Settings(self._spec.quality), everything=rule == "keep")
+        carried = metadata.carried(self._opened, rule, self._format, size, behind)
+        return metadata.as_srgb(carried) if self._inks else carried
 
     @cached_property
     def _plain_picture(self) -> Image.Image:
