@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hotfolder.imaging import Limits, open_image
+from hotfolder.errors import Reason, SourceError
+from hotfolder.imaging import Limits, Plan, open_image, peak
 from hotfolder.imaging.containers import segments
-from hotfolder.imaging.metadata import claims, credits, gainmap
-from hotfolder.presets import Preset
+from hotfolder.imaging.metadata import credits, gainmap
+from hotfolder.presets import OptimizeSpec, Preset
 from tests.unit.imaging import copy, encoded, rendered, scene
 from tests.unit.test_imaging_metadata import indexed
 
@@ -126,7 +127,7 @@ def hdr(
     exif[0x0112] = orientation
     head = encoded(base, "JPEG", quality=quality, exif=exif, progressive=True, **options)
     items = [
-        'I:Mime="image/jpeg" I:Semantic="Primary"',
+        'I:Mime="image/jpeg" I:Semantic="Primary" I:Length="0"',
         f'I:Length="{len(gain)}" I:Semantic="GainMap" I:Mime="image/jpeg"',
     ]
     items += [f'I:Mime="video/mp4" I:Semantic="MotionPhoto" I:Length="{len(video)}"'] if video else []
@@ -390,7 +391,7 @@ def damaged(what: str) -> bytes:
         case "no JPEG":
             return picture + encoded(scene(3, 60, 40), "PNG")
         case "numbers missing":
-            return data.replace(b"hdrgm:GainMapMax", b"hdrgm:GainMapXXX")
+            return picture + gain.replace(b"hdrgm:Version", b"hdrgm:Versatz")
         case "numbers that are none":
             return data.replace(b'hdrgm:Gamma="1.2"', b'hdrgm:Gamma="&x;"')
         case "huge packet":
@@ -477,10 +478,22 @@ def test_exiftool_agrees(kind: str, orientation: int, tmp_path: Path) -> None:
     extracted = subprocess.run(["exiftool", "-b", "-MPImage2", str(file)], capture_output=True, check=True, timeout=120)
     assert extracted.stdout == indexed(result)[1]
     lengths = [int(found) for found in re.findall(r'"Length": (\d+)', json.dumps(told))]
-    assert lengths == [len(extracted.stdout)]
+    assert lengths[-1] == len(extracted.stdout)
 
 
-def test_the_limits_hold_for_the_map_too(tmp_path: Path) -> None:
+def test_the_map_is_reserved_for_where_it_is_decoded() -> None:
     data = hdr()
-    assert open_image(data, Limits(max_pixels=SIZE[0] * SIZE[1])).kind.gain_map(data)
-    assert claims.GAIN_MAP[0] == gainmap.SPACE
+    picture, plain = open_image(data, Limits()), open_image(data[: segments.end(data)], Limits())
+    for plan in (Plan((KEPT["cover"],)), Plan((), OptimizeSpec())):
+        assert peak(picture, plan, plan.names()) > peak(plain, plan, plan.names())
+    for plan in (Plan((Preset("p", 160, 160),)), Plan((KEPT["cover"],), OptimizeSpec(metadata="strip"))):
+        assert peak(picture, plan, ("p",) * (not plan.optimize)) == peak(plain, plan, ("p",) * (not plan.optimize))
+
+
+def test_a_map_that_takes_too_long_ends_as_its_picture_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> None:
+        raise SourceError(Reason.TIMEOUT, "it takes too long")
+
+    monkeypatch.setattr("hotfolder.imaging.rendering.gainmap.Base", late)
+    with pytest.raises(SourceError, match="too long"):
+        rendered(hdr(), tmp_path, KEPT["cover"])

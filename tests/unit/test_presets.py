@@ -48,6 +48,12 @@ def test_what_a_configuration_leaves_out_is_the_default() -> None:
     assert set(PresetFields().model_dump().values()) == {None}
 
 
+def test_an_option_that_came_later_makes_nothing_again() -> None:
+    """Until it is used."""
+    assert Preset("x", 100, 50).signature == "c99b340167cdbfd7d2a83856ac11848d", "as before there was `hdr`"
+    assert Preset("x", 100, 50, hdr="keep").signature != Preset("x", 100, 50).signature
+
+
 def test_the_api_has_what_callers_choose() -> None:
     assert tuple(Size.model_fields) == tuple(PresetSpec.model_fields) == CHOSEN
     assert tuple(OptimizeBody.model_fields) == ("paths", "glob", *COPY_CHOSEN, "output")

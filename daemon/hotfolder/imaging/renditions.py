@@ -248,7 +248,7 @@ class _Gains:
         if self._gain.is_coloured and self._pictures.moves_colours(preset.colorspace):
             return plain
         behind = self._gain.drawn(step.size, _settings(preset), self._pictures.shown(preset.name))
-        return metadata.with_gain_map(plain, behind, goal)
+        return metadata.with_gain_map(plain, behind, goal) if behind is not None else plain
 
 
 def _settings(preset: Preset) -> Settings:

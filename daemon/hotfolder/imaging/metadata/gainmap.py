@@ -16,9 +16,17 @@ from hotfolder.imaging.metadata.credits import RDF
 
 SPACE, CONTAINER, ITEM = claims.GAIN_MAP[0], claims.CONTAINER, claims.ITEM
 _NUMBER = re.compile(r"[-+]?(?:\d{1,30}\.?|\d{0,30}\.\d{1,30})(?:[eE][-+]?\d{1,3})?")
-_NEEDED = ("Version", "GainMapMax", "HDRCapacityMax")
-_NUMBERS = (*_NEEDED, "GainMapMin", "Gamma", "OffsetSDR", "OffsetHDR", "HDRCapacityMin")
-"""Properties of a map: a number, or three, for red, green and blue."""
+_NUMBERS = (
+    "Version",
+    "GainMapMin",
+    "GainMapMax",
+    "Gamma",
+    "OffsetSDR",
+    "OffsetHDR",
+    "HDRCapacityMin",
+    "HDRCapacityMax",
+)
+"""Properties of a map: a number, or three, for red, green and blue. All but the version have a default."""
 _SWITCH = "BaseRenditionIsHDR"
 _END = re.compile(rb"</[\w.-]+:RDF\s*>")
 _WRAPPER = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">', "</rdf:RDF></x:xmpmeta>"
@@ -38,7 +46,7 @@ class Behind:
 
 
 def numbers(packet: bytes) -> dict[str, list[str]]:
-    """What a map's numbers mean, as its packet states it; empty where what is needed is not there, or not right."""
+    """What a map's numbers mean, as its packet states it; empty where that is missing, or not right."""
     root = credits.parsed(packet)
     if root is None:
         return {}
@@ -48,7 +56,7 @@ def numbers(packet: bytes) -> dict[str, list[str]]:
         right = all(_NUMBER.fullmatch(each) for each in values) and len(values) in (1, 3)
         if not (right if name != _SWITCH else values[0] in ("True", "False")):
             return {}
-    return found if found.keys() >= set(_NEEDED) else {}
+    return found if "Version" in found else {}
 
 
 def alone(packet: bytes) -> bytes:

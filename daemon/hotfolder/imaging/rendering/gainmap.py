@@ -25,6 +25,8 @@ from hotfolder.imaging.rendering.encode import encode, encode_planes
 QUALITY_LEAST = 85
 """A map is small, and what is wrong in it is seen enlarged."""
 
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
 
 class Gain:
     """A sound gain map, and the picture that it belongs to."""
@@ -38,8 +40,8 @@ class Gain:
         return self._base.mode != "L"
 
     def as_it_lies(self, *, everything: bool) -> Behind | None:
-        """Its own bytes, or (not `everything`) its own picture with what its numbers mean alone; None where that cannot
-        be had."""
+        """Its own picture, with what its numbers mean, or with `everything` that it carries; None where that cannot be
+        had."""
         if everything:
             return Behind(self._found, self._found.data)
         said = Carried(xmp=gainmap.alone(self._found.xmp), marker=self._found.marker)
@@ -48,32 +50,30 @@ class Gain:
         except (ValueError, IndexError):
             return None
 
-    def drawn(
-        self, size: Size, settings: Settings, box: Box = (0.0, 0.0, 1.0, 1.0), *, everything: bool = False
-    ) -> Behind:
-        """For a picture of this size that shows the `box` of the source (as parts of its sides, upright)."""
-        wide, high = self._opened.size
-        across, down = wide / self._picture.width, high / self._picture.height
-        left, top, right, bottom = box
-        shown = (left * wide, top * high, right * wide, bottom * high)
-        goal = (max(1, round(size[0] * across)), max(1, round(size[1] * down)))
+    def drawn(self, size: Size, settings: Settings, box: Box = WHOLE, *, everything: bool = False) -> Behind | None:
+        """For an upright picture of this size that shows the `box` of the source (in parts of its sides)."""
+        wide, high = self._picture.size
+        if size == (wide, high) and box == WHOLE and self._picture.orientation == UPRIGHT:
+            return self.as_it_lies(everything=everything)
+        goal = tuple(
+            max(1, round(side * own / whole))
+            for side, own, whole in zip(size, self._opened.size, (wide, high), strict=True)
+        )
+        return Behind(self._found, self._encoded((goal[0], goal[1]), settings, box, everything=everything))
+
+    def _encoded(self, size: Size, settings: Settings, box: Box, *, everything: bool) -> bytes:
         xmp = self._found.xmp if everything else gainmap.alone(self._found.xmp)
         carried = Carried(icc=metadata.icc_of(self._opened.image), xmp=xmp, marker=self._found.marker)
-        settings = replace(settings, quality=max(settings.quality, QUALITY_LEAST), tables=None)
+        settings = replace(settings, quality=max(settings.quality, QUALITY_LEAST))
+        (wide, high), (left, top, right, bottom), name = self._opened.size, box, self._opened.format
+        shown = (left * wide, top * high, right * wide, bottom * high)
         with open(os.memfd_create("gain-map", os.MFD_CLOEXEC), "w+b") as file:
             if self._base.planes is not None:
-                planes = self._base.planes.scaled(goal, shown)
-                encode_planes(planes, file, self._opened.format, settings, carried)
+                encode_planes(self._base.planes.scaled(size, shown), file, name, settings, carried)
             else:
-                encode(resize.scale(self._base.image, goal, shown), file, self._opened.format, settings, carried)
+                encode(resize.scale(self._base.image, size, shown), file, name, settings, carried)
             file.seek(0)
-            return Behind(self._found, file.read())
-
-    def of_copy(self, size: Size, settings: Settings, *, everything: bool) -> Behind | None:
-        """For an upright copy of this size: its own picture where that serves."""
-        if size == self._picture.size and self._picture.orientation == UPRIGHT:
-            return self.as_it_lies(everything=everything)
-        return self.drawn(size, settings, everything=everything)
+            return file.read()
 
 
 def of(picture: Opened) -> Gain | None:
