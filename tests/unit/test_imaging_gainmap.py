@@ -241,6 +241,16 @@ def test_what_the_numbers_mean_is_told_as_in_the_source(
     assert opened(checked(result, stated, iso=iso)).mode == ("RGB" if coloured else "L")
 
 
+def test_picture_and_map_tell_of_it_in_the_same_way(tmp_path: Path) -> None:
+    both, xmp_alone, iso_alone = hdr(iso=True), hdr(), hdr(stated=None, iso=True)
+    for source, of_gain in ((xmp_alone, iso_alone), (both, xmp_alone), (both, iso_alone), (iso_alone, both)):
+        gain = indexed(of_gain)[1]
+        data = source[: segments.end(source)] + gain
+        is_iso, stated = of_gain is not xmp_alone, STATED if of_gain is not iso_alone else None
+        checked(rendered(data, tmp_path, KEPT["cover"])[1]["p"], stated, iso=is_iso)
+        checked(copy(data, tmp_path, quality=80)[0], stated, iso=is_iso)
+
+
 @pytest.mark.parametrize("options", [{}, {"format": "webp"}, {"format": "png"}, {"format": "avif"}, {"fit": "pad"}])
 def test_thumbnails_have_none_unless_they_are_to(options: dict[str, Any], tmp_path: Path) -> None:
     kept: dict[str, Any] = {"hdr": "keep"} if options else {}
@@ -447,6 +457,18 @@ def test_wrong_numbers_in_the_index_are_not_believed(at: int, number: int, tmp_p
     checked(rendered(data, tmp_path, KEPT["contain"])[1]["p"])
     for rule in ("keep", "safe"):
         checked(copy(data, tmp_path, metadata=rule, quality=80)[0])
+
+
+def test_an_index_of_far_too_many_values_is_none(tmp_path: Path) -> None:
+    data = hdr()
+    at = next(each for each in segments.header(data) if data[each.body :].startswith(b"MPF\0"))
+    values = b"MM\0*\0\0\0\x08" + struct.pack(">H", 5000) + struct.pack(">HHII", 0xB001, 4, 1, 2) * 5000
+    data = data[: at.start] + segments.written(0xE2, b"MPF\0" + values) + data[at.end :]
+    checked(rendered(data, tmp_path, KEPT["contain"])[1]["p"])
+    for rule in ("keep", "safe"):
+        checked(copy(data, tmp_path, metadata=rule, quality=80)[0])
+    for cut in (segments.end(data), len(data)):
+        copy(data[:cut] + bytes(range(256)), tmp_path, metadata="keep", quality=80)
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 23))

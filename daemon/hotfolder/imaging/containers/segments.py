@@ -78,9 +78,9 @@ def pixels(data: bytes, head: Iterable[Segment]) -> int:
     return int.from_bytes(data[at + 1 : at + 3], "big") * int.from_bytes(data[at + 3 : at + 5], "big")
 
 
-def end(data: bytes) -> int:
+def end(data: bytes, most: int = PARTS_MOST) -> int:
     """Where the picture ends, behind its end marker; 0 where it does not."""
-    return next((segment.end for segment in walk(data) if segment.marker == EOI), 0)
+    return next((segment.end for segment in walk(data, most) if segment.marker == EOI), 0)
 
 
 def written(marker: int, body: bytes) -> bytes:

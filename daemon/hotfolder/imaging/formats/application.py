@@ -33,7 +33,8 @@ _COLOURS_AS_WRITTEN = 1
 """Adobe's mark for YCbCr, which is what is written."""
 _ENTRIES = 0xB002
 """The tag of the list of images: attributes, size, offset, and which others each depends on."""
-_IMAGES_MOST = 1000
+_VALUES_MOST = 1000
+"""Of an index."""
 _PRIMARY = b"\0\3\0\0"
 """The kind of the picture that is shown, in the list; that of a gain map is none."""
 _OF_TWO = directories.written(
@@ -233,8 +234,11 @@ def listed(data: bytes) -> list[int]:
 def _entries(head: bytes) -> tuple[int, int, struct.Struct, list[tuple[bytes, int, int, int, int]]] | None:
     """Where the index begins, from which its offsets count, where its list of pictures stands, and that list."""
     structure = directories.structure(head, at) if (at := _index(head)) else None
-    entries = structure.entries(structure.first(), _IMAGES_MOST) if structure else iter(())
-    found = next((each for each in entries if each.tag == _ENTRIES), None)
+    try:
+        entries = structure.entries(structure.first(), _VALUES_MOST) if structure else iter(())
+        found = next((each for each in entries if each.tag == _ENTRIES), None)
+    except Endless:
+        return None
     if structure is None or found is None or found.at + found.size > len(head):
         return None
     entry = struct.Struct(structure.order + "4sIIHH")

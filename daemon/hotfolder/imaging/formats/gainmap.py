@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from hotfolder.imaging.containers import Endless, segments
 from hotfolder.imaging.formats import application
-from hotfolder.imaging.formats.format import METADATA_MOST
+from hotfolder.imaging.formats.format import METADATA_MOST, PIECES_MOST
 from hotfolder.imaging.formats.values import GainMap
 
 SPACE = b"http://ns.adobe.com/hdr-gain-map/1.0/"
@@ -39,6 +39,8 @@ def find(data: bytes) -> GainMap | None:
     for at, image in _images(data):
         xmp, marker = _told(image, _VERSIONS)
         if xmp or marker:
+            short = marker[: len(marker) - len(_content(marker)) + _VERSIONS]
+            said = (said or short) if marker else b""  # in the picture the same is said as in its map
             listed = at in application.listed(data)
             return GainMap(image, at, segments.pixels(image, segments.header(image)), xmp, marker, said, listed)
     return None
@@ -52,9 +54,12 @@ def _told(image: bytes, more_than: int) -> tuple[bytes, bytes]:
         if segment.marker == application.APP1 and body.startswith(application.XMP) and SPACE in body:
             xmp = xmp or body[len(application.XMP) :]
         if segment.marker == application.APP2 and body.startswith(application.GAIN_MAP):
-            content = body.partition(b"\0")[2]
-            marker = marker or (body if len(content) > more_than else b"")
+            marker = marker or (body if len(_content(body)) > more_than else b"")
     return xmp, marker
+
+
+def _content(marker: bytes) -> bytes:
+    return marker.partition(b"\0")[2]
 
 
 def _images(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -69,7 +74,7 @@ def _images(data: bytes) -> Iterator[tuple[int, bytes]]:
         seen.add(at)
         image = data[at : at + MAP_MOST]
         try:
-            length = segments.end(image)
+            length = segments.end(image, PIECES_MOST)
         except Endless:
             continue
         if length:
