@@ -459,6 +459,16 @@ def test_wrong_numbers_in_the_index_are_not_believed(at: int, number: int, tmp_p
         checked(copy(data, tmp_path, metadata=rule, quality=80)[0])
 
 
+@pytest.mark.parametrize("number", ["0   ", "17  ", "9999", "-1  ", "x   "])
+def test_a_wrong_length_in_the_directory_is_not_believed(number: str, tmp_path: Path) -> None:
+    data = re.sub(rb'I:Length="[1-9]\d{3}"', f'I:Length="{number}"'.encode(), hdr())
+    assert f'"{number}"'.encode() in data
+    checked(rendered(data, tmp_path, KEPT["contain"])[1]["p"])
+    for rule in ("keep", "safe"):
+        for longest in (None, 240):
+            checked(copy(data, tmp_path, metadata=rule, quality=80, max_dimension=longest)[0])
+
+
 def test_an_index_of_far_too_many_values_is_none(tmp_path: Path) -> None:
     data = hdr()
     at = next(each for each in segments.header(data) if data[each.body :].startswith(b"MPF\0"))

@@ -64,7 +64,7 @@ def carried(
         return found
     if not whole:
         return with_gain_map(found, gain, goal)
-    return replace(found, xmp=gainmap.measured(found.xmp, len(gain.data))) if gain.is_new else found
+    return replace(found, xmp=gainmap.measured(found.xmp, len(gain.data)))
 
 
 def with_gain_map(carried: Carried, gain: Behind, goal: Format) -> Carried:

@@ -39,11 +39,6 @@ class Behind:
     found: GainMap
     data: bytes
 
-    @property
-    def is_new(self) -> bool:
-        """Whether its bytes are others than the source's."""
-        return self.data is not self.found.data
-
 
 def numbers(packet: bytes) -> dict[str, list[str]]:
     """What a map's numbers mean, as its packet states it; empty where that is missing, or not right."""
