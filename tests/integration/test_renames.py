@@ -211,3 +211,29 @@ def test_a_folder_that_goes_while_its_image_is_in_work_leaves_nothing_behind(
 
 def temporaries(place: Place) -> set[str]:
     return {name for name in place.renditions() if name.endswith(".tmp")}
+
+
+def test_an_image_that_is_left_out_while_it_is_in_work_leaves_nothing_behind(tmp_path: Path, run: Run) -> None:
+    place = Place(tmp_path)
+    held, go = tmp_path / "held", tmp_path / "go"
+    place.hook(HELD.format(held=str(held), go=str(go)))
+    daemon = run(place)
+    go.touch()
+    place.put("stays.jpg", jpeg(seed=2))
+    daemon.wait_renditions(place.of("stays.jpg"))
+    go.unlink()
+    held.unlink()
+    place.put("a.jpg", jpeg(seed=1))
+    wait_for("it to be drawn", held.exists, context=daemon.text)
+    walked = daemon.metric("hotfolder_last_reconcile_timestamp_seconds", watch="inbox")
+    (tmp_path / "rules").write_text("a.jpg\n")
+    (tmp_path / "rules").rename(place.inbox / ".hotfolderignore")
+    wait_for(
+        "a walk by the new rules",
+        lambda: daemon.metric("hotfolder_last_reconcile_timestamp_seconds", watch="inbox") > walked,
+        context=daemon.text,
+    )
+    go.touch()
+    done = {"watch": "inbox", "result": "done"}
+    wait_for("it to be published", lambda: daemon.metric("hotfolder_jobs_total", **done) >= 2, context=daemon.text)
+    wait_for("it to go", lambda: place.renditions() == place.of("stays.jpg"), context=daemon.text)

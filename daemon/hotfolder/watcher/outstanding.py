@@ -34,13 +34,14 @@ class Outstanding:
         return self._intake.knows(path) or self.queued(path)
 
     def look_again(self, folder: bytes) -> None:
-        """Something below it may have gone or moved: what is in work there may have been opened before, and is looked
-        at once more when it has ended."""
+        """Something below it may have gone or moved, or is left out by now: what is in work there may have been opened
+        before, and is looked at once more when it has ended. Raises OSError where the machine is short of something."""
         prefix = folder + b"/" if folder else b""
         now = time.monotonic()
         for path in self._queue.in_work(self._watched.name):
             if path.startswith(prefix):
-                self._queue.offer(Job(self._watched.name, path, Lane.FRESH, now, now))
+                unwanted = not self._watched.rules.is_source(path)
+                self._queue.offer(Job(self._watched.name, path, Lane.FRESH, now, now, unwanted=unwanted))
 
     def queued(self, path: bytes) -> bool:
         """Whether it waits for a worker or is in work."""
