@@ -49,31 +49,42 @@ class InFlight:
         """Before anything else is done with it. Raises OSError."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            content, self.clean = self._content(os.pread(fd, self._size, 0))
-            # Written out, not left sparse: a store into a hole is a SIGBUS once the disk is full.
-            if os.pwrite(fd, content, 0) != self._size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
+            header = os.pread(fd, HEADER, 0)
+            self.clean = not header.startswith(MAGIC)
+            same_boot = header[BOOT_AT : BOOT_AT + BOOT_MAX].rstrip(b"\0") == self._boot
+            self.leftovers = tuple(self._write_out(fd, same_boot=same_boot))
+            # Last: killed before it, the next start finds the same and does it all again.
+            self._write(fd, (MAGIC.ljust(BOOT_AT, b"\0") + self._boot).ljust(HEADER, b"\0"), 0)
             os.ftruncate(fd, self._size)
             self._map = mmap.mmap(fd, self._size)
         finally:
             os.close(fd)
-        self.leftovers = tuple(_notes(content))
         taken = {note.slot for note in self.leftovers}
         self._left = taken
         self._free = [slot for slot in range(self._slots) if slot not in taken]
         return self
 
-    def _content(self, former: bytes) -> tuple[bytes, bool]:
-        """What the file is to hold now, and whether the last end was orderly (or there was none)."""
-        header = (MAGIC.ljust(BOOT_AT, b"\0") + self._boot).ljust(HEADER, b"\0")
-        if not former.startswith(MAGIC):
-            return header.ljust(self._size, b"\0"), True
-        content = bytearray(former.ljust(self._size, b"\0"))
-        if content[BOOT_AT : BOOT_AT + BOOT_MAX].rstrip(b"\0") != self._boot:
-            for start in range(HEADER, self._size, SLOT):
-                content[start + 1] = 0  # the whole machine went: that means nothing against an image
-        content[:HEADER] = header
-        return bytes(content), False
+    def _write_out(self, fd: int, *, same_boot: bool) -> Iterator[Note]:
+        """What a former life left behind; nothing after an orderly end. Slot by slot: the whole would stay in the
+        allocator's memory for good.
+
+        All is written out, not left sparse: a store into a hole is a SIGBUS once the disk is full.
+        """
+        for number in range(self._slots):
+            at = HEADER + number * SLOT
+            slot = bytearray(SLOT)
+            if not self.clean:
+                former = os.pread(fd, SLOT, at)
+                slot[: len(former)] = former
+            if not same_boot:
+                slot[1] = 0  # the whole machine went: that means nothing against an image
+            self._write(fd, slot, at)
+            if note := _note(number, slot):
+                yield note
+
+    def _write(self, fd: int, content: bytes | bytearray, at: int) -> None:
+        if os.pwrite(fd, content, at) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.path)
 
     def enter(self, watch: str, path: bytes) -> int:
         """Note that this source is being worked on; returns its slot. Raises RuntimeError where none is free."""
@@ -107,16 +118,13 @@ class InFlight:
         self._map.close()
 
 
-def _notes(content: bytes) -> Iterator[Note]:
-    """The valid notes; a damaged one is none."""
-    for slot, start in enumerate(range(HEADER, len(content) - SLOT + 1, SLOT)):
-        used, suspect, name_length, path_length = _HEAD.unpack_from(content, start)
-        if used != 1 or name_length > NAME_MAX or path_length > PATH_MAX:
-            continue
-        at = start + _HEAD.size
-        watch = content[at : at + name_length].decode("ascii", "replace")
-        path = content[at + name_length : at + name_length + path_length]
-        yield Note(slot, watch, path, bool(suspect))
+def _note(number: int, slot: bytearray) -> Note | None:
+    """The note of a slot; a damaged one is none."""
+    used, suspect, name_length, path_length = _HEAD.unpack_from(slot)
+    if used != 1 or name_length > NAME_MAX or path_length > PATH_MAX:
+        return None
+    watch, path = slot[_HEAD.size :][:name_length], slot[_HEAD.size + name_length :][:path_length]
+    return Note(number, watch.decode("ascii", "replace"), bytes(path), bool(suspect))
 
 
 def boot_id() -> str:
