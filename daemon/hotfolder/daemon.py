@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType
 
-from hotfolder import processes
+from hotfolder import imaging, processes
 from hotfolder.config import Loaded, checks, reloading
 from hotfolder.engine import Engine
 from hotfolder.errors import ConfigError, Exit, HotfolderError
@@ -22,13 +22,12 @@ from hotfolder.loop import Chores
 from hotfolder.pool import allocator
 from hotfolder.server.server import Server
 from hotfolder.telemetry import bugs, logs, systemd
-from hotfolder.watcher import events
 
 BEAT_SECONDS = 2.0
 TRIM_SECONDS = 30.0
+"""After work has ended, freed memory is given back to the system at most this often."""
 RELOAD_SECONDS = 10.0
 """Until a configuration is tried again that could be had in part only: what it began anew may not be at work."""
-"""After work has ended, freed memory is given back to the system at most this often."""
 
 log = logs.get("daemon")
 
@@ -66,6 +65,7 @@ class Daemon:
             raise
         self._introduce(engine, server)
         systemd.notify("READY=1")
+        imaging.load()
         try:
             self._beat(engine, server)
         finally:
@@ -101,7 +101,7 @@ class Daemon:
         watchdog = systemd.watchdog_seconds()
         pause = min(BEAT_SECONDS, watchdog) if watchdog else BEAT_SECONDS
         chores = Chores(
-            "main", engine.check, server.check, Gauges(engine).look, processes.reap_orphans, lambda: _notify(engine)
+            "main", engine.check, server.check, Trimming(engine).look, processes.reap_orphans, lambda: _notify(engine)
         )
         while not self._ending:
             with bugs.guarded("main"):
@@ -143,8 +143,8 @@ class Daemon:
         self._loaded = replace(loaded, config=config)
 
 
-class Gauges:
-    """What the main thread looks at besides: the kernel's watches, and memory that can be given back."""
+class Trimming:
+    """Gives back memory that work has left behind."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -152,8 +152,6 @@ class Gauges:
 
     def look(self) -> None:
         engine = self._engine
-        engine.metrics.inotify_watches.set(sum(watcher.observer.watches for watcher in engine.watchers.values()))
-        engine.metrics.inotify_limit.set(events.limit("max_user_watches"))
         made = engine.reporter.counts.made
         if made != self._worked and not engine.pool.busy and time.monotonic() - self._trimmed > TRIM_SECONDS:
             self._trimmed, self._worked = time.monotonic(), made

@@ -66,6 +66,9 @@ def test_numbers_of_a_known_run(tmp_path: Path, run: Run) -> None:
     assert found["hotfolder_rendition_bytes_total"] == written
     assert found['hotfolder_watch_up{watch="inbox"}'] == 1
     assert found['hotfolder_output_free_bytes{watch="inbox"}'] > 0
+    assert found["hotfolder_inotify_watches"] >= 1
+    most = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text())
+    assert found["hotfolder_inotify_watches_limit"] == most
     assert not [name for name in found if "inbox/" in name or ".jpg" in name]
 
 

@@ -17,7 +17,7 @@ ROOT = Path(hotfolder.__file__).parent
 
 
 ROOMS = (
-    ("containers",),
+    ("containers", "messages"),
     ("colour",),
     ("formats",),
     ("plan", "record", "rendition"),

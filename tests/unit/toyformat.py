@@ -9,8 +9,8 @@ from PIL import Image
 
 from hotfolder.imaging import formats
 from hotfolder.imaging.formats.format import Format
-from hotfolder.imaging.formats.opening import UPRIGHT, Found
-from hotfolder.imaging.formats.values import Carried, Extra, Memory, Settings
+from hotfolder.imaging.formats.opening import Found
+from hotfolder.imaging.formats.values import UPRIGHT, Carried, Extra, Memory, Settings
 
 
 class Toy(Format):

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
-import pathspec
-
 from hotfolder import probe
 from hotfolder.config.document import Path
 from hotfolder.config.schema import Config
@@ -204,6 +202,8 @@ def _wrong_pattern(pattern: str) -> str | None:
         return f"is a comment to gitignore, and matches nothing; write \\{pattern}"
     if not _is_closed(pattern):
         return "is no glob pattern: a [ is never closed; write \\[ for the letter itself"
+    import pathspec  # late: most configurations have no patterns
+
     try:
         pathspec.GitIgnoreSpec.from_lines([pattern])
     except (ValueError, re.error) as error:

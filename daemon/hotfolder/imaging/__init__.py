@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hotfolder.imaging import native
     from hotfolder.imaging.analysis.analyze import analyze_bytes
-    from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
+    from hotfolder.imaging.decoding.decode import Limits, Opened, open_image, stated_size
     from hotfolder.imaging.decoding.reading import read_all
     from hotfolder.imaging.formats import LENIENT, decoders, extra_names, installed_extras, is_hollow, sniff
     from hotfolder.imaging.memory import PHOTO_PIXELS, peak, photo_peak
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _FROM = {
     "analysis.analyze": ("analyze_bytes",),
-    "decoding.decode": ("Limits", "Opened", "open_image"),
+    "decoding.decode": ("Limits", "Opened", "open_image", "stated_size"),
     "decoding.reading": ("read_all",),
     "formats": ("LENIENT", "decoders", "extra_names", "installed_extras", "is_hollow", "sniff"),
     "memory": ("PHOTO_PIXELS", "peak", "photo_peak"),
@@ -66,6 +66,12 @@ def __getattr__(name: str) -> Any:
     return found
 
 
+def load() -> None:
+    """All of it now: no picture waits for it later, and none meets what an update has put in its place."""
+    for module in _FROM:
+        import_module(f"{__name__}.{module}")
+
+
 __all__ = [
     "LENIENT",
     "PHOTO_PIXELS",
@@ -84,6 +90,7 @@ __all__ = [
     "has_simd",
     "installed_extras",
     "is_hollow",
+    "load",
     "narrowed",
     "native",
     "open_image",
@@ -95,4 +102,5 @@ __all__ = [
     "sizes",
     "small_jpeg",
     "sniff",
+    "stated_size",
 ]

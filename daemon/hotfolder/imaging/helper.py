@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import signal
 import socket
@@ -27,13 +26,10 @@ from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
 from hotfolder.imaging.decoding.reading import read_all
 from hotfolder.imaging.memory import peak
+from hotfolder.imaging.messages import FILES_MAX, receive, send
 from hotfolder.imaging.plan import Plan
 from hotfolder.imaging.renditions import Part, narrowed, render_parts, sizes
 from hotfolder.presets import ANALYSIS
-
-LINE_MAX = 1 << 20
-FILES_MAX = 253
-"""Descriptors in one message (SCM_MAX_FD)."""
 
 
 def main() -> None:
@@ -60,28 +56,6 @@ def _die_with_parent(life: int) -> None:
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(life, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(life, fcntl.F_SETFL, fcntl.fcntl(life, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def send(connection: socket.socket, message: dict[str, Any], files: Sequence[int] = ()) -> None:
-    """One line, and descriptors beside it."""
-    line = json.dumps(message).encode() + b"\n"
-    sent = socket.send_fds(connection, [line], files) if files else connection.send(line)
-    connection.sendall(line[sent:])
-
-
-def receive(connection: socket.socket, files_max: int = 0) -> tuple[dict[str, Any] | None, list[int]]:
-    """The next line and its descriptors; None where the other side is gone."""
-    line, files = b"", []
-    while not line.endswith(b"\n"):
-        if len(line) > LINE_MAX:
-            raise ValueError("a line without end")
-        chunk, more, _, _ = socket.recv_fds(connection, 65536, files_max)
-        files += more
-        if not chunk:
-            return None, files
-        line += chunk
-    message: dict[str, Any] = json.loads(line)
-    return message, files
 
 
 def _answer(connection: socket.socket, question: dict[str, Any], files: list[int]) -> None:

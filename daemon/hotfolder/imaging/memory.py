@@ -11,7 +11,7 @@ from collections.abc import Collection
 from hotfolder.imaging import formats, native
 from hotfolder.imaging.decoding.decode import Opened
 from hotfolder.imaging.formats import Format
-from hotfolder.imaging.formats.opening import UPRIGHT
+from hotfolder.imaging.formats.values import UPRIGHT
 from hotfolder.imaging.plan import Plan
 from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec
 

@@ -15,18 +15,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast, final
 
-from PIL import Image
-
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.decoding.decode import Opened, upright
-from hotfolder.imaging.formats.opening import UPRIGHT
-from hotfolder.imaging.formats.values import Lines, Unusual
+from hotfolder.imaging.formats.values import UPRIGHT, Lines, Unusual
 from hotfolder.imaging.plan import Box, Size
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from PIL import Image
+
     from hotfolder.imaging._planes import Planes
+    from hotfolder.imaging.decoding.decode import Opened
 
 SAMPLINGS = {(1, 1), (2, 1), (1, 2), (2, 2)}
 """Of brightness, in what the core decodes; that of colour is 1×1."""
@@ -148,6 +147,8 @@ class Picture:
 
     def grey(self) -> Image.Image:
         """Its brightness, upright, of the size it was decoded in."""
+        from hotfolder.imaging.decoding.decode import upright  # late: every start asks for `Stop` and `library` here
+
         return upright(self._plane(0), self.orientation)
 
     @property
@@ -159,9 +160,13 @@ class Picture:
         """In RGB (grey: L); of a picture scaled with its colour in full."""
         if self.mode == "L":
             return self.grey()
+        from PIL import Image
+
         return Image.merge("YCbCr", [self._plane(number) for number in range(3)]).convert("RGB")
 
     def _plane(self, number: int) -> Image.Image:
+        from PIL import Image
+
         size, samples = _ask(self.planes.plane, number)
         return Image.frombytes("L", size, samples)
 

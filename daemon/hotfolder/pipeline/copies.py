@@ -10,9 +10,7 @@ import shutil
 from collections.abc import Mapping
 from typing import BinaryIO
 
-from PIL import Image
-
-from hotfolder.imaging import formats
+from hotfolder import imaging
 from hotfolder.index import analyses, folders, renditions, sources
 from hotfolder.index.database import Database
 from hotfolder.index.renditions import Made
@@ -117,9 +115,5 @@ def _adopt(output_fd: int, path: bytes, size: tuple[int, int], not_before: int) 
         return None
     with os.fdopen(fd, "rb") as file:
         stat = os.fstat(fd)
-        try:
-            with Image.open(file, formats=formats.pillow_plugins()) as image:
-                fits = image.size == size
-        except (OSError, ValueError, SyntaxError):
-            return None
+        fits = imaging.stated_size(file) == size
     return (stat.st_size, stat.st_mtime_ns) if fits and stat.st_mtime_ns >= not_before else None

@@ -20,7 +20,7 @@ from typing import Any
 from hotfolder import faults, imaging
 from hotfolder.errors import MissingExtra, Reason, SourceError
 from hotfolder.faults import Operation
-from hotfolder.imaging import helper
+from hotfolder.imaging import messages
 from hotfolder.pool.memory import Closed
 from hotfolder.pool.owntime import OwnTime
 from hotfolder.processes import Process
@@ -87,7 +87,7 @@ class Child:
     def ask(self, question: dict[str, Any], files: Sequence[int] = ()) -> dict[str, Any]:
         """Say one thing and wait for the answer. Raises Died, and SourceError(TIMEOUT) at the limit of time."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # dead: the answer will say so
-            helper.send(self._socket, question, files)
+            messages.send(self._socket, question, files)
         answer = self._wait(self.job_timeout)
         if answer is None:
             status = self.end()
@@ -96,7 +96,7 @@ class Child:
 
     def tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
-            helper.send(self._socket, message)
+            messages.send(self._socket, message)
 
     def _wait(self, limit: float) -> dict[str, Any] | None:
         """The next message; None where the process has died."""
@@ -107,7 +107,7 @@ class Child:
                 message = f"decoding took more than pool.job_timeout = {limit:g} s"
                 raise SourceError(Reason.TIMEOUT, message)
         try:
-            return helper.receive(self._socket)[0]
+            return messages.receive(self._socket)[0]
         except ConnectionResetError:
             return None
 

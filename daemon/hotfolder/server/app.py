@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -28,6 +29,10 @@ from hotfolder.server.sessions import Sessions
 from hotfolder.services.errors import Unavailable
 from hotfolder.services.rescans import Rescans
 from hotfolder.version import VERSION
+
+# FastAPI asks of each type that a route names whether it is one of pydantic 1, and would load that to know: 15 ms and
+# 1 MB of every start. That it is not there is an answer, too.
+sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
 
 RETRY_SECONDS = 5
 """Until the state folder may be back."""

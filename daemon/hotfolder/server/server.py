@@ -10,6 +10,7 @@ import contextlib
 import os
 import socket
 import threading
+from typing import Any, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -168,7 +169,7 @@ class Server:
     def check(self) -> None:
         """Part of the beat: the control socket is made again where it was removed. What lies in its place is nobody's
         as long as the state folder is ours."""
-        if self._control is None or self._engine.lock.problem() is not None:
+        if self._control is None or self._engine.possession.problem is not None:
             return
         serving, made = self._control
         if _identity(self._path) == made:
@@ -206,7 +207,7 @@ class Server:
             timeout_graceful_shutdown=1,
             limit_concurrency=200,
             h11_max_incomplete_event_size=65_536,
-            ws="websockets-sansio",
+            ws=cast("type[asyncio.Protocol]", _websocket),
             ws_max_size=65_536,
             ws_per_message_deflate=False,
         )
@@ -226,6 +227,13 @@ class Server:
             serving.listening.close()
         if self._control is not None and _identity(self._path) == self._control[1]:
             os.unlink(self._path)
+
+
+def _websocket(*arguments: Any, **options: Any) -> asyncio.Protocol:
+    """Loaded with the first one that comes: most daemons never see the page."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(*arguments, **options)
 
 
 def _identity(path: str) -> Identity:

@@ -7,6 +7,7 @@ from hotfolder.index import report
 from hotfolder.model import Lane, State
 from hotfolder.pool.threads import LOW
 from hotfolder.telemetry.metrics import asked
+from hotfolder.watcher import events
 
 
 def bind(engine: Engine) -> None:
@@ -20,6 +21,8 @@ def bind(engine: Engine) -> None:
     asked(metrics.workers.labels("idle"), lambda: max(LOW, engine.pool.size) - engine.pool.busy)
     asked(metrics.memory_reserved, lambda: engine.memory.reserved)
     asked(metrics.memory_limit, lambda: engine.memory.limit)
+    asked(metrics.inotify_watches, lambda: sum(watcher.observer.watches for watcher in engine.watchers.values()))
+    asked(metrics.inotify_limit, lambda: events.limit("max_user_watches"))
 
 
 def refresh(engine: Engine) -> None:

@@ -10,15 +10,17 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING
 
 from hotfolder import faults, paths
 from hotfolder.store import atomic, outputs
 from hotfolder.store.names import is_image_name
 from hotfolder.telemetry import logs
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 CACHED_FOLDERS = 4096
 IGNORE_FILE_MAX = 65_536
@@ -44,6 +46,12 @@ _BUILT_IN = re.compile("|".join(_as_regex(pattern) for pattern in BUILT_IN_NAMES
 def built_in(name: bytes) -> bool:
     """Whether a file or folder of this name is left out always."""
     return _BUILT_IN.fullmatch(name) is not None
+
+
+def _spec(lines: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # late: most roots have no patterns
+
+    return GitIgnoreSpec.from_lines(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +130,11 @@ class Rules:
     ) -> None:
         self._root = root
         self._recursive = recursive
-        self._include = GitIgnoreSpec.from_lines(include) if include else None
+        self._include = _spec(include) if include else None
         self._ignore_files = tuple(os.fsencode(name) for name in ignore_files)
         self._not_below = not_below
         self._others: frozenset[bytes] | None = None
-        own = (
-            (_Patterns("", GitIgnoreSpec.from_lines(exclude), "a pattern of `exclude` matches it"),) if exclude else ()
-        )
-        self._own = own
+        self._own = (_Patterns("", _spec(exclude), "a pattern of `exclude` matches it"),) if exclude else ()
         self._cache: OrderedDict[bytes, FolderRules] = OrderedDict()
         self._changes = 0
         self._lock = threading.Lock()
@@ -226,7 +231,7 @@ class Rules:
                 base = os.fsdecode(rules.path) + "/" if rules.path else ""
                 lines = text.decode("utf-8", "surrogateescape").splitlines()
                 try:
-                    spec = GitIgnoreSpec.from_lines(lines)
+                    spec = _spec(lines)
                 except (ValueError, re.error) as error:
                     log.warning("ignore_file_unreadable", path=rules.path + b"/" + name, error=error)
                     continue

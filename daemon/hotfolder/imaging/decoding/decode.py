@@ -9,7 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import BinaryIO, cast
 
 from PIL import Image, ImageFile
 
@@ -125,6 +125,15 @@ def open_image(data: bytes, limits: Limits, name: bytes = b"") -> Opened:
         pixels=found.pixels,
         notes=(*found.notes, *(("misnamed",) if formats.is_misnamed(kind, name) else ())),
     )
+
+
+def stated_size(file: BinaryIO) -> tuple[int, int] | None:
+    """Width and height in the header of a rendition; None where it is none."""
+    try:
+        with Image.open(file, formats=formats.pillow_plugins()) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def _check_pixels(wide: int, high: int, limits: Limits, decoder: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hotfolder.imaging.formats.format import Format
+from hotfolder.imaging.formats.values import UPRIGHT
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -68,7 +69,7 @@ class _Fields:
         from hotfolder.imaging.formats import opening
 
         size = (self.width, self.height)
-        return opening.Found(Image.new("RGB", (1, 1)), size, opening.UPRIGHT, lambda: self._pixels(data))
+        return opening.Found(Image.new("RGB", (1, 1)), size, UPRIGHT, lambda: self._pixels(data))
 
     def _pixels(self, data: bytes) -> Image.Image:
         """Raises OSError where there are too few."""

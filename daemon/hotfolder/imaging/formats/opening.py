@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from PIL import Image, UnidentifiedImageError
 
 from hotfolder.imaging.colour import deep, profiles, signals
+from hotfolder.imaging.formats.values import UPRIGHT
 
 ORIENTATION = 0x0112
-UPRIGHT = 1
 _GREY = frozenset({"1", "L", "LA", "La", "I;16", "I"})
 """Modes of grey pictures."""
 

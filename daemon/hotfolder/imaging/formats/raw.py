@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hotfolder.imaging.containers import boxes, directories
 from hotfolder.imaging.formats.format import Format
-from hotfolder.imaging.formats.values import Extra, Memory
+from hotfolder.imaging.formats.values import UPRIGHT, Extra, Memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hotfolder.imaging.formats.opening import Found
 
 ORIENTATION = 0x0112
-UPRIGHT = 1
 ENOUGH = 0.5
 """A preview is taken with at least this share of the sensor's longer side."""
 DNG_VERSION = 50706

@@ -11,7 +11,7 @@ from hotfolder.imaging.containers import directories
 from hotfolder.imaging.formats import pages
 from hotfolder.imaging.formats.format import DEEP, Format, version
 from hotfolder.imaging.formats.pages import Page
-from hotfolder.imaging.formats.values import Lines, Memory
+from hotfolder.imaging.formats.values import UPRIGHT, Lines, Memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,7 +66,7 @@ class Tiff(Format):
             if page.width and page.height and not self.cut_short(data):
                 raise _unsupported(page) from error
             raise
-        found = opening.with_colour(self, data, image, opening.UPRIGHT)
+        found = opening.with_colour(self, data, image, UPRIGHT)
         if page.compression == pages.WEBP:
             return replace(found, pixels=lambda: _loaded(image, page))
         if found.pixels is None and image.mode.startswith("I;16") and page.photometric == pages.WHITE_IS_ZERO:
@@ -142,7 +142,7 @@ def _found(page: Page, profile: bytes, pixels: Callable[[], Image.Image], decode
     image = Image.new("RGB", (1, 1))
     if profile:
         image.info["icc_profile"] = profile
-    orientation = page.orientation if 1 <= page.orientation <= 8 else opening.UPRIGHT
+    orientation = page.orientation if 1 <= page.orientation <= 8 else UPRIGHT
     return opening.Found(image, (page.width, page.height), orientation, pixels, decoder)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+UPRIGHT = 1
+"""The orientation, as EXIF numbers them, of a picture that is not turned."""
 NO_END = "no_end"
 """A note: nothing is missing but the mark of the picture's end."""
 

@@ -15,7 +15,8 @@ from PIL import Image
 from hotfolder.imaging.containers import directories
 from hotfolder.imaging.containers.directories import Entry, Structure, Value
 from hotfolder.imaging.decoding.decode import Opened
-from hotfolder.imaging.formats.opening import ORIENTATION, UPRIGHT
+from hotfolder.imaging.formats.opening import ORIENTATION
+from hotfolder.imaging.formats.values import UPRIGHT
 
 HEAD = b"Exif\0\0"
 EXIF_MAX = 65_000

@@ -14,7 +14,7 @@ from PIL import Image
 from hotfolder.imaging.containers import Endless, chunks
 from hotfolder.imaging.decoding.decode import Opened
 from hotfolder.imaging.formats import Carried, Format
-from hotfolder.imaging.formats.opening import UPRIGHT
+from hotfolder.imaging.formats.values import UPRIGHT
 from hotfolder.imaging.metadata import blocks, claims, credits, gainmap, patching
 from hotfolder.imaging.metadata.claims import Truth
 from hotfolder.imaging.metadata.gainmap import Behind

@@ -13,7 +13,8 @@ from hotfolder.imaging.containers import directories
 from hotfolder.imaging.containers.directories import Entry
 from hotfolder.imaging.decoding.decode import upright
 from hotfolder.imaging.formats import opening
-from hotfolder.imaging.formats.opening import ORIENTATION, UPRIGHT
+from hotfolder.imaging.formats.opening import ORIENTATION
+from hotfolder.imaging.formats.values import UPRIGHT
 from hotfolder.imaging.metadata import blocks
 
 THUMBNAIL_MOST = 1024

@@ -12,8 +12,7 @@ from dataclasses import replace
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
 from hotfolder.imaging.formats import Carried, Settings
-from hotfolder.imaging.formats.opening import UPRIGHT
-from hotfolder.imaging.formats.values import GainMap
+from hotfolder.imaging.formats.values import UPRIGHT, GainMap
 from hotfolder.imaging.metadata import carried as metadata
 from hotfolder.imaging.metadata import gainmap
 from hotfolder.imaging.metadata.gainmap import Behind
