@@ -55,7 +55,7 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     decoding = held + opened.kind.memory.decoding * pixels + coefficients
     alpha = "A" in image.mode or "transparency" in image.info
     resizing = held + opened.kind.memory.kept * pixels + (base if alpha else 0)
-    resizing += max(RESIZING * base, _thumbnails(opened, plan, wanted, alpha=alpha))
+    resizing += max(RESIZING * base, _thumbnails(opened, plan, wanted, scale, alpha=alpha))
     encoding = held + _encoding(opened, plan, wanted, alpha=alpha) * pixels
     fixed = FIXED + (ANALYSIS_FIXED if ANALYSIS in wanted else 0)
     if plan.optimize is not None and plan.optimize.mode == "auto" and OPTIMIZED in wanted:
@@ -91,12 +91,16 @@ def photo_peak(plan: Plan, others: Collection[str] = ()) -> int:
     return round(MARGIN * max(each) * PHOTO_PIXELS) + fixed
 
 
-def _thumbnails(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: bool) -> float:
-    """Planes drawn of the picture, and the largest thumbnail on its way to its file."""
+def _thumbnails(opened: Opened, plan: Plan, wanted: Collection[str], scale: int, *, alpha: bool) -> float:
+    """Planes drawn of the picture, decoded at 1/scale, and the largest thumbnail on its way to its file."""
     sides = [step.canvas for step in plan.steps(opened.size) if step.preset.name in wanted]
     largest = max((wide * high for wide, high in sides), default=0)
-    scale = plan.shrunk(opened.size, opened.size)
-    return 3 * opened.width * opened.height / (scale * scale) + (MADE_ALPHA if alpha else MADE) * largest
+    made = (MADE_ALPHA if alpha else MADE) * largest
+    if native.core is None:
+        return made
+    decoded = (-(-opened.width // scale), -(-opened.height // scale))
+    less = plan.shrunk(opened.size, decoded)
+    return made + 3 * decoded[0] * decoded[1] / (less * less)
 
 
 def _planes(opened: Opened, scale: int, coefficients: int, *, encoded: bool) -> float:
