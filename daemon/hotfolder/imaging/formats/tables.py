@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 Table = Sequence[int]
 
@@ -43,12 +44,11 @@ def quality_of(tables: Mapping[int, Table]) -> int | None:
     if table is None or len(table) != 64:
         return None
 
-    def apart(quality: int) -> tuple[float, int]:
-        standard = _standard(quality)
-        everywhere = sum(abs(a - b) for a, b in zip(standard, table, strict=True))
-        return abs(coarseness(standard) - coarseness(table)), everywhere
-
-    return min(range(1, 101), key=apart)
+    mine = coarseness(table)
+    apart = {quality: abs(coarse - mine) for quality, coarse in _standards().items()}
+    least = min(apart.values())
+    nearest = [quality for quality, distance in apart.items() if distance == least]
+    return min(nearest, key=lambda quality: sum(abs(a - b) for a, b in zip(_standard(quality), table, strict=True)))
 
 
 def coarseness(table: Table) -> float:
@@ -56,15 +56,26 @@ def coarseness(table: Table) -> float:
     return sum(table[at] for at in _LOW) / len(_LOW)
 
 
-def _standard(quality: int) -> list[int]:
+@cache
+def _standard(quality: int) -> Table:
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return [min(255, max(1, (value * scale + 50) // 100)) for value in _STANDARD]
+    return tuple(min(255, max(1, (value * scale + 50) // 100)) for value in _STANDARD)
 
 
-def pair(step: int) -> list[list[int]]:
+@cache
+def _standards() -> Mapping[int, float]:
+    """How coarse the table of each quality is."""
+    return {quality: coarseness(_standard(quality)) for quality in range(1, 101)}
+
+
+@cache
+def pair(step: int) -> tuple[Table, Table]:
     """The tables of one of STEPS, luminance and colour; each 16 steps are twice as fine."""
     factor = 2.0 ** (-step / STEPS_PER_HALVING)
-    return [[min(255, max(1, round(value * factor * colour))) for value in _SHAPE] for colour in (1.0, _FINER_COLOUR)]
+    luminance, colour = (
+        tuple(min(255, max(1, round(value * factor * part))) for value in _SHAPE) for part in (1.0, _FINER_COLOUR)
+    )
+    return luminance, colour
 
 
 def finest(tables: Mapping[int, Table]) -> int:
@@ -75,5 +86,5 @@ def finest(tables: Mapping[int, Table]) -> int:
 
 def are_ours(tables: Mapping[int, Table]) -> bool:
     """Whether mode `auto` has made this file: nobody else writes these tables, and a file carries them anyway."""
-    found = [list(tables[number]) for number in sorted(tables)]
+    found = tuple(tuple(tables[number]) for number in sorted(tables))
     return any(found in (pair(step), pair(step)[:1]) for step in STEPS)
