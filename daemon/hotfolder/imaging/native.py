@@ -1,8 +1,8 @@
 """Pictures that are planes (Y, Cb, Cr) up to their encoding as JPEG, by the optional accelerator in native/.
 
-JPEGs are decoded as planes, and simple PNGs read so; `draw` makes planes of what Pillow has decoded. Where the core was
-not built, or declines a source as unusual or damaged, Pillow serves: the same sizes, the same quality, and the one
-place that reports what is wrong with a picture.
+JPEGs are decoded as planes; simple PNGs, TIFFs and WebPs are read so; `draw` makes planes of what Pillow has decoded.
+Where the core was not built, or declines a source as unusual or damaged, Pillow serves: the same sizes, the same
+quality, and the one place that reports what is wrong with a picture.
 """
 
 from __future__ import annotations

@@ -118,16 +118,20 @@ class Walk:
                 self._unreadable(path, error)
                 continue
             try:
-                folder = self._list(root_fd, fd, path, rules)
-                visit(folder)
+                entered = self._visit(self._list(root_fd, fd, path, rules), visit)
             except OSError as error:
                 self._unreadable(path, error)
                 continue
             finally:
                 os.close(fd)
             prefix = path + b"/" if path else b""
-            frontier.extend(prefix + name for name in reversed(folder.entered))
+            frontier.extend(prefix + name for name in reversed(entered))
         return True
+
+    def _visit(self, folder: Folder, visit: Callable[[Folder], None]) -> list[bytes]:
+        """Gives what the walk enters, and lets go of all other names before the next folder is listed."""
+        visit(folder)
+        return folder.entered
 
     def _list(self, root_fd: int, fd: int, path: bytes, rules: FolderRules) -> Folder:
         volume = judge.volume(root_fd, fd)
