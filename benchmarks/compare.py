@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import chart
+from formats import HEADING
 from peers import PYTHON, Contestant, contestants, environment, install
 from PIL import Image
 
@@ -142,7 +143,9 @@ def main() -> None:
             print("\n".join(text[-2:]), flush=True)
     if arguments.docs:
         docs = Path(__file__).parents[1] / "docs"
-        (docs / "comparison.md").write_text("\n".join(text))
+        page = docs / "comparison.md"
+        _, heading, behind = page.read_text().partition(HEADING)  # which formats.py writes
+        page.write_text("\n".join([*text, heading + behind]))
         bars = {
             KINDS[kind]: {each.contestant.name: count / statistics.median(each.wall) for each in measured}
             for kind, measured in results.items()
