@@ -1,7 +1,8 @@
 /* The scans of a progressive JPEG (ITU-T T.81, annex G) as samples, at 1/1, 1/2, 1/4 or 1/8.
  *
- * All coefficients are kept until the last scan has been read, as libjpeg keeps them, and for each block which of them are not
- * zero, a bit each: what a scan refines is found by these bits, and not by looking at every coefficient.
+ * All coefficients are kept until the last scan has been read, as libjpeg keeps them (at 1/8, where no other counts, the mean of
+ * each block alone), and for each block which of them are not zero, a bit each: what a scan refines is found by these bits, and not
+ * by looking at every coefficient.
  *
  * As in baseline.c, what is damaged or unusual is given back to libjpeg, which begins anew. Each scan must follow the ones before
  * as encoders write them, and in the end all coefficients must be there to the last bit: otherwise libjpeg smooths blocks.
@@ -26,8 +27,8 @@ typedef struct {
 } Table;
 
 typedef struct {
-    size_t row; /* blocks of a row */
-    int16_t (*block)[BLOCK_SIZE];
+    size_t row, each; /* blocks of a row; coefficients that are kept of a block: all, or the mean */
+    int16_t *kept;
     uint64_t *other; /* of each block: which coefficients are not 0, by their place in the zigzag */
     uint8_t low[BLOCK_SIZE]; /* how many bits of a coefficient are missing so far; UNSEEN: all */
 } Store;
@@ -39,6 +40,7 @@ typedef struct {
     Store store[PARTS];
     unsigned restart, to_restart, skip; /* skip: blocks that have nothing more in this band */
     int restarts, mean[PARTS];
+    int16_t passing[BLOCK_SIZE]; /* in place of coefficients that are not kept: what stands there does not count */
     /* The scan: its parts, the tables of each, the band, and the bits above and within it. */
     int parts, part[PARTS], means[PARTS], waves, from, to, high, low;
 } Reader;
@@ -189,7 +191,7 @@ enum { MEAN_FIRST, MEAN_MORE, WAVES_FIRST, WAVES_MORE };
 
 INLINE int block_read(Reader *r, int kind, int i, size_t number) {
     Store *store = &r->store[r->part[i]];
-    int16_t *block = store->block[number];
+    int16_t *block = kind < WAVES_FIRST || store->each == BLOCK_SIZE ? store->kept + number * store->each : r->passing;
     uint64_t *other = &store->other[number];
     if (kind == MEAN_FIRST) return mean_first(r, i, block, other);
     if (kind == MEAN_MORE) return mean_more(r, block, other);
@@ -347,9 +349,10 @@ static int store_new(Store *store, const ScanPart *part, const Scans *what) {
     store->row = (size_t)what->units_across * part->across;
     size_t blocks = bytes(store->row, (size_t)what->units_down * part->down, 0);
     memset(store->low, UNSEEN, sizeof store->low);
-    store->block = calloc(blocks, sizeof *store->block);
+    store->each = part->size == 1 ? 1 : BLOCK_SIZE;
+    store->kept = calloc(blocks, store->each * sizeof *store->kept);
     store->other = calloc(blocks, sizeof *store->other);
-    return store->block && store->other;
+    return store->kept && store->other;
 }
 
 static int samples_make(const Store *store, const ScanPart *part, const Scans *what) {
@@ -358,9 +361,10 @@ static int samples_make(const Store *store, const ScanPart *part, const Scans *w
     uint8_t *flat = allocate(store->row, 1, 0);
     for (; flat && y < rows && !stopped(what->stop); y++) {
         size_t first = y * store->row;
+        uint8_t *to = part->data + (size_t)y * part->size * part->stride;
         for (size_t x = 0; x < store->row; x++) flat[x] = !(store->other[first + x] >> 1);
-        place(store->block[first], flat, (int)store->row, part->steps, part->size,
-              part->data + (size_t)y * part->size * part->stride, part->stride);
+        if (store->each == BLOCK_SIZE) place(store->kept + first * BLOCK_SIZE, flat, (int)store->row, part->steps, part->size, to, part->stride);
+        for (size_t x = 0; x < store->row && store->each == 1; x++) place(store->kept + first + x, flat + x, 1, part->steps, 1, to + x, part->stride);
     }
     free(flat);
     return y == rows;
@@ -395,7 +399,7 @@ int scans_read(const Scans *what) {
     good = good && segments_read(r) && whole(r);
     for (int i = 0; i < what->count && good; i++) good = samples_make(&r->store[i], &what->part[i], what);
     for (int i = 0; i < what->count; i++) {
-        free(r->store[i].block);
+        free(r->store[i].kept);
         free(r->store[i].other);
     }
     free(r);

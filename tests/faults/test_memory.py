@@ -56,9 +56,11 @@ def watched(daemon: Daemon) -> Iterator[list[float]]:
 
     thread = threading.Thread(target=look)
     thread.start()
-    yield seen
-    stop.set()
-    thread.join()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.timeout(900)

@@ -125,7 +125,7 @@ def test_a_thread_that_ended_is_named_and_started_anew(step: str, thread: str, t
         "hotfolder.engine:Engine.check",
         "hotfolder.engine:Engine._check_watchers",
         "hotfolder.pool.scaling:Balance.beat",
-        "hotfolder.daemon:Gauges.look",
+        "hotfolder.daemon:Trimming.look",
         "hotfolder.daemon:_notify",
     ],
 )

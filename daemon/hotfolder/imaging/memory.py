@@ -12,7 +12,7 @@ from hotfolder.imaging import formats, native
 from hotfolder.imaging.decoding.decode import Opened
 from hotfolder.imaging.formats import Format
 from hotfolder.imaging.formats.values import UPRIGHT
-from hotfolder.imaging.plan import Plan
+from hotfolder.imaging.plan import DRAFT_SCALES, Plan
 from hotfolder.presets import ANALYSIS, OPTIMIZED, OptimizeSpec
 
 FIXED = 10_000_000
@@ -51,7 +51,7 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     elif image.mode.startswith("I") or image.mode == "F":
         copies += SIXTEEN_BITS * pixels
     held = stored + copies
-    coefficients = _coefficients(opened)
+    coefficients = _coefficients(opened, scale)
     decoding = held + opened.kind.memory.decoding * pixels + coefficients
     alpha = "A" in image.mode or "transparency" in image.info
     resizing = held + opened.kind.memory.kept * pixels + (base if alpha else 0)
@@ -129,12 +129,14 @@ def _samples(opened: Opened) -> float:
     return sum(h * v for h, v in factors) / full if factors else 3
 
 
-def _coefficients(opened: Opened) -> int:
+def _coefficients(opened: Opened, scale: int) -> int:
     """A JPEG of several scans, progressive or with one for each component, is kept as coefficients: 2 bytes a sample of
-    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode"), and a bit more by the core."""
+    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode"). The core takes 2.125, but at
+    1/8."""
     if not opened.kind.keeps_coefficients(opened.data):
         return 0
-    return round(2.125 * _samples(opened) * opened.width * opened.height)
+    each = 2.0 if native.core is None or scale == DRAFT_SCALES[0] else 2.125
+    return round(each * _samples(opened) * opened.width * opened.height)
 
 
 def _encoding(opened: Opened, plan: Plan, wanted: Collection[str], *, alpha: bool) -> float:
