@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from playwright.sync_api import Page, WebSocketRoute, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.helpers import Daemon, Place, jpeg
 from tests.web.browsing import Visit
@@ -65,6 +65,32 @@ def test_the_file_button_adds_images(place: Place, run: Run, visit: Visiting, tm
     chooser.value.set_files(chosen)
     expect(page.locator("#grid li")).to_have_count(3)
     expect(page.locator("#notice")).to_contain_text("3 images added")
+
+
+def test_images_chosen_before_the_page_knows_any_watch_are_sent_then(
+    place: Place, run: Run, visit: Visiting, tmp_path: Path
+) -> None:
+    page = visit(run(place)).page
+    held: list[Route] = []
+    knows = False
+
+    def answer(route: Route) -> None:
+        if knows:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/api/status", answer)
+    page.route_web_socket("**/api/events*", lambda socket: None)  # nor is it told by events
+    page.reload()
+    (tmp_path / "chosen.jpg").write_bytes(jpeg())
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add images").click()
+    chooser.value.set_files(tmp_path / "chosen.jpg")
+    knows = True
+    for route in held:
+        route.continue_()
+    expect(page.locator("#grid li")).to_have_count(1)
 
 
 def test_what_is_no_image_is_refused_by_name(place: Place, run: Run, visit: Visiting) -> None:

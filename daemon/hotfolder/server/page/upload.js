@@ -9,8 +9,12 @@ const LISTED = 20; // refusals by name; more are only counted
 
 let watches = [];
 let batch = null; // {files, done, refused, request}: what is being sent
+let early = []; // chosen before the page knew any watch
 
-export const know = found => { watches = found; };
+export const know = found => {
+  watches = found;
+  if (target()) add(early.splice(0));
+};
 
 /** Where images go: the watch that is chosen above the grid, or the first. */
 const target = () => watches.find(watch => watch.name === byId("by-watch").value) ?? watches[0];
@@ -46,6 +50,7 @@ function startDropping() {
 }
 
 function add(files) {
+  if (!target()) return void early.push(...files);
   const waiting = files.map(file => ({ file, watch: target().name }));
   if (batch) batch.files.push(...waiting);
   else if (waiting.length) run(waiting);
