@@ -65,8 +65,8 @@ class Daemon:
             raise
         self._introduce(engine, server)
         systemd.notify("READY=1")
-        imaging.load()
         try:
+            imaging.load()
             self._beat(engine, server)
         finally:
             systemd.notify("STOPPING=1")

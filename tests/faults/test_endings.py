@@ -210,20 +210,27 @@ def test_a_report_that_cannot_be_written(filled: Place) -> None:
     assert (filled.base / "report.html").read_text().rstrip().endswith("</html>")
 
 
-def test_work_goes_on_without_a_reader(filled: Place) -> None:
-    filled.put("two.jpg", jpeg(seed=2))
+def without_reader(place: Place, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+    """The command, into a pipe that nobody reads from any more."""
     ours, theirs = os.pipe()
     os.close(ours)
-    done = subprocess.run(
-        [*START, "process", "inbox/good.jpg", "inbox/two.jpg", "--to", "made", "--preset", "small"],
-        check=False,
-        cwd=filled.base,
-        env=filled.environment(),
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        timeout=60,
-    )
-    os.close(theirs)
+    try:
+        return subprocess.run(
+            [*START, *command],
+            check=False,
+            cwd=place.base,
+            env=place.environment(),
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    finally:
+        os.close(theirs)
+
+
+def test_work_goes_on_without_a_reader(filled: Place) -> None:
+    filled.put("two.jpg", jpeg(seed=2))
+    done = without_reader(filled, ["process", "inbox/good.jpg", "inbox/two.jpg", "--to", "made", "--preset", "small"])
     assert (done.returncode, done.stderr) == (0, b"")
     assert {path.name for path in (filled.base / "made").iterdir()} == {"good_thumb_small.jpg", "two_thumb_small.jpg"}
 
@@ -231,18 +238,7 @@ def test_work_goes_on_without_a_reader(filled: Place) -> None:
 @pytest.mark.parametrize("command", [["presets"], ["analyze", "inbox/good.jpg"], ["cache", "stats"], ["duplicates"]])
 def test_a_reader_that_has_gone_is_no_failure(filled: Place, command: list[str]) -> None:
     """`hotfolder presets | head -1` under pipefail."""
-    ours, theirs = os.pipe()
-    os.close(ours)
-    done = subprocess.run(
-        [*START, *command],
-        check=False,
-        cwd=filled.base,
-        env=filled.environment(),
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        timeout=60,
-    )
-    os.close(theirs)
+    done = without_reader(filled, command)
     assert (done.returncode, done.stderr) == (0, b"")
 
 

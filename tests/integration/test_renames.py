@@ -182,22 +182,27 @@ source.still = still
 """What has been drawn is not published before the file `go` is there."""
 
 
+def one_made_and_one_held(tmp_path: Path, run: Run, made: str, held: str) -> tuple[Place, Daemon, Path]:
+    """The other one is drawn, and goes on when the file that is returned is there."""
+    place, drawn, go = Place(tmp_path), tmp_path / "held", tmp_path / "go"
+    place.hook(HELD.format(held=str(drawn), go=str(go)))
+    daemon = run(place)
+    go.touch()
+    place.put(made, jpeg(seed=2))
+    daemon.wait_renditions(place.of(made))
+    go.unlink()
+    drawn.unlink()
+    place.put(held, jpeg(seed=1))
+    wait_for("it to be drawn", drawn.exists, context=daemon.text)
+    return place, daemon, go
+
+
 @pytest.mark.parametrize("how", ["renamed", "moved out"])
 def test_a_folder_that_goes_while_its_image_is_in_work_leaves_nothing_behind(
     tmp_path: Path, run: Run, how: str
 ) -> None:
     """The image was opened before, and has no row yet that could be marked."""
-    place = Place(tmp_path)
-    held, go = tmp_path / "held", tmp_path / "go"
-    place.hook(HELD.format(held=str(held), go=str(go)))
-    daemon = run(place)
-    go.touch()
-    place.put("d/c/b.jpg", jpeg(seed=2))
-    daemon.wait_renditions(place.of("d/c/b.jpg"))
-    go.unlink()
-    held.unlink()
-    place.put("d/c/a.jpg", jpeg(seed=1))
-    wait_for("it to be drawn", held.exists, context=daemon.text)
+    place, daemon, go = one_made_and_one_held(tmp_path, run, "d/c/b.jpg", "d/c/a.jpg")
     (place.inbox / "d/c").rename(place.inbox / "e" if how == "renamed" else tmp_path / "outside")
     # What is known of the folder follows at once, or goes, while the other one is held.
     known = {"renamed": place.of("e/b.jpg"), "moved out": set()}[how]
@@ -214,17 +219,7 @@ def temporaries(place: Place) -> set[str]:
 
 
 def test_an_image_that_is_left_out_while_it_is_in_work_leaves_nothing_behind(tmp_path: Path, run: Run) -> None:
-    place = Place(tmp_path)
-    held, go = tmp_path / "held", tmp_path / "go"
-    place.hook(HELD.format(held=str(held), go=str(go)))
-    daemon = run(place)
-    go.touch()
-    place.put("stays.jpg", jpeg(seed=2))
-    daemon.wait_renditions(place.of("stays.jpg"))
-    go.unlink()
-    held.unlink()
-    place.put("a.jpg", jpeg(seed=1))
-    wait_for("it to be drawn", held.exists, context=daemon.text)
+    place, daemon, go = one_made_and_one_held(tmp_path, run, "stays.jpg", "a.jpg")
     walked = daemon.metric("hotfolder_last_reconcile_timestamp_seconds", watch="inbox")
     (tmp_path / "rules").write_text("a.jpg\n")
     (tmp_path / "rules").rename(place.inbox / ".hotfolderignore")

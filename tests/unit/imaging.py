@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageDraw
 
+from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Limits, Plan, Rendered, open_image, render
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 
@@ -20,6 +22,17 @@ def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, format_name, **options)
     return file.getvalue()
+
+
+def verdict(data: bytes) -> bytes | tuple[Reason, str]:
+    """A small JPEG of it; or why there is none, in the words that its owner reads."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            render(open_image(data, Limits()), Plan((Preset("small", 16, 16),)), ("small",), lambda _: file)
+            file.seek(0)
+            return file.read()
+    except SourceError as error:
+        return error.reason, error.message
 
 
 def long_jpeg(width: int, height: int, scans: int) -> bytes:

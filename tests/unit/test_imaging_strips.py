@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hotfolder.errors import SourceError
-from hotfolder.imaging import Limits, Plan, native, open_image, render
+from hotfolder.imaging import Limits, native, open_image
 from hotfolder.imaging.formats import shrinking
 from hotfolder.imaging.native import Stop
-from hotfolder.presets import Preset
+from tests.unit.imaging import encoded, verdict
 
 pytestmark = pytest.mark.skipif(native.core is None, reason="the core was not built")
 PACKINGS = ("raw", "tiff_lzw", "tiff_adobe_deflate")
@@ -33,12 +32,6 @@ def noise(mode: str, size: tuple[int, int], seed: int = 1, steps: int = 256) -> 
 def smooth(size: tuple[int, int]) -> Image.Image:
     across, down = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
     return Image.fromarray(np.stack([across, down, 255 - across], axis=-1).astype(np.uint8))
-
-
-def encoded(image: Image.Image, plugin: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, plugin, **options)
-    return file.getvalue()
 
 
 def read(data: bytes, scale: int = 1) -> native.Picture | None:
@@ -102,21 +95,12 @@ def damaged() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("what", list(damaged()))
-def test_what_is_wrong_is_judged_by_pillow(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_judged_by_pillow(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = damaged()[what]
 
-    def verdict() -> object:
-        try:
-            with (tmp_path / "made.jpg").open("w+b") as file:
-                render(open_image(data, Limits()), Plan((Preset("small", 16, 16),)), ("small",), lambda _: file)
-                file.seek(0)
-                return file.read()
-        except SourceError as error:
-            return error.reason, error.message
-
-    found = verdict()
+    found = verdict(data)
     monkeypatch.setattr(native, "read", lambda opened, scale: None)
-    expected = verdict()
+    expected = verdict(data)
     if isinstance(expected, bytes) and isinstance(found, bytes):
         with Image.open(io.BytesIO(found)) as one, Image.open(io.BytesIO(expected)) as other:
             difference = np.abs(np.asarray(one).astype(float) - np.asarray(other))
