@@ -115,3 +115,28 @@ def test_the_backlog_waits_for_its_window_and_drops_do_not(place: Place, run: Ru
     place.configure("backlog: {window: null}", SMALL)
     daemon.process.send_signal(signal.SIGHUP)
     daemon.wait_renditions(made(*names, "old0.jpg", "old1.jpg", "old2.jpg"))
+
+
+def test_deletions_that_wait_in_a_paused_backlog_keep_nobody_from_the_root(place: Place, run: Run) -> None:
+    """The thread that finds what is gone is also the one that sees the root go and come."""
+    guard = "    delete_guard: {fraction: 100%, min: 1000}"
+    place.configure("pool: {workers: 2, queue_per_worker: 5}", f"{SMALL}\n{guard}")
+    names = [f"{number}.jpg" for number in range(220)]
+    for number, name in enumerate(names):
+        place.put(name, jpeg(60, 40, seed=number))
+    daemon = run(place)
+    daemon.wait_renditions(made(*names))
+    assert place.cli("pause", "--lane", "backlog").returncode == 0
+    daemon.stop()
+    for name in names[1:]:
+        (place.inbox / name).unlink()
+    daemon = run(place)
+    daemon.wait_metric("hotfolder_queue_depth", daemon.metric("hotfolder_queue_capacity"), lane="backlog")
+
+    place.inbox.rename(place.base / "elsewhere")
+    daemon.wait_log("is away")
+    (place.base / "elsewhere").rename(place.inbox)
+    place.put("fresh.jpg", jpeg(60, 40, seed=1000))
+    daemon.wait_renditions(made(*names, "fresh.jpg"))
+    assert place.cli("resume").returncode == 0
+    daemon.wait_renditions(made(names[0], "fresh.jpg"))

@@ -46,6 +46,10 @@ class Swept:
     held: int = 0
 
 
+class _NoRoom(Exception):
+    """The queue takes no more for now: the rest goes when what it has taken is done."""
+
+
 class Sweeper:
     """Called on the thread of the rounds."""
 
@@ -73,8 +77,11 @@ class Sweeper:
             return
         idle = self._outstanding.is_idle()
         if since is not None and (idle or self._is_long_ago(since)):
-            with self._root.touch, agenda.sweeping() as confirmed:
-                swept = self._sweep(confirm=confirmed)
+            try:
+                with self._root.touch, agenda.sweeping() as confirmed:
+                    swept = self._sweep(confirm=confirmed)
+            except _NoRoom:
+                return
             agenda.swept(swept.held)
             self._watched.condition.hold(swept.held)
             if swept.removed:
@@ -102,9 +109,8 @@ class Sweeper:
         while page := deletions.gone(index.read(), site.id, after, PAGE, times):
             after = page[-1].id
             for row in page:
-                if not self._remove(row):
-                    return Swept(removed, held)
-                removed += 1
+                self._remove(row)
+            removed += len(page)
         if held:
             self._warn(held, total, "they go when a second reconcile agrees, or by `hotfolder scan --confirm-deletes`")
         return Swept(removed, held)
@@ -112,16 +118,13 @@ class Sweeper:
     def _warn(self, held: int, total: int, following: str) -> None:
         log.warning("deletions_held", watch=self._watched.name, count=held, of=total, next=following)
 
-    def _remove(self, row: Row) -> bool:
-        """Wait for room in the queue. False where the watcher ends."""
+    def _remove(self, row: Row) -> None:
+        """Raises _NoRoom, since a lane may be held, or stand still until this very thread has found the root again."""
         path = paths.join(folders.path_of(self._index.read(), row.folder_id), row.name)
         now = time.monotonic()
         unwanted = not self._watched.rules.is_source(path)
         job = Job(self._watched.name, path, Lane.BACKLOG, now, now, deleted=True, rested=True, unwanted=unwanted)
         while not self._queue.offer(job):
-            if self._agenda.closed:
-                return False
-            self._root.answers()
-            self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS)
+            if not self._queue.wait_room(Lane.BACKLOG, IDLE_SECONDS):
+                raise _NoRoom
         self._root.answers()
-        return True
