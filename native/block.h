@@ -27,6 +27,9 @@ static inline int is_modern(void) {
            __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt");
 }
 
+/* AMD's first two kinds of Zen take some hundred cycles for what others do in three: PDEP. */
+static inline int spreads_slowly(void) { return __builtin_cpu_is("znver1") || __builtin_cpu_is("znver2"); }
+
 /* Rows become columns, in both halves. */
 MODERN_INLINE void turn_both(__m256i v[8]) {
     __m256i a[8], b[8];

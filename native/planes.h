@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 enum { LANES = 32, BLOCK = 16, LARGEST_SIDE = 65500 /* pixels, of any JPEG that libjpeg reads or writes */ };
@@ -35,13 +36,30 @@ static inline size_t bytes(size_t count, size_t each, size_t more) {
     return __builtin_mul_overflow(count, each, &product) || __builtin_add_overflow(product, more, &sum) ? SIZE_MAX : sum;
 }
 
+static inline size_t up(size_t number, size_t step) { return (number + step - 1) / step * step; }
+
+/* What is as large as this is mapped by itself (see pool/allocator.py): in large pages, where the system has them. Else the first
+ * touch of each of a photo's thousands of small ones takes as long as reading a scan. */
+enum { MAPPED = 8 << 20, PAGE = 4096 };
+
+static inline void *in_large_pages(void *memory, size_t size) {
+#ifdef MADV_HUGEPAGE
+    uintptr_t first = up((uintptr_t)memory, PAGE), end = ((uintptr_t)memory + size) / PAGE * PAGE;
+    if (memory && size >= MAPPED) madvise((void *)first, end - first, MADV_HUGEPAGE); /* where it cannot be, nothing is lost */
+#endif
+    return memory;
+}
+
 /* Memory for so much; NULL where there is not enough. */
 static inline void *allocate(size_t count, size_t each, size_t more) {
     size_t size = bytes(count, each, more);
-    return size == SIZE_MAX ? NULL : malloc(size);
+    return size == SIZE_MAX ? NULL : in_large_pages(malloc(size), size);
 }
 
-static inline size_t up(size_t number, size_t step) { return (number + step - 1) / step * step; }
+/* The same, all 0. */
+static inline void *allocate_zeros(size_t count, size_t each) {
+    return in_large_pages(calloc(count, each), bytes(count, each, 0));
+}
 
 /* Room for a plane; 0 where there is not enough memory. */
 static inline int plane_new(Plane *plane, size_t width, size_t height) {

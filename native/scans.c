@@ -12,7 +12,8 @@
 enum { SOI = 0xD8, EOI, SOS, DQT, DHT = 0xC4, DRI = 0xDD, RST0 = 0xD0, APP0 = 0xE0, APP15 = 0xEF, COM = 0xFE };
 enum { UNSEEN = 255, MOST_LOW = 13, MOST_DC = 15, MOST_MEAN = 1 << 16, AT_ONCE = 32 /* bits */ };
 
-static uint8_t natural[BLOCK_SIZE];
+/* The place of a coefficient in a block by its place in the zigzag, and by its bit of `other`. */
+static uint8_t natural[BLOCK_SIZE], natural_of_bit[BLOCK_SIZE];
 static Place *place;
 
 /* What LOOK bits tell of a code: its length, 0 where it is longer or none, and its symbol. */
@@ -27,9 +28,9 @@ typedef struct {
 } Table;
 
 typedef struct {
-    size_t row, each; /* blocks of a row; coefficients that are kept of a block: all, or the mean */
-    int16_t *kept;
-    uint64_t *other; /* of each block: which coefficients are not 0, by their place in the zigzag */
+    size_t row; /* blocks */
+    int16_t *mean, *wave; /* the first coefficient of each block; all of each, but for the first, or NULL at 1/8 */
+    uint64_t *other; /* of each block: which waves are not 0, by their place in the zigzag, the first at the top */
     uint8_t low[BLOCK_SIZE]; /* how many bits of a coefficient are missing so far; UNSEEN: all */
 } Store;
 
@@ -40,7 +41,7 @@ typedef struct {
     Store store[PARTS];
     unsigned restart, to_restart, skip; /* skip: blocks that have nothing more in this band */
     int restarts, mean[PARTS];
-    int16_t passing[BLOCK_SIZE]; /* in place of coefficients that are not kept: what stands there does not count */
+    int16_t passing[BLOCK_SIZE]; /* in place of waves that are not kept: what stands there does not count */
     /* The scan: its parts, the tables of each, the band, and the bits above and within it. */
     int parts, part[PARTS], means[PARTS], waves, from, to, high, low;
 } Reader;
@@ -84,7 +85,7 @@ static int table_fill(Table *table, const Codes *codes, int most) {
         TAKE(length);                                                                                                  \
     }
 
-INLINE int mean_first(Reader *r, int i, int16_t *block, uint64_t *other) {
+INLINE int mean_first(Reader *r, int i, int16_t *mean) {
     const Table *table = &r->table[0][r->means[i]];
     int part = r->part[i];
     BITS_BEGIN(&r->bits);
@@ -92,18 +93,16 @@ INLINE int mean_first(Reader *r, int i, int16_t *block, uint64_t *other) {
     r->mean[part] += value_of(bits, size);
     if (r->mean[part] > MOST_MEAN || r->mean[part] < -MOST_MEAN) return 0;
     TAKE(size);
-    block[0] = (int16_t)((uint32_t)r->mean[part] << r->low);
-    *other |= block[0] != 0;
+    *mean = (int16_t)((uint32_t)r->mean[part] << r->low);
     BITS_END(&r->bits);
     return 1;
 }
 
-INLINE int mean_more(Reader *r, int16_t *block, uint64_t *other) {
+INLINE int mean_more(Reader *r, int16_t *mean) {
     BITS_BEGIN(&r->bits);
     REFILL();
-    block[0] |= (int16_t)((bits >> 63) << r->low);
+    *mean |= (int16_t)((bits >> 63) << r->low);
     TAKE(1);
-    *other |= block[0] != 0;
     BITS_END(&r->bits);
     return 1;
 }
@@ -128,37 +127,55 @@ INLINE int waves_first(Reader *r, int16_t *block, uint64_t *other) {
         if (!size) continue;
         if (k > r->to) return 0;
         block[natural[k]] = (int16_t)((uint32_t)value_of(bits, size) << r->low);
-        *other |= 1ull << k;
+        *other |= 1ull << (63 - k);
         TAKE(size);
     }
     BITS_END(&r->bits);
     return 1;
 }
 
-/* A bit more of each coefficient of `which`, in the order of the zigzag. */
-#define REFINE(which)                                                                                                  \
-    for (uint64_t all = (which); all;) {                                                                               \
-        REFILL();                                                                                                      \
-        for (int n = 0; n < AT_ONCE && all; n++, all &= all - 1) {                                                     \
-            int16_t *one = block + natural[__builtin_ctzll(all)];                                                      \
-            *one = (int16_t)(*one + (int16_t)((bits >> 63) << low) * ((*one >> 15) | 1));                              \
-            TAKE(1);                                                                                                   \
-        }                                                                                                              \
+/* The lowest bits of `from`, one for each bit of `mask`. */
+INLINE uint64_t spread(uint64_t from, uint64_t mask, const int modern) {
+    uint64_t to = 0;
+#ifdef MODERN
+    if (modern) {
+        __asm__("pdepq %2, %1, %0" : "=r"(to) : "r"(from), "r"(mask));
+        return to;
     }
+#endif
+    (void)modern;
+    for (; mask; mask &= mask - 1, from >>= 1) to |= from & 1 ? mask & -mask : 0;
+    return to;
+}
 
-INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other) {
+/* Reads a bit for each of `which`: those where it is 1 come to `more`. */
+#define REFINE(which)                                                                                                  \
+    do {                                                                                                               \
+        uint64_t all = (which);                                                                                        \
+        int n = __builtin_popcountll(all);                                                                             \
+        if (__builtin_expect(n > AT_ONCE, 0)) {                                                                        \
+            uint64_t first = spread(~0ull << (n - AT_ONCE), all, modern);                                              \
+            more |= spread(bits >> (64 - AT_ONCE), first, modern);                                                     \
+            TAKE(AT_ONCE);                                                                                             \
+            REFILL();                                                                                                  \
+            n -= AT_ONCE; /* the lowest of them */                                                                     \
+        }                                                                                                              \
+        more |= spread(bits >> 1 >> (63 - n), all, modern);                                                            \
+        TAKE(n);                                                                                                       \
+    } while (0)
+
+INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other, const int modern) {
     const Table *table = &r->table[1][r->waves];
-    const int low = r->low;
-    /* What is left of the band. */
-    uint64_t left = (~0ull >> (63 - r->to)) & (~0ull << r->from), was = *other;
+    /* What is left of the band; what gets a bit more; of that what is new, and what becomes negative. */
+    uint64_t left = (~0ull << (63 - r->to)) & (~0ull >> r->from), was = *other, more = 0, fresh = 0, minus = 0;
     BITS_BEGIN(&r->bits);
     while (left && !r->skip) {
         SYMBOL(table, symbol);
         int run = symbol >> 4, size = symbol & 15;
-        int16_t value = (int16_t)(1 << low);
+        uint64_t negative = 0;
         if (size) {
             if (size != 1) return 0;
-            if (!(bits >> 63)) value = (int16_t)-value;
+            negative = ~(uint64_t)((int64_t)bits >> 63);
             TAKE(1);
         } else if (run < 15) {
             r->skip = 1u << run;
@@ -167,20 +184,27 @@ INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other) {
             break;
         }
         uint64_t zeros = left & ~was;
-        for (int n = 0; n < run && zeros; n++) zeros &= zeros - 1;
-        uint64_t passed = zeros ? left & ((zeros & -zeros) - 1) : left; /* up to the zero that the run leads to */
+        int behind = __builtin_popcountll(zeros) - 1 - run;
+        uint64_t zero = behind < 0 ? 0 : spread(1ull << behind, zeros, modern); /* that the run leads to */
+        uint64_t passed = zero ? left & ~(2 * zero - 1) : left;
         REFINE(passed & was);
-        left &= ~passed;
-        if (zeros) left &= left - 1;
+        left &= zero ? zero - 1 : 0;
         if (!size) continue;
-        if (!zeros) return 0;
-        block[natural[__builtin_ctzll(zeros)]] = value;
-        *other |= zeros & -zeros;
+        if (!zero) return 0;
+        fresh |= zero;
+        minus |= zero & negative;
     }
     if (r->skip) {
+        REFILL();
         REFINE(left & was);
         r->skip--;
     }
+    for (uint64_t all = more | fresh; all; all &= all - 1) {
+        int bit = __builtin_ctzll(all);
+        int16_t *one = block + natural_of_bit[bit];
+        *one += (int16_t)(((*one >> 15) | -(int)(minus >> bit & 1) | 1) * (1 << r->low));
+    }
+    *other = was | fresh;
     BITS_END(&r->bits);
     return 1;
 }
@@ -189,13 +213,13 @@ INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other) {
 
 enum { MEAN_FIRST, MEAN_MORE, WAVES_FIRST, WAVES_MORE };
 
-INLINE int block_read(Reader *r, int kind, int i, size_t number) {
+INLINE int block_read(Reader *r, int kind, int i, size_t number, const int modern) {
     Store *store = &r->store[r->part[i]];
-    int16_t *block = kind < WAVES_FIRST || store->each == BLOCK_SIZE ? store->kept + number * store->each : r->passing;
+    if (kind == MEAN_FIRST) return mean_first(r, i, store->mean + number);
+    if (kind == MEAN_MORE) return mean_more(r, store->mean + number);
+    int16_t *block = store->wave ? store->wave + number * BLOCK_SIZE : r->passing;
     uint64_t *other = &store->other[number];
-    if (kind == MEAN_FIRST) return mean_first(r, i, block, other);
-    if (kind == MEAN_MORE) return mean_more(r, block, other);
-    return kind == WAVES_FIRST ? waves_first(r, block, other) : waves_more(r, block, other);
+    return kind == WAVES_FIRST ? waves_first(r, block, other) : waves_more(r, block, other, modern);
 }
 
 static void restart(Reader *r) {
@@ -215,7 +239,7 @@ INLINE int unit_begins(Reader *r) {
     return 1;
 }
 
-INLINE int units_of_many(Reader *r, int kind) {
+INLINE int units_of_many(Reader *r, int kind, const int modern) {
     const Scans *what = r->what;
     for (int v = 0; v < what->units_down; v++) {
         if (stopped(what->stop)) return 0;
@@ -225,7 +249,7 @@ INLINE int units_of_many(Reader *r, int kind) {
                 const ScanPart *part = &what->part[r->part[i]];
                 for (int y = v * part->down; y < (v + 1) * part->down; y++)
                     for (int x = u * part->across; x < (u + 1) * part->across; x++)
-                        if (!block_read(r, kind, i, y * r->store[r->part[i]].row + x)) return 0;
+                        if (!block_read(r, kind, i, y * r->store[r->part[i]].row + x, modern)) return 0;
             }
         }
         if (bits_left(&r->bits) < 0) return 0;
@@ -233,31 +257,31 @@ INLINE int units_of_many(Reader *r, int kind) {
     return 1;
 }
 
-INLINE int units_of_one(Reader *r, int kind) {
+INLINE int units_of_one(Reader *r, int kind, const int modern) {
     const ScanPart *part = &r->what->part[r->part[0]];
     for (int y = 0; y < part->high; y++) {
         if (stopped(r->what->stop)) return 0;
         size_t first = y * r->store[r->part[0]].row;
         for (int x = 0; x < part->wide; x++)
-            if (!unit_begins(r) || !block_read(r, kind, 0, first + x)) return 0;
+            if (!unit_begins(r) || !block_read(r, kind, 0, first + x, modern)) return 0;
         if (bits_left(&r->bits) < 0) return 0;
     }
     return 1;
 }
 
-INLINE int scan_read(Reader *r) {
+INLINE int scan_read(Reader *r, const int modern) {
     if (!r->from) {
-        if (r->parts > 1) return r->high ? units_of_many(r, MEAN_MORE) : units_of_many(r, MEAN_FIRST);
-        return r->high ? units_of_one(r, MEAN_MORE) : units_of_one(r, MEAN_FIRST);
+        if (r->parts > 1) return r->high ? units_of_many(r, MEAN_MORE, modern) : units_of_many(r, MEAN_FIRST, modern);
+        return r->high ? units_of_one(r, MEAN_MORE, modern) : units_of_one(r, MEAN_FIRST, modern);
     }
-    return r->high ? units_of_one(r, WAVES_MORE) : units_of_one(r, WAVES_FIRST);
+    return r->high ? units_of_one(r, WAVES_MORE, modern) : units_of_one(r, WAVES_FIRST, modern);
 }
 
-static int scan_plain(Reader *r) { return scan_read(r); }
+static int scan_plain(Reader *r) { return scan_read(r, 0); }
 static int (*scan)(Reader *) = scan_plain;
 
 #ifdef MODERN
-MODERN static int scan_modern(Reader *r) { return scan_read(r); }
+MODERN static int scan_modern(Reader *r) { return scan_read(r, 1); }
 #endif
 
 /* Whether the band may come now, and all that it needs is there; then its bits count as read. */
@@ -349,23 +373,40 @@ static int store_new(Store *store, const ScanPart *part, const Scans *what) {
     store->row = (size_t)what->units_across * part->across;
     size_t blocks = bytes(store->row, (size_t)what->units_down * part->down, 0);
     memset(store->low, UNSEEN, sizeof store->low);
-    store->each = part->size == 1 ? 1 : BLOCK_SIZE;
-    store->kept = calloc(blocks, store->each * sizeof *store->kept);
-    store->other = calloc(blocks, sizeof *store->other);
-    return store->kept && store->other;
+    store->mean = allocate_zeros(blocks, sizeof *store->mean);
+    store->other = allocate_zeros(blocks, sizeof *store->other);
+    if (part->size == 1) return store->mean && store->other;
+    store->wave = allocate_zeros(blocks, BLOCK_SIZE * sizeof *store->wave);
+    return store->mean && store->other && store->wave;
+}
+
+static void store_free(Store *store) {
+    free(store->mean);
+    free(store->other);
+    free(store->wave);
+}
+
+/* One row of blocks. `flat` is room for a byte a block. */
+static void row_make(const Store *store, const ScanPart *part, size_t first, uint8_t *flat, uint8_t *to) {
+    const int16_t *mean = store->mean + first;
+    if (!store->wave) {
+        for (size_t x = 0; x < store->row; x++) place(mean + x, flat + x, 1, part->steps, 1, to + x, part->stride);
+        return;
+    }
+    int16_t *wave = store->wave + first * BLOCK_SIZE;
+    for (size_t x = 0; x < store->row; x++) {
+        flat[x] = !store->other[first + x];
+        wave[x * BLOCK_SIZE] = mean[x];
+    }
+    place(wave, flat, (int)store->row, part->steps, part->size, to, part->stride);
 }
 
 static int samples_make(const Store *store, const ScanPart *part, const Scans *what) {
     const int rows = what->units_down * part->down;
     int y = 0;
     uint8_t *flat = allocate(store->row, 1, 0);
-    for (; flat && y < rows && !stopped(what->stop); y++) {
-        size_t first = y * store->row;
-        uint8_t *to = part->data + (size_t)y * part->size * part->stride;
-        for (size_t x = 0; x < store->row; x++) flat[x] = !(store->other[first + x] >> 1);
-        if (store->each == BLOCK_SIZE) place(store->kept + first * BLOCK_SIZE, flat, (int)store->row, part->steps, part->size, to, part->stride);
-        for (size_t x = 0; x < store->row && store->each == 1; x++) place(store->kept + first + x, flat + x, 1, part->steps, 1, to + x, part->stride);
-    }
+    for (; flat && y < rows && !stopped(what->stop); y++)
+        row_make(store, part, y * store->row, flat, part->data + (size_t)y * part->size * part->stride);
     free(flat);
     return y == rows;
 }
@@ -378,10 +419,10 @@ static int whole(const Reader *r) {
 }
 
 void scans_prepare(void) {
-    for (int i = 0; i < BLOCK_SIZE; i++) natural[ZIGZAG[i]] = (uint8_t)i;
+    for (int i = 0; i < BLOCK_SIZE; i++) natural[ZIGZAG[i]] = natural_of_bit[63 - ZIGZAG[i]] = (uint8_t)i;
     place = idct_choose();
 #ifdef MODERN
-    if (is_modern()) scan = scan_modern;
+    if (is_modern() && !spreads_slowly()) scan = scan_modern;
 #endif
 }
 
@@ -398,10 +439,7 @@ int scans_read(const Scans *what) {
     for (int i = 0; i < what->count && good; i++) good = store_new(&r->store[i], &what->part[i], what);
     good = good && segments_read(r) && whole(r);
     for (int i = 0; i < what->count && good; i++) good = samples_make(&r->store[i], &what->part[i], what);
-    for (int i = 0; i < what->count; i++) {
-        free(r->store[i].kept);
-        free(r->store[i].other);
-    }
+    for (int i = 0; i < what->count; i++) store_free(&r->store[i]);
     free(r);
     return good;
 }

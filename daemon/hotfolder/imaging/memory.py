@@ -131,11 +131,11 @@ def _samples(opened: Opened) -> float:
 
 def _coefficients(opened: Opened, scale: int) -> int:
     """A JPEG of several scans, progressive or with one for each component, is kept as coefficients: 2 bytes a sample of
-    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode"). The core takes 2.125, but at
+    the full size, at whatever scale it is decoded (libjpeg.txt, "Buffered-image mode"). The core takes 2.16, but at
     1/8."""
     if not opened.kind.keeps_coefficients(opened.data):
         return 0
-    each = 2.0 if native.core is None or scale == DRAFT_SCALES[0] else 2.125
+    each = 2.0 if native.core is None or scale == DRAFT_SCALES[0] else 2.16
     return round(each * _samples(opened) * opened.width * opened.height)
 
 
