@@ -60,18 +60,35 @@ static int table_fill(Table *table, const Codes *codes, int most) {
 
 /* ---- Blocks ---------------------------------------------------------------------------------------------------- */
 
-/* The reader's bits as variables of the function, and back. */
-#define BITS_BEGIN(b)                                                                                                  \
-    if (!(b)->ended && (b)->filled - (b)->at < UNIT_BYTES) bits_more(b);                                               \
-    if (bits_left(b) < 0) return 0;                                                                                    \
-    const uint8_t *room = (b)->room;                                                                                   \
-    uint64_t bits = (b)->bits;                                                                                         \
-    int count = (b)->count;                                                                                            \
-    size_t at = (b)->at
-#define BITS_END(b)                                                                                                    \
-    (b)->bits = bits;                                                                                                  \
-    (b)->count = count;                                                                                                \
-    (b)->at = at
+/* The bits of a Bits while blocks are read: a compiler keeps them in registers from one block to the next. */
+typedef struct {
+    const uint8_t *room;
+    uint64_t bits;
+    int count;
+    size_t at, enough; /* enough: a block may begin up to here without a look at how many there are */
+} Next;
+
+INLINE Next next_open(Bits *b) {
+    if (!b->ended && b->filled - b->at < UNIT_BYTES) bits_more(b);
+    return (Next){b->room, b->bits, b->count, b->at, b->ended ? b->filled : b->filled - UNIT_BYTES};
+}
+
+INLINE void next_close(const Next *next, Bits *b) {
+    b->bits = next->bits;
+    b->count = next->count;
+    b->at = next->at;
+}
+
+/* As variables of the function, for REFILL and TAKE, and back. */
+#define BITS_BEGIN(next)                                                                                               \
+    const uint8_t *room = (next)->room;                                                                                \
+    uint64_t bits = (next)->bits;                                                                                      \
+    int count = (next)->count;                                                                                         \
+    size_t at = (next)->at
+#define BITS_END(next)                                                                                                 \
+    (next)->bits = bits;                                                                                               \
+    (next)->count = count;                                                                                             \
+    (next)->at = at
 
 /* The next symbol; `name` is its code. */
 #define SYMBOL(table, name)                                                                                            \
@@ -85,35 +102,35 @@ static int table_fill(Table *table, const Codes *codes, int most) {
         TAKE(length);                                                                                                  \
     }
 
-INLINE int mean_first(Reader *r, int i, int16_t *mean) {
+INLINE int mean_first(Reader *r, Next *next, int i, int16_t *mean) {
     const Table *table = &r->table[0][r->means[i]];
     int part = r->part[i];
-    BITS_BEGIN(&r->bits);
+    BITS_BEGIN(next);
     SYMBOL(table, size);
     r->mean[part] += value_of(bits, size);
     if (r->mean[part] > MOST_MEAN || r->mean[part] < -MOST_MEAN) return 0;
     TAKE(size);
     *mean = (int16_t)((uint32_t)r->mean[part] << r->low);
-    BITS_END(&r->bits);
+    BITS_END(next);
     return 1;
 }
 
-INLINE int mean_more(Reader *r, int16_t *mean) {
-    BITS_BEGIN(&r->bits);
+INLINE int mean_more(Reader *r, Next *next, int16_t *mean) {
+    BITS_BEGIN(next);
     REFILL();
     *mean |= (int16_t)((bits >> 63) << r->low);
     TAKE(1);
-    BITS_END(&r->bits);
+    BITS_END(next);
     return 1;
 }
 
-INLINE int waves_first(Reader *r, int16_t *block, uint64_t *other) {
+INLINE int waves_first(Reader *r, Next *next, int16_t *block, uint64_t *other) {
     const Table *table = &r->table[1][r->waves];
     if (r->skip) {
         r->skip--;
         return 1;
     }
-    BITS_BEGIN(&r->bits);
+    BITS_BEGIN(next);
     for (int k = r->from; k <= r->to; k++) {
         SYMBOL(table, symbol);
         int run = symbol >> 4, size = symbol & 15;
@@ -130,7 +147,7 @@ INLINE int waves_first(Reader *r, int16_t *block, uint64_t *other) {
         *other |= 1ull << (63 - k);
         TAKE(size);
     }
-    BITS_END(&r->bits);
+    BITS_END(next);
     return 1;
 }
 
@@ -164,11 +181,11 @@ INLINE uint64_t spread(uint64_t from, uint64_t mask, const int modern) {
         TAKE(n);                                                                                                       \
     } while (0)
 
-INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other, const int modern) {
+INLINE int waves_more(Reader *r, Next *next, int16_t *block, uint64_t *other, const int modern) {
     const Table *table = &r->table[1][r->waves];
     /* What is left of the band; what gets a bit more; of that what is new, and what becomes negative. */
     uint64_t left = (~0ull << (63 - r->to)) & (~0ull >> r->from), was = *other, more = 0, fresh = 0, minus = 0;
-    BITS_BEGIN(&r->bits);
+    BITS_BEGIN(next);
     while (left && !r->skip) {
         SYMBOL(table, symbol);
         int run = symbol >> 4, size = symbol & 15;
@@ -205,7 +222,7 @@ INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other, const int mode
         *one += (int16_t)(((*one >> 15) | -(int)(minus >> bit & 1) | 1) * (1 << r->low));
     }
     *other = was | fresh;
-    BITS_END(&r->bits);
+    BITS_END(next);
     return 1;
 }
 
@@ -213,13 +230,18 @@ INLINE int waves_more(Reader *r, int16_t *block, uint64_t *other, const int mode
 
 enum { MEAN_FIRST, MEAN_MORE, WAVES_FIRST, WAVES_MORE };
 
-INLINE int block_read(Reader *r, int kind, int i, size_t number, const int modern) {
+INLINE int block_read(Reader *r, Next *next, int kind, int i, size_t number, const int modern) {
     Store *store = &r->store[r->part[i]];
-    if (kind == MEAN_FIRST) return mean_first(r, i, store->mean + number);
-    if (kind == MEAN_MORE) return mean_more(r, store->mean + number);
+    if (next->at > next->enough) {
+        next_close(next, &r->bits);
+        *next = next_open(&r->bits);
+        if (bits_left(&r->bits) < 0) return 0;
+    }
+    if (kind == MEAN_FIRST) return mean_first(r, next, i, store->mean + number);
+    if (kind == MEAN_MORE) return mean_more(r, next, store->mean + number);
     int16_t *block = store->wave ? store->wave + number * BLOCK_SIZE : r->passing;
     uint64_t *other = &store->other[number];
-    return kind == WAVES_FIRST ? waves_first(r, block, other) : waves_more(r, block, other, modern);
+    return kind == WAVES_FIRST ? waves_first(r, next, block, other) : waves_more(r, next, block, other, modern);
 }
 
 static void restart(Reader *r) {
@@ -230,51 +252,55 @@ static void restart(Reader *r) {
 }
 
 /* Passes the restart marker where one is due. 0 where it is not there. */
-INLINE int unit_begins(Reader *r) {
+INLINE int unit_begins(Reader *r, Next *next) {
     if (!r->restart || r->to_restart--) return 1;
+    next_close(next, &r->bits);
     if (!bits_end(&r->bits, RST0 + r->restarts)) return 0;
     r->restarts = (r->restarts + 1) % 8;
     restart(r);
     r->to_restart--;
+    *next = next_open(&r->bits);
     return 1;
 }
 
-INLINE int units_of_many(Reader *r, int kind, const int modern) {
+INLINE int row_of_many(Reader *r, int v, int kind, const int modern) {
     const Scans *what = r->what;
-    for (int v = 0; v < what->units_down; v++) {
-        if (stopped(what->stop)) return 0;
-        for (int u = 0; u < what->units_across; u++) {
-            if (!unit_begins(r)) return 0;
-            for (int i = 0; i < r->parts; i++) {
-                const ScanPart *part = &what->part[r->part[i]];
-                for (int y = v * part->down; y < (v + 1) * part->down; y++)
-                    for (int x = u * part->across; x < (u + 1) * part->across; x++)
-                        if (!block_read(r, kind, i, y * r->store[r->part[i]].row + x, modern)) return 0;
-            }
+    Next next = next_open(&r->bits);
+    for (int u = 0; u < what->units_across; u++) {
+        if (!unit_begins(r, &next)) return 0;
+        for (int i = 0; i < r->parts; i++) {
+            const ScanPart *part = &what->part[r->part[i]];
+            for (int y = v * part->down; y < (v + 1) * part->down; y++)
+                for (int x = u * part->across; x < (u + 1) * part->across; x++)
+                    if (!block_read(r, &next, kind, i, y * r->store[r->part[i]].row + x, modern)) return 0;
         }
-        if (bits_left(&r->bits) < 0) return 0;
     }
-    return 1;
+    next_close(&next, &r->bits);
+    return bits_left(&r->bits) >= 0;
 }
 
-INLINE int units_of_one(Reader *r, int kind, const int modern) {
-    const ScanPart *part = &r->what->part[r->part[0]];
-    for (int y = 0; y < part->high; y++) {
+INLINE int row_of_one(Reader *r, int y, int kind, const int modern) {
+    size_t first = y * r->store[r->part[0]].row;
+    Next next = next_open(&r->bits);
+    for (int x = 0; x < r->what->part[r->part[0]].wide; x++)
+        if (!unit_begins(r, &next) || !block_read(r, &next, kind, 0, first + x, modern)) return 0;
+    next_close(&next, &r->bits);
+    return bits_left(&r->bits) >= 0;
+}
+
+INLINE int units_read(Reader *r, int kind, const int modern) {
+    const int one = r->parts == 1, rows = one ? r->what->part[r->part[0]].high : r->what->units_down;
+    for (int y = 0; y < rows; y++) {
         if (stopped(r->what->stop)) return 0;
-        size_t first = y * r->store[r->part[0]].row;
-        for (int x = 0; x < part->wide; x++)
-            if (!unit_begins(r) || !block_read(r, kind, 0, first + x, modern)) return 0;
-        if (bits_left(&r->bits) < 0) return 0;
+        if (!(one ? row_of_one(r, y, kind, modern) : row_of_many(r, y, kind, modern))) return 0;
     }
     return 1;
 }
 
+/* One copy of the loops for each kind. */
 INLINE int scan_read(Reader *r, const int modern) {
-    if (!r->from) {
-        if (r->parts > 1) return r->high ? units_of_many(r, MEAN_MORE, modern) : units_of_many(r, MEAN_FIRST, modern);
-        return r->high ? units_of_one(r, MEAN_MORE, modern) : units_of_one(r, MEAN_FIRST, modern);
-    }
-    return r->high ? units_of_one(r, WAVES_MORE, modern) : units_of_one(r, WAVES_FIRST, modern);
+    if (!r->from) return r->high ? units_read(r, MEAN_MORE, modern) : units_read(r, MEAN_FIRST, modern);
+    return r->high ? units_read(r, WAVES_MORE, modern) : units_read(r, WAVES_FIRST, modern);
 }
 
 static int scan_plain(Reader *r) { return scan_read(r, 0); }
