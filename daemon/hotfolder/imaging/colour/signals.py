@@ -6,12 +6,12 @@ ITU-T H.273 (code points), ISO/IEC 23008-12 (the boxes of an item). Nothing is d
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hotfolder.imaging.colour import profiles
-from hotfolder.imaging.containers.items import Items
+from hotfolder.imaging.containers.boxes import Box
 
 SRGB_GAMMA = 1 / 2.2
 
@@ -50,18 +50,17 @@ def by_gamma(info: Mapping[Any, Any], *, grey: bool) -> profiles.Space | None:
         return None
 
 
-def of_primary_item(data: bytes) -> Cicp | None:
-    """What the primary item of an ISO base media file declares (ISO/IEC 23008-12); None where it declares
+def of_properties(data: bytes, said: Iterable[Box]) -> Cicp | None:
+    """What the properties of a picture in an ISO base media file declare (ISO/IEC 23008-12); None where they declare
     nothing, or nothing that can be read."""
     found: Cicp | None = None
     peak: float | None = None
     try:
-        items = Items(data)
-        for each in items.properties(items.primary):
+        for each in said:
             if each.kind == b"colr" and data[each.body : each.body + 4] == b"nclx":
                 found = Cicp(*struct.unpack_from(">HH", data, each.body + 4))
             elif each.kind == b"clli":
                 peak = float(struct.unpack_from(">H", data, each.body)[0]) or None
-    except (struct.error, ValueError):
+    except struct.error:
         return None
     return Cicp(found.primaries, found.transfer, peak) if found else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple, final
 
@@ -173,35 +172,19 @@ class Items:
         return int.from_bytes(self._data[at : at + size], "big")
 
 
+def said(data: bytes) -> list[Box]:
+    """Of the picture of a file: size, colour, turns …, in the order in which it is to be applied; nothing where that
+    cannot be read."""
+    try:
+        items = Items(data)
+        return items.properties(items.primary)
+    except ValueError:
+        return []
+
+
 def claimed(data: bytes) -> Iterator[tuple[int, int]]:
     """Width and height that the file states of its picture; nothing where it states none."""
-    try:
-        items = Items(data)
-        for each in items.properties(items.primary):
-            if each.kind == b"ispe" and each.body + 12 <= len(data):
-                wide, high = struct.unpack_from(">II", data, each.body + 4)
-                yield wide, high
-    except ValueError:
-        return
-
-
-def clean_aperture(data: bytes, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """The part (left, upper, right, lower) of the picture of this size, as it is coded, that is to be seen; None for
-    all of it, and where what is said is no part of it in whole pixels (section 6.5.9)."""
-    try:
-        items = Items(data)
-        said = next((each for each in items.properties(items.primary) if each.kind == b"clap"), None)
-        if said is None:
-            return None
-        wide, wide_by, high, high_by, x, x_by, y, y_by = struct.unpack_from(">IIIIiIiI", data, said.body)
-        width, height = Fraction(wide, wide_by), Fraction(high, high_by)
-        left = Fraction(x, x_by) + (size[0] - width) / 2
-        upper = Fraction(y, y_by) + (size[1] - height) / 2
-    except (ValueError, struct.error, ZeroDivisionError):
-        return None
-    box = (left, upper, left + width, upper + height)
-    inside = 0 <= left < box[2] <= size[0] and 0 <= upper < box[3] <= size[1]
-    if not inside or any(edge.denominator != 1 for edge in box):
-        return None
-    found = (int(left), int(upper), int(box[2]), int(box[3]))
-    return None if found == (0, 0, *size) else found
+    for each in said(data):
+        if each.kind == b"ispe" and each.body + 12 <= len(data):
+            wide, high = struct.unpack_from(">II", data, each.body + 4)
+            yield wide, high

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging.containers import boxes, exchange, items
+from hotfolder.imaging.containers import boxes, exchange, items, moves, tracks
+from hotfolder.imaging.containers.boxes import Box
 from hotfolder.imaging.formats.format import Format
 from hotfolder.imaging.formats.values import Carried, Dial, Memory, Settings
 
@@ -58,20 +59,24 @@ class Avif(Format):
                     message = f"it has {wide}×{high} = {wide * high} pixels, {most}"
                     raise SourceError(Reason.TOO_MANY_PIXELS, message, decoder=self.decoder) from error
             raise
-        box = None if getattr(found.image, "is_animated", False) else items.clean_aperture(data, found.size)
-        if box is None:
+        said = _said(data)
+        if not said:
             return found
+        (left, upper, right, lower), orientation = moves.moved(data, said, found.size)
+        size = (right - left, lower - upper)
+        if size == found.size:
+            return replace(found, orientation=orientation)
 
         def cropped() -> Image.Image:
             picture = found.image if found.pixels is None else found.pixels()
-            return picture.crop(box)
+            return picture.crop((left, upper, right, lower))
 
-        return replace(found, size=(box[2] - box[0], box[3] - box[1]), pixels=cropped)
+        return replace(found, size=size, orientation=orientation, pixels=cropped)
 
     def cicp(self, data: bytes) -> Cicp | None:
-        from hotfolder.imaging.colour.signals import of_primary_item
+        from hotfolder.imaging.colour.signals import of_properties
 
-        return of_primary_item(data)
+        return of_properties(data, _said(data))
 
     def codes(self, data: bytes) -> Any:
         """OpenCV hands out 10 or 12 bits as they lie."""
@@ -99,6 +104,12 @@ class Avif(Format):
         found = exchange.exchanged(data, carried.exif.removeprefix(b"Exif\0\0"), carried.xmp)
         ours = len(self.mark) if data.endswith(self.mark) else 0
         return found[: len(found) - ours] + self.mark[:ours]
+
+
+def _said(data: bytes) -> list[Box]:
+    """Of the picture that its decoder takes: that of a track, where there is one and the file is not called a still."""
+    still = boxes.brands(data)[:1] == [b"avif"]
+    return ([] if still else tracks.said(data, b"av01")) or items.said(data)
 
 
 FORMAT = Avif()

@@ -48,9 +48,9 @@ class Heif(Format):
         return True
 
     def cicp(self, data: bytes) -> Cicp | None:
-        from hotfolder.imaging.colour.signals import of_primary_item
+        from hotfolder.imaging.colour.signals import of_properties
 
-        return of_primary_item(data)
+        return of_properties(data, items.said(data))
 
     def codes(self, data: bytes) -> Any:
         import numpy as np
