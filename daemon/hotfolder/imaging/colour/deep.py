@@ -156,22 +156,28 @@ def from_hdr(codes: Pixels | None, image: Image.Image, cicp: signals.Cicp) -> Im
     from hotfolder.imaging.colour import hdr
 
     if codes is None or codes.dtype != np.uint16:  # eight bits are all there is; the curve is right for them, too
-        shown = np.asarray(image.convert("RGBA" if image.mode == "RGBA" else "RGB"))
-        codes = shown.astype(np.uint16) * 257
-    if codes.ndim == 2 or codes.shape[2] < 3:
-        codes = np.repeat(codes.reshape(*codes.shape[:2], -1)[..., :1], 3, axis=2)
+        alpha = image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info
+        codes = np.asarray(image.convert("RGBA" if alpha else "RGB")).astype(np.uint16) * 257
+    if codes.ndim == 2 or codes.shape[2] == 1:
+        codes = np.repeat(codes.reshape(*codes.shape[:2], 1), 3, axis=2)
+    elif codes.shape[2] == 2:
+        codes = codes[..., [0, 0, 0, 1]]
     shown = hdr.to_srgb(codes[..., :3], cicp)
     if codes.shape[2] == 4:
         shown = np.concatenate([shown, (codes[..., 3:] >> 8).astype(np.uint8)], axis=-1)
     return _image(shown)
 
 
-def full_scale(codes: Pixels) -> Pixels:
-    """Samples of 10 or 12 bits, as they lie, at the scale of 16."""
+def full_scale(codes: Pixels, bits: int, *, video: bool = False) -> Pixels:
+    """Samples of so many bits, as they lie, at the scale of 16. `video`: black is 16/256 and white 235/256, as in
+    television."""
     import numpy as np
 
-    bits = 10 if int(codes.max()) < 1024 else 12
-    return (codes.astype(np.uint32) * 65535 // ((1 << bits) - 1)).astype(np.uint16)
+    most = (1 << bits) - 1
+    if video:
+        step = 1 << (bits - 8)
+        return np.rint(np.clip((codes - 16.0 * step) / (219 * step), 0, 1) * 65535).astype(np.uint16)
+    return (codes.astype(np.uint32) * 65535 // most).astype(np.uint16)
 
 
 def by_opencv(data: bytes) -> Pixels | None:

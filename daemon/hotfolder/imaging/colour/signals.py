@@ -64,3 +64,11 @@ def of_properties(data: bytes, said: Iterable[Box]) -> Cicp | None:
     except struct.error:
         return None
     return Cicp(found.primaries, found.transfer, peak) if found else None
+
+
+def is_video_range(data: bytes, said: Iterable[Box]) -> bool:
+    """Whether these properties say that a picture uses the codes of television alone."""
+    for each in said:
+        if each.kind == b"colr" and data[each.body : each.body + 4] == b"nclx" and each.body + 11 <= each.end:
+            return not data[each.body + 10] & 0x80
+    return False

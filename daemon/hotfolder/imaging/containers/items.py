@@ -182,6 +182,14 @@ def said(data: bytes) -> list[Box]:
         return []
 
 
+def said_of_all(data: bytes) -> list[Box]:
+    """Of all pictures in a file together, thumbnails and tiles too."""
+    try:
+        return list(Items(data).all_properties())
+    except ValueError:
+        return []
+
+
 def claimed(data: bytes) -> Iterator[tuple[int, int]]:
     """Width and height that the file states of its picture; nothing where it states none."""
     for each in said(data):

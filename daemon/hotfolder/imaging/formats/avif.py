@@ -79,11 +79,14 @@ class Avif(Format):
         return of_properties(data, _said(data))
 
     def codes(self, data: bytes) -> Any:
-        """OpenCV hands out 10 or 12 bits as they lie."""
-        from hotfolder.imaging.colour import deep
+        """OpenCV hands out 10 or 12 bits as they lie; grey in the range that it is coded in."""
+        from hotfolder.imaging.colour import deep, signals
 
         codes = deep.by_opencv(data)
-        return codes if codes is None or codes.dtype.itemsize != 2 else deep.full_scale(codes)
+        if codes is None or codes.dtype.itemsize != 2:
+            return codes
+        video = codes.ndim == 2 and signals.is_video_range(data, _said(data))
+        return deep.full_scale(codes, _bits(data), video=video)
 
     def write(self, image: Image.Image, file: BinaryIO, settings: Settings, carried: Carried) -> None:
         from hotfolder.imaging.formats import opening
@@ -110,6 +113,15 @@ def _said(data: bytes) -> list[Box]:
     """Of the picture that its decoder takes: that of a track, where there is one and the file is not called a still."""
     still = boxes.brands(data)[:1] == [b"avif"]
     return ([] if still else tracks.said(data, b"av01")) or items.said(data)
+
+
+def _bits(data: bytes) -> int:
+    """A sample, as the configuration of its decoder says (AV1 in ISOBMFF, 2.3.3); a grid has none but that of its
+    tiles."""
+    for each in (*_said(data), *items.said_of_all(data)):
+        if each.kind == b"av1C" and each.body + 3 <= each.end:
+            return 12 if data[each.body + 2] & 0x20 else 10
+    return 10
 
 
 FORMAT = Avif()

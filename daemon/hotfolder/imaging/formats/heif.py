@@ -56,7 +56,11 @@ class Heif(Format):
         import numpy as np
         import pillow_heif
 
-        return np.asarray(pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False))
+        from hotfolder.imaging.colour import deep
+
+        image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+        codes = np.asarray(image)
+        return deep.straight(codes) if image.premultiplied_alpha and codes.ndim == 3 else codes
 
 
 FORMAT = Heif()

@@ -18,6 +18,8 @@ from hotfolder.imaging.formats.values import UPRIGHT
 ORIENTATION = 0x0112
 _GREY = frozenset({"1", "L", "LA", "La", "I;16", "I"})
 """Modes of grey pictures."""
+_OF_LIGHT = frozenset({"RGB", "RGBA", "RGBa", "L", "LA", "I;16", "P"})
+"""Modes of what may be HDR."""
 
 
 class Readable(Protocol):
@@ -77,7 +79,7 @@ def opened(data: bytes, plugins: tuple[str, ...]) -> Image.Image:
 def with_colour(format: Readable, data: bytes, image: Image.Image, orientation: int) -> Found:
     """The picture with a profile for what the file declares in other ways, or decoded deeper than Pillow does."""
     cicp = format.cicp(data)
-    if cicp is not None and cicp.is_hdr and image.mode in ("RGB", "RGBA", "L", "I;16"):
+    if cicp is not None and cicp.is_hdr and image.mode in _OF_LIGHT:
         image.info.pop("icc_profile", None)
         return Found(image, image.size, orientation, lambda: deep.from_hdr(format.codes(data), image, cicp))
     profile = image.info.get("icc_profile") or _declared(cicp, image)
