@@ -293,6 +293,7 @@ def test_any_bytes_at_all(rest: bytes, start: bytes) -> None:
     for each in formats.known():
         list(each.claimed(data)), list(each.pieces(data)), each.cut_short(data), each.is_hollow(data), each.cicp(data)
         each.recognises(data, b""), each.exif_structures(data), each.is_deep(data), each.late_exif(data)
+        each.gain_map(data)
 
 
 @pytest.mark.parametrize(

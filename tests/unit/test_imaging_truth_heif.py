@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +39,7 @@ def picture(size: tuple[int, int] = SIZE) -> Samples:
     """Red, green and blue of sRGB from 0 to 1: shapes, no two parts of it alike."""
     image = scene(9, *size).filter(ImageFilter.GaussianBlur(1))
     image.paste((220, 30, 40), (4, 4, size[0] // 4, size[1] // 4))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(0.8))) / 255.0
+    return heifs.levels(image.filter(ImageFilter.GaussianBlur(0.8)))
 
 
 def need(kind: str) -> None:
@@ -53,34 +52,13 @@ def need(kind: str) -> None:
 def coded(kind: str, folder: Path, codes: Samples, signal: Signal = PLAIN) -> Part:
     """An item of these codes that says nothing of its colours."""
     need(kind)
-    file = heifs.avif(folder, codes, signal) if kind == "avif" else hevc(codes, signal)
+    file = heifs.avif(folder, codes, signal) if kind == "avif" else heifs.hevc(codes, signal)
     return heifs.without(heifs.coded(file), b"colr")
 
 
-def hevc(codes: Samples, signal: Signal) -> bytes:
-    import pillow_heif
-
-    pillow_heif.options.SAVE_HDR_TO_12_BIT = signal.bits == 12
-    high, wide = codes.shape[:2]
-    grey = signal.chroma == "400"
-    bright = codes @ [0.299, 0.587, 0.114] if grey else codes
-    mode = ("L" if grey else "RGB") + (";16" if signal.bits > 8 else "")
-    numbers = np.rint(bright * (65535 if signal.bits > 8 else 255)).astype("<u2" if signal.bits > 8 else np.uint8)
-    file = io.BytesIO()
-    options: dict[str, Any] = {
-        "quality": 98,
-        "chroma": 420 if grey else int(signal.chroma),
-        "matrix_coefficients": signal.matrix,
-        "color_primaries": 1,
-        "transfer_characteristics": 13,
-        "full_range_flag": int(signal.whole),
-    }
-    pillow_heif.encode(mode, (wide, high), numbers.tobytes(), file, **options)
-    return file.getvalue()
-
-
 def eight(codes: Samples) -> Samples:
-    return np.rint(np.clip(codes, 0, 1) * 255).astype(np.uint8)
+    found: Samples = np.rint(np.clip(codes, 0, 1) * 255).astype(np.uint8)
+    return found
 
 
 def assert_true(data: bytes, meant: Samples, folder: Path, name: bytes = b"") -> None:
@@ -133,7 +111,11 @@ STEPS: list[tuple[Step, ...]] = [
     (("imir", (0,)), ("irot", (1,)), ("clap", (5, 11, 41, 70))),
     (("clap", (11, 5, 80, 50)), ("irot", (1,)), ("clap", (5, 11, 41, 60))),
 ]
-MAKERS: dict[str, Callable[..., bytes]] = {"irot": heifs.irot, "imir": heifs.imir}
+MAKERS: dict[str, Callable[..., bytes]] = {
+    "irot": lambda quarters, _: heifs.irot(quarters),
+    "imir": lambda axis, _: heifs.imir(axis),
+    "clap": heifs.clap_at,
+}
 MOVES: dict[str, Callable[..., Samples]] = {"irot": turned, "imir": mirrored, "clap": cropped}
 
 
@@ -142,7 +124,7 @@ def moved(codes: Samples, steps: tuple[Step, ...]) -> tuple[list[bytes], Samples
     said = []
     for kind, how in steps:
         size = (codes.shape[1], codes.shape[0])
-        said.append(heifs.clap_at(*how, size) if kind == "clap" else MAKERS[kind](*how))  # type: ignore[call-arg]
+        said.append(MAKERS[kind](*how, size))
         codes = MOVES[kind](codes, *how)
     return said, codes
 
@@ -267,7 +249,8 @@ def srgb(light: Samples) -> Samples:
 
 def pq(nits: Samples) -> Samples:
     power = (nits / 10_000) ** (2610 / 16384)
-    return ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    code: Samples = ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32)
+    return code
 
 
 def in_space(codes: Samples, primaries: int, transfer: int) -> Samples:
@@ -282,9 +265,11 @@ def in_space(codes: Samples, primaries: int, transfer: int) -> Samples:
         a, b = 0.17883277, 1 - 4 * 0.17883277
         c = 0.5 - a * np.log(4 * a)
         bent = a * np.log(np.maximum(12 * scene_light - b, 1e-9)) + c
-        return np.where(scene_light <= 1 / 12, np.sqrt(3 * scene_light), bent)
+        code: Samples = np.where(scene_light <= 1 / 12, np.sqrt(3 * scene_light), bent)
+        return code
     if transfer in (4, 5, 8):
-        return light ** (1 / {4: 2.2, 5: 2.8, 8: 1.0}[transfer])
+        curved: Samples = light ** (1 / {4: 2.2, 5: 2.8, 8: 1.0}[transfer])
+        return curved
     return srgb(light)  # that of television counts as that of sRGB, as browsers have it
 
 
@@ -353,7 +338,8 @@ def test_a_profile_goes_before_code_points(kind: str, primaries: int, first: str
 def disc(size: tuple[int, int] = SIZE) -> Samples:
     y, x = np.mgrid[0 : size[1], 0 : size[0]]
     away = np.hypot(x / size[0] - 0.5, y / size[1] - 0.5)
-    return np.clip(1.3 - 2.2 * away, 0.1, 1)
+    alpha: Samples = np.clip(1.3 - 2.2 * away, 0.1, 1)
+    return alpha
 
 
 def on_white(codes: Samples, alpha: Samples) -> Samples:

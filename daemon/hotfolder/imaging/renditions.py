@@ -247,7 +247,7 @@ class _Gains:
             return plain
         if self._gain.is_coloured and self._pictures.moves_colours(preset.colorspace):
             return plain
-        behind = self._gain.drawn(step.size, _settings(preset), self._pictures.shown(preset.name))
+        behind = self._gain.drawn(step.size, goal, _settings(preset), self._pictures.shown(preset.name))
         return metadata.with_gain_map(plain, behind, goal) if behind is not None else plain
 
 

@@ -15,6 +15,8 @@ MOST = 4096
 """Items."""
 EXTENTS_MOST = 4096
 """Parts that items are stored in: most have one."""
+ASSOCIATED_MOST = 65_536
+"""Properties of all items together, each as often as it is said of one."""
 IN_FILE, IN_IDAT = 0, 1
 
 
@@ -28,11 +30,12 @@ class Item(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """Of one item to others."""
+    """Of one item to others, and the place where its kind stands."""
 
     kind: bytes
     item: int
     others: tuple[int, ...]
+    at: int
 
 
 @final
@@ -89,7 +92,7 @@ class Items:
             if first + count * wide > box.end:
                 raise ValueError("a reference without end")
             others = tuple(self._number(first + each * wide, wide) for each in range(count))
-            found.append(Reference(box.kind, self._number(box.body, wide), others))
+            found.append(Reference(box.kind, self._number(box.body, wide), others, box.start + 4))
         return tuple(found)
 
     @cached_property
@@ -122,7 +125,7 @@ class Items:
     def properties(self, item: int) -> list[Box]:
         """What is said of an item: size, colour, turns …, in the order in which it is to be applied."""
         known = list(self.all_properties())
-        return [known[number - 1] for number in self._associated(item) if 0 < number <= len(known)]
+        return [known[number - 1] for number in self._associated.get(item, ()) if 0 < number <= len(known)]
 
     def all_properties(self) -> Iterator[Box]:
         """Of all items together."""
@@ -137,19 +140,25 @@ class Items:
             raise ValueError("no properties")
         return found
 
-    def _associated(self, item: int) -> Iterator[int]:
-        """Numbers, from 1, of the properties of an item (`ipma`)."""
+    @cached_property
+    def _associated(self) -> dict[int, list[int]]:
+        """Numbers, from 1, of the properties of each item (`ipma`)."""
         at = self._property_boxes[b"ipma"].body
         version, wide = self._number(at, 1), self._number(at + 3, 1) & 1
         entries, at = self._number(at + 4, 4), at + 8
+        found: dict[int, list[int]] = {}
+        total = 0
         for _ in range(min(entries, MOST)):
             size = 4 if version else 2
             here, count, at = self._number(at, size), self._number(at + size, 1), at + size + 1
+            total += count
+            if total > ASSOCIATED_MOST:
+                raise ValueError("too many properties")
             for _ in range(count):
                 number = self._number(at, 2) & 0x7FFF if wide else self._number(at, 1) & 0x7F
                 at += 2 if wide else 1
-                if here == item:
-                    yield number
+                found.setdefault(here, []).append(number)
+        return found
 
     def _span(self, way: int, start: int, length: int) -> tuple[int, int]:
         if way == IN_IDAT and b"idat" in self._boxes:

@@ -40,9 +40,9 @@ def moved(data: bytes, said: list[Box], size: tuple[int, int]) -> Moved:
     """What these properties make of a picture of this size. An aperture that is no part of what is there by then is
     that of the whole picture, before any turn, where most readers have it; where it is no part of that, it is passed
     over."""
-    turns = [each for each in said if each.kind in (b"irot", b"imir")]
-    steps = [each for each in said if each.kind == b"clap" or each in turns]
-    for order in (steps, sorted(steps, key=turns.__contains__)):
+    steps = [each for each in said if each.kind in (b"clap", b"irot", b"imir")]
+    turns = [each for each in steps if each.kind != b"clap"]
+    for order in (steps, sorted(steps, key=lambda each: each.kind != b"clap")):
         try:
             return _moved(data, order, size)
         except ValueError:

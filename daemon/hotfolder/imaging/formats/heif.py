@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hotfolder.imaging.containers import boxes, items
+from hotfolder.imaging.formats import apple
 from hotfolder.imaging.formats.format import Format
-from hotfolder.imaging.formats.values import Extra, Memory
+from hotfolder.imaging.formats.values import Extra, GainMap, Memory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,6 +52,9 @@ class Heif(Format):
         from hotfolder.imaging.colour.signals import of_properties
 
         return of_properties(data, items.said(data))
+
+    def gain_map(self, data: bytes) -> GainMap | None:
+        return apple.find(data)
 
     def codes(self, data: bytes) -> Any:
         import numpy as np

@@ -126,7 +126,8 @@ class GainMap:
     `data`: a file of its own, which begins at `at` in the source; `pixels`: as many as its header claims. What its
     numbers mean: `xmp`, a packet, and `marker`, the segment that ISO 21496-1 has for it; `announced`: the one in the
     first picture, which only says that there is a map. Each may be empty. `listed`: whether the index of the source
-    names it at its place.
+    names it at its place. `headroom`: how many times as bright as white its brightest part becomes, where its numbers
+    are Apple's, of which neither packet nor marker speaks.
     """
 
     data: bytes
@@ -136,6 +137,7 @@ class GainMap:
     marker: bytes = b""
     announced: bytes = b""
     listed: bool = False
+    headroom: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ mean.
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, replace
 
 from hotfolder.imaging.formats import Format
 from hotfolder.imaging.formats.values import GainMap
@@ -29,6 +31,9 @@ _NUMBERS = (
 """Properties of a map: a number, or three, for red, green and blue. All but the version have a default."""
 _SWITCH = "BaseRenditionIsHDR"
 _END = re.compile(rb"</[\w.-]+:RDF\s*>")
+_MARK = b"urn:iso:std:iso:ts:21496:-1\0"
+_PARTS = 1_000_000
+_IN_COLOURS_OF_BASE = 0x40
 _WRAPPER = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">', "</rdf:RDF></x:xmpmeta>"
 
 
@@ -38,6 +43,27 @@ class Behind:
 
     found: GainMap
     data: bytes
+
+
+def translated(found: GainMap) -> GainMap:
+    """One of Apple's as one whose numbers are the logarithm of what they multiply light by, from 0 to that of its
+    headroom: the same at every pixel (ISO 21496-1, without offsets)."""
+    stops = math.log2(found.headroom)
+    stated = {"Version": "1.0", "GainMapMin": "0", "GainMapMax": f"{stops:.6f}", "Gamma": "1"}
+    stated |= {"OffsetSDR": "0", "OffsetHDR": "0", "HDRCapacityMin": "0", "HDRCapacityMax": f"{stops:.6f}"}
+    told = "".join(f' hdrgm:{name}="{value}"' for name, value in (*stated.items(), (_SWITCH, "False")))
+    packet = f'<rdf:Description rdf:about="" xmlns:hdrgm="{SPACE}"{told}/>'.join(_WRAPPER).encode()
+    most = (round(stops * _PARTS), _PARTS)
+    body = struct.pack(">HHB4I", 0, 0, _IN_COLOURS_OF_BASE, 0, 1, *most)  # versions, headroom of the base and with it
+    body += struct.pack(">iIiIIIiIiI", 0, 1, *most, 1, 1, 0, 1, 0, 1)  # least, most, gamma, offsets
+    return replace(found, xmp=packet, marker=_MARK + body, announced=_MARK + body[:4])
+
+
+def logarithms(headroom: float) -> list[int]:
+    """What becomes of each of Apple's numbers, which are by the curve of BT.709: where `translated` has it."""
+    codes = [code / 255 for code in range(256)]
+    light = [code / 4.5 if code < 0.081 else ((code + 0.099) / 1.099) ** (1 / 0.45) for code in codes]
+    return [round(255 * math.log2(1 + (headroom - 1) * each) / math.log2(headroom)) for each in light]
 
 
 def numbers(packet: bytes) -> dict[str, list[str]]:

@@ -85,7 +85,7 @@ class _Job:
     def _carried(self) -> Carried:
         rule, size, behind = self._spec.metadata, goal_size(self._opened.size, self._spec), None
         if self._gain is not None:
-            behind = self._gain.drawn(size, Settings(self._spec.quality), everything=rule == "keep")
+            behind = self._gain.drawn(size, self._format, Settings(self._spec.quality), everything=rule == "keep")
         carried = metadata.carried(self._opened, rule, self._format, size, behind)
         return metadata.as_srgb(carried) if self._inks else carried
 

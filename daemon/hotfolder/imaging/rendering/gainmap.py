@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging.decoding.decode import Limits, Opened, open_image
-from hotfolder.imaging.formats import Carried, Settings
+from hotfolder.imaging.formats import Carried, Format, Settings
 from hotfolder.imaging.formats.values import UPRIGHT, GainMap
 from hotfolder.imaging.metadata import carried as metadata
 from hotfolder.imaging.metadata import gainmap
@@ -41,6 +41,8 @@ class Gain:
     def as_it_lies(self, *, everything: bool) -> Behind | None:
         """Its own picture, with what its numbers mean, or with `everything` that it carries; None where that cannot be
         had."""
+        if self._found.headroom:
+            return None
         if everything:
             return Behind(self._found, self._found.data)
         said = Carried(xmp=gainmap.alone(self._found.xmp), marker=self._found.marker)
@@ -49,22 +51,28 @@ class Gain:
         except (ValueError, IndexError):
             return None
 
-    def drawn(self, size: Size, settings: Settings, box: Box = WHOLE, *, everything: bool = False) -> Behind | None:
-        """For an upright picture of this size that shows the `box` of the source (in parts of its sides)."""
+    def drawn(
+        self, size: Size, goal: Format, settings: Settings, box: Box = WHOLE, *, everything: bool = False
+    ) -> Behind | None:
+        """For an upright picture of this size and format that shows the `box` of the source (in parts of its sides)."""
         wide, high = self._picture.size
-        if size == (wide, high) and box == WHOLE and self._picture.orientation == UPRIGHT:
+        lies = size == (wide, high) and box == WHOLE and self._picture.orientation == UPRIGHT
+        if lies and self._opened.kind is goal:
             return self.as_it_lies(everything=everything)
-        goal = tuple(
+        sides = (
             max(1, round(side * own / whole))
             for side, own, whole in zip(size, self._opened.size, (wide, high), strict=True)
         )
-        return Behind(self._found, self._encoded((goal[0], goal[1]), settings, box, everything=everything))
+        return Behind(
+            self._found, self._encoded((next(sides), next(sides)), goal, settings, box, everything=everything)
+        )
 
-    def _encoded(self, size: Size, settings: Settings, box: Box, *, everything: bool) -> bytes:
+    def _encoded(self, size: Size, goal: Format, settings: Settings, box: Box, *, everything: bool) -> bytes:
         xmp = self._found.xmp if everything else gainmap.alone(self._found.xmp)
-        carried = Carried(icc=metadata.icc_of(self._opened.image), xmp=xmp, marker=self._found.marker)
+        icc = metadata.icc_of(self._opened.image) if self._opened.kind is goal else None
+        carried = Carried(icc=icc, xmp=xmp, marker=self._found.marker)
         settings = replace(settings, quality=max(settings.quality, QUALITY_LEAST))
-        (wide, high), (left, top, right, bottom), name = self._opened.size, box, self._opened.format
+        (wide, high), (left, top, right, bottom), name = self._opened.size, box, goal.name
         shown = (left * wide, top * high, right * wide, bottom * high)
         with open(os.memfd_create("gain-map", os.MFD_CLOEXEC), "w+b") as file:
             if self._base.planes is not None:
@@ -73,6 +81,13 @@ class Gain:
                 encode(resize.scale(self._base.image, size, shown), file, name, settings, carried)
             file.seek(0)
             return file.read()
+
+
+def _in_logarithms(found: GainMap, opened: Opened) -> GainMap:
+    """One of Apple's as others understand it, as it will be decoded."""
+    image, table = opened.image, gainmap.logarithms(found.headroom)
+    opened.pixels = lambda: image.convert("L").point(table)
+    return gainmap.translated(found)
 
 
 def of(picture: Opened) -> Gain | None:
@@ -85,6 +100,10 @@ def of(picture: Opened) -> Gain | None:
         opened = open_image(found.data, Limits(max_pixels=picture.width * picture.height))
         if opened.kind is not picture.kind:
             return None
+        if found.headroom:
+            if opened.pixels is not None:
+                return None
+            found = _in_logarithms(found, opened)
         opened.orientation = picture.orientation
         opened.width, opened.height = opened.image.size
         if picture.orientation >= 5:
