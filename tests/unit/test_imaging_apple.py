@@ -249,6 +249,7 @@ UNSOUND: dict[str, dict[str, Any]] = {
     "turned otherwise": {"turned": (heifs.irot(1),), "map_turned": ()},
     "mirrored alone": {"map_turned": (heifs.imir(1),)},
     "cropped": {"turned": (heifs.clap_at(10, 10, 200, 200, SIZE),), "map_turned": ()},
+    "cropped as its picture is": {"turned": (heifs.clap(100, 80, 0, 0),)},
     "of another kind": {"change": lambda part: heifs.without(part, b"auxC").said(heifs.auxc(b"urn:com:apple:other"))},
     "of nothing": {"change": lambda part: replace(part, refers=())},
     "damaged": {"change": lambda part: replace(part, data=bytes(len(part.data)))},

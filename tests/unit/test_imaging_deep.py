@@ -285,3 +285,17 @@ def test_a_scaled_copy_has_eight(tmp_path: Path) -> None:
     found, _ = copy(source, tmp_path, max_dimension=32)
     assert sixteen(found).dtype == np.uint8
     assert abs(int(sixteen(found)[0, 0, 0]) - 156) <= 1
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGB", "RGBA"])
+def test_every_kind_of_png_is_hdr_where_it_says_so(mode: str, tmp_path: Path) -> None:
+    """Grey of 100 cd/m², half of it transparent where it has alpha."""
+    code = round(255 * float(hdr.nits_to_pq(np.array(100.0))))
+    image = Image.new("RGBA", (64, 48), (code, code, code, 255))
+    image.paste((code, code, code, 0), (32, 0, 64, 48))
+    plain = image.convert(mode)
+    data = with_chunks(encoded(plain, "PNG"), (b"cICP", bytes([9, profiles.PQ, 0, 1])))
+    shown = thumb(data, tmp_path).convert("RGBA")
+    meant = float(srgb(hdr.pq_to_nits(np.array(code / 255)) / 203))
+    assert shown.getpixel((5, 5)) == pytest.approx((meant, meant, meant, 255), abs=2)
+    assert shown.getpixel((50, 5))[3] == (0 if mode in ("LA", "P", "RGBA") else 255)  # type: ignore[index]

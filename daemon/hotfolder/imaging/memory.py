@@ -64,16 +64,19 @@ def peak(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
     if _stays_planes(opened, plan, wanted):
         # Where it is damaged Pillow decodes it, to say what is wrong; then nothing is made of it.
         most = max(_planes(opened, scale, coefficients, encoded=encoding > held), stored + coefficients)
-    return round(MARGIN * (most + GAIN_MAP * _gain_map(opened, plan, wanted))) + fixed
+    return round(MARGIN * (most + _gain_map(opened, plan, wanted))) + fixed
 
 
 def _gain_map(opened: Opened, plan: Plan, wanted: Collection[str]) -> int:
-    """Pixels of the gain map that is decoded for a thumbnail or the copy."""
+    """The gain map that is decoded for a thumbnail or the copy, and the file that it is decoded from."""
     carried = any(preset.hdr == "keep" and preset.name in wanted for preset in plan.presets)
     if plan.optimize is not None and OPTIMIZED in wanted:
         carried = carried or plan.optimize.metadata != "strip"
     found = opened.kind.gain_map(opened.data) if carried else None
-    return min(found.pixels, opened.width * opened.height) if found is not None else 0  # with more it is none
+    if found is None:
+        return 0
+    copies = 2 * len(found.data) if found.headroom else 0  # there it is as large as the source
+    return GAIN_MAP * min(found.pixels, opened.width * opened.height) + copies  # with more pixels it is none
 
 
 def photo_peak(plan: Plan, others: Collection[str] = ()) -> int:
