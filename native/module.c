@@ -137,7 +137,7 @@ static PyObject *module_draw(PyObject *module, PyObject *arguments) {
     if (pixels && stop_begin(&stop, &cancel, seconds)) picture = picture_new(width, height);
     if (picture) {
         Py_BEGIN_ALLOW_THREADS
-        good = planes_from_pixels(&picture->planes, pixels, colour ? PIXEL : 1, denominator, &stop);
+        good = planes_from_pixels(&picture->planes, pixels, (size_t)width * (colour ? PIXEL : 1), colour ? PIXEL : 1, denominator, &stop);
         Py_END_ALLOW_THREADS
         if (!good) {
             Py_CLEAR(picture);
@@ -152,22 +152,25 @@ static PyObject *module_draw(PyObject *module, PyObject *arguments) {
 static PyObject *module_gather(PyObject *module, PyObject *arguments) {
     (void)module;
     Py_buffer part[3] = {{0}}, cancel = {0};
-    int width, height, wide, high, is_video, good;
+    int width, height, wide, high, stride[3], denominator, is_video, good = 1;
     double seconds = INFINITY;
     Stop stop;
-    if (!PyArg_ParseTuple(arguments, "iiy*y*y*(ii)p|z*d:gather", &width, &height, &part[0], &part[1], &part[2], &wide, &high,
-                          &is_video, &cancel, &seconds))
+    if (!PyArg_ParseTuple(arguments, "iiy*y*y*(ii)(iii)ip|z*d:gather", &width, &height, &part[0], &part[1], &part[2], &wide, &high,
+                          &stride[0], &stride[1], &stride[2], &denominator, &is_video, &cancel, &seconds))
         return NULL;
     Picture *picture = NULL;
-    int64_t half = ((int64_t)wide + 1) / 2 * (((int64_t)high + 1) / 2);
-    if (width < 1 || height < 1 || wide < 1 || high < 1 || part[0].len != (int64_t)wide * high || part[1].len != half || part[2].len != half)
-        PyErr_SetString(PyExc_ValueError, "three planes without gaps, those of colour half as wide and high, rounded up");
+    for (int i = 0; i < 3; i++) {
+        int64_t group = i ? 2 : 1, across = (wide + group - 1) / group, down = (high + group - 1) / group;
+        good = good && stride[i] >= across && part[i].len >= stride[i] * (down - 1) + across;
+    }
+    if (!good || width < 1 || height < 1 || wide < 1 || high < 1 || (denominator != 1 && denominator != 2 && denominator != 4 && denominator != 8))
+        PyErr_SetString(PyExc_ValueError, "three planes, those of colour half as wide and high, rounded up; the denominator is 1, 2, 4 or 8");
     else if (stop_begin(&stop, &cancel, seconds))
         picture = picture_new(width, height);
     if (picture) {
         const uint8_t *data[3] = {part[0].buf, part[1].buf, part[2].buf};
         Py_BEGIN_ALLOW_THREADS
-        good = planes_from_samples(&picture->planes, data, wide, high, is_video, &stop);
+        good = planes_from_samples(&picture->planes, data, stride, wide, high, denominator, is_video, &stop);
         Py_END_ALLOW_THREADS
         if (!good) {
             Py_CLEAR(picture);
@@ -447,8 +450,9 @@ static PyMethodDef functions[] = {
      "Pixels that others have decoded, at 1/denominator by averages: a buffer of grey bytes, or an Arrow array (its capsule) of\n"
      "lists of four bytes, of which the last does not count."},
     {"gather", module_gather, METH_VARARGS,
-     "gather(width, height, Y, Cb, Cr, (wide, high), is_video[, cancel, seconds]) -> Planes\n\n"
-     "Planes that others have decoded, of a picture of width × height: Y of wide × high, the others half of that, rounded up."},
+     "gather(width, height, Y, Cb, Cr, (wide, high), strides, denominator, is_video[, cancel, seconds]) -> Planes\n\n"
+     "Planes that others have decoded, of a picture of width × height: Y of wide × high, the others half of that, rounded up, rows\n"
+     "that many bytes apart; at 1/denominator by averages."},
     {"unpack", module_unpack, METH_VARARGS,
      "unpack(data, size[, cancel, seconds]) -> bytes\n\nThe first `size` bytes of what a TIFF's LZW has packed. Raises Declined where there are less."},
     {"lines", module_lines, METH_VARARGS,

@@ -76,9 +76,8 @@ void pixels_end(Planes *planes) {
     for (int i = 0; i < planes->count; i++) plane_pad(&planes->plane[i]);
 }
 
-int planes_from_pixels(Planes *planes, const uint8_t *pixels, int channels, int side, Stop *stop) {
+int planes_from_pixels(Planes *planes, const uint8_t *pixels, size_t stride, int channels, int side, Stop *stop) {
     const uint8_t *row[SIDE_MOST];
-    const size_t stride = (size_t)planes->width * channels;
     if (!pixels_room(planes, channels, side)) return 0;
     for (int top = 0; top < planes->plane[0].height; top++) {
         if (stopped(stop)) return 0;

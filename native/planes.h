@@ -130,16 +130,18 @@ const char *jpeg_library(void);
 /* ---- pixels.c ---- */
 
 /* Fills `planes`, whose size is what the caller was told, from pixels of 1 channel (grey) or 4 (red, green, blue and one that
- * does not count), without gaps, averaged over squares of `side` pixels (1, 2, 4 or 8). 0: no memory, or see `stop`. The
- * caller frees the planes' data, also after a failure. */
-int planes_from_pixels(Planes *planes, const uint8_t *pixels, int channels, int side, Stop *stop);
+ * does not count), its rows `stride` bytes apart, averaged over squares of `side` pixels (1, 2, 4 or 8). 0: no memory, or see
+ * `stop`. The caller frees the planes' data, also after a failure. */
+int planes_from_pixels(Planes *planes, const uint8_t *pixels, size_t stride, int channels, int side, Stop *stop);
 
 /* ---- samples.c ---- */
 
-/* Fills `planes`, whose size is what the caller was told, from three planes without gaps: brightness of this size, colour of
- * half of it (rounded up); `is_video`: in the range of video. 0: no memory, or see `stop`. The caller frees the planes' data,
- * also after a failure. */
-int planes_from_samples(Planes *planes, const uint8_t *const data[3], int width, int height, int is_video, Stop *stop);
+/* Fills `planes`, whose size is what the caller was told, from three planes whose rows are `stride` bytes apart: brightness of
+ * this size, colour of half of it (rounded up), averaged over squares of `side` samples (1, 2, 4 or 8); `is_video`: in the range
+ * of video. 0: no memory, or see `stop`. The caller frees the planes' data, also after a failure. */
+int planes_from_samples(Planes *planes, const uint8_t *const data[3], const int stride[3], int width, int height, int side,
+                        int is_video, Stop *stop);
+
 
 /* ---- lzw.c ---- */
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from ctypes import c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason, SourceError
-from hotfolder.imaging import Limits, Plan, formats, open_image, peak
+from hotfolder.imaging import Limits, Plan, formats, native, open_image, peak
 from hotfolder.imaging.colour.profiles import display_p3
+from hotfolder.imaging.formats.values import Samples
 from hotfolder.presets import OPTIMIZED, OptimizeSpec, Preset
 from tests.unit.imaging import THUMB, corner, encoded, noise, rendered, thumb
 from tests.unit.rawfile import dng
@@ -230,3 +232,62 @@ def test_what_is_no_raw_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
         rendered(dng()[:300], tmp_path, THUMB, name=b"x.dng")
     assert caught.value.reason in (Reason.DAMAGED, Reason.TRUNCATED)
+
+
+def heic_of(size: tuple[int, int], **options: Any) -> bytes:
+    soft = noise(8, 8, 3).resize(size, Image.Resampling.BICUBIC)
+    return written("heif", soft, **{"quality": 90, "matrix_coefficients": 6} | options)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (641, 479), (130, 250)])
+@pytest.mark.parametrize("options", [{}, {"full_range_flag": 0}, {"matrix_coefficients": 1}], ids=str)
+def test_heic_stays_planes(size: tuple[int, int], options: dict[str, Any], tmp_path: Path) -> None:
+    if native.core is None:
+        pytest.skip("without the core Pillow serves")
+    data = heic_of(size, **options)
+    for scale in (1, 2):
+        opened = open_image(data, Limits())
+        planes = native.read(opened, scale)
+        assert planes is not None
+        small = (size[0] // 4, size[1] // 4)
+        ours = np.asarray(planes.scaled(small, halved=False).image(), float)
+        theirs = np.asarray(opened.image.resize(small, Image.Resampling.LANCZOS), float)
+        assert np.abs(ours - theirs).mean() < 1.5
+
+
+def test_heic_that_is_no_simple_planes_is_left_to_pillow() -> None:
+    see_through = noise(64, 64, 4).convert("RGBA")
+    see_through.putalpha(128)
+    others = [
+        written("heif", see_through, quality=90),
+        heic_of((64, 64), chroma=444),
+        written("heif", noise(64, 64, 4).convert("L"), quality=90),
+    ]
+    for data in others:
+        assert native.read(open_image(data, Limits()), 1) is None
+    cut = heic_of((640, 480))
+    cut = cut[: len(cut) * 2 // 3]
+    opened = open_image(cut, Limits())
+    assert native.read(opened, 1) is None
+    with pytest.raises(ValueError, match="Unexpected end of file"):
+        opened.image.load()
+
+
+def test_what_libheif_holds_is_given_back() -> None:
+    need("heif")
+    from hotfolder.imaging.formats import heifplanes
+
+    given: list[str] = []
+
+    class Library:
+        def __getattr__(self, name: str) -> Any:
+            return lambda pointer: given.append(name)
+
+    held = heifplanes._Held(Library())
+    for name in ("first", "second"):
+        held.hold(c_void_p(1), name)
+    samples = Samples((bytearray(), bytearray(), bytearray()), (0, 0), (0, 0, 0), False, 1, held)
+    del held
+    assert given == []
+    del samples
+    assert given == ["second", "first"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import struct
 from typing import Any
 
@@ -175,4 +176,26 @@ def test_unpacking_takes_no_nonsense() -> None:
         with pytest.raises(ValueError):
             core.unpack(packed, size)
     with pytest.raises(ValueError):
-        core.gather(4, 4, bytes(16), bytes(4), bytes(3), (4, 4), True)
+        core.gather(4, 4, bytes(16), bytes(4), bytes(3), (4, 4), (4, 2, 2), 1, True)
+
+
+def test_planes_of_others_with_gaps_in_their_rows_and_averaged() -> None:
+    core = native.core
+    assert core is not None
+    dice = np.random.default_rng(5)
+    for (wide, high), scale in itertools.product(((1, 1), (33, 17), (64, 48), (601, 9)), (1, 2, 4, 8)):
+        sizes = [(wide, high), *[(-(-wide // 2), -(-high // 2))] * 2]
+        rows = [dice.integers(0, 256, (down, across + 7), np.uint8) for across, down in sizes]
+        strides = tuple(across + 7 for across, _ in sizes)
+        made = core.gather(wide, high, *(each.tobytes() for each in rows), (wide, high), strides, scale, False)
+        for number, (across, down) in enumerate(sizes):
+            edges = ((0, -down % scale), (0, -across % scale))
+            whole = np.pad(rows[number][:, :across], edges, "edge").astype(int)
+            means = whole.reshape(whole.shape[0] // scale, scale, -1, scale).sum((1, 3)) + scale * scale // 2
+            size, samples = made.plane(number)
+            assert size == means.shape[::-1]
+            assert np.array_equal(np.frombuffer(samples, np.uint8).reshape(means.shape), means // scale**2)
+    with pytest.raises(ValueError):
+        core.gather(4, 4, bytes(16), bytes(4), bytes(4), (4, 4), (4, 1, 2), 1, True)
+    with pytest.raises(ValueError):
+        core.gather(4, 4, bytes(16), bytes(4), bytes(4), (4, 4), (4, 2, 2), 3, True)

@@ -178,7 +178,8 @@ def read(opened: Opened, scale: int) -> Picture | None:
         return None
     samples = opened.kind.samples(opened.data, opened.image.size, scale, look)
     if samples is not None:
-        planes = _ask(core.gather, *opened.image.size, *samples.planes, samples.size, True)
+        how = (samples.size, samples.strides, samples.scale, samples.is_video)
+        planes = _ask(core.gather, *opened.image.size, *samples.planes, *how)
         return Picture(planes, opened.orientation)
     lines = opened.kind.lines(opened.data)
     if lines is None:

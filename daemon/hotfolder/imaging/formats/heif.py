@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hotfolder.imaging.containers import boxes, items
 from hotfolder.imaging.formats import apple
 from hotfolder.imaging.formats.format import Format
-from hotfolder.imaging.formats.values import Extra, GainMap, Memory
+from hotfolder.imaging.formats.values import Extra, GainMap, Memory, Samples
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -55,6 +55,11 @@ class Heif(Format):
 
     def gain_map(self, data: bytes) -> GainMap | None:
         return apple.find(data)
+
+    def samples(self, data: bytes, size: tuple[int, int], scale: int, look: Callable[[], None]) -> Samples | None:
+        from hotfolder.imaging.formats import heifplanes
+
+        return heifplanes.samples(data, size, scale, look)
 
     def codes(self, data: bytes) -> Any:
         import numpy as np

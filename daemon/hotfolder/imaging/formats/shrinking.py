@@ -94,11 +94,12 @@ def samples(data: bytes, size: tuple[int, int], scale: int, look: Callable[[], N
     planes = (bytearray(wide * high), bytearray(half[0] * half[1]), bytearray(half[0] * half[1]))
     config.options.use_scaling, config.options.scaled_width, config.options.scaled_height = scale > 1, wide, high
     config.output.colorspace, config.output.is_external_memory = YUV, 1
-    for name, plane, stride in zip("yuv", planes, (wide, half[0], half[0]), strict=True):
+    strides = (wide, half[0], half[0])
+    for name, plane, stride in zip("yuv", planes, strides, strict=True):
         setattr(config.output.planes, name, (c_ubyte * len(plane)).from_buffer(plane))
         setattr(config.output.planes, f"{name}_stride", stride)
         setattr(config.output.planes, f"{name}_size", len(plane))
-    return Samples(planes, (wide, high)) if _decoded(library, data, config, look) else None
+    return Samples(planes, (wide, high), strides, is_video=True) if _decoded(library, data, config, look) else None
 
 
 def _decoded(library: ctypes.CDLL, data: bytes, config: _Config, look: Callable[[], None]) -> bool:

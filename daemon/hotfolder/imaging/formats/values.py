@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from ctypes import Array, c_ubyte
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -62,14 +63,24 @@ class Lines:
     packed: int = 0
 
 
+Plane = bytearray | Array[c_ubyte]
+
+
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Brightness and the two colours, one byte a sample and without gaps, in the range of video (ITU-R BT.601): what
-    lossy formats hold. `size` is that of brightness, which may have been made smaller; colour has half of it, rounded
-    up."""
+    """Brightness and the two colours (ITU-R BT.601), one byte a sample: what lossy formats hold.
 
-    planes: tuple[bytearray, bytearray, bytearray]
+    `size` is that of brightness, which may have been made smaller; colour has half of it, rounded up. `strides`: bytes
+    from row to row. `is_video`: in the range of video, which leaves room above and below. `scale`: they are still to be
+    averaged down by it. `owner` has the memory they lie in, where that is none of Python's.
+    """
+
+    planes: tuple[Plane, Plane, Plane]
     size: tuple[int, int]
+    strides: tuple[int, int, int]
+    is_video: bool
+    scale: int = 1
+    owner: object = None
 
 
 @dataclass(frozen=True, slots=True)
