@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint coverage lock clean
 
 run: $(READY)
 	exec $(BIN)/hotfolder run -c config.yaml
@@ -17,6 +17,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Lines of the core and of the walkers of containers that tests and fuzzing reach; takes gcc and some ten minutes.
+coverage: $(READY)
+	$(BIN)/python -m tests.linecoverage
 
 $(READY): requirements.lock pyproject.toml setup.py $(wildcard native/*.c native/*.h)
 	$(PYTHON) -m venv $(VENV)

@@ -27,6 +27,8 @@ from typing import Any
 from PIL import Image
 
 SANITIZERS = "-fsanitize=address,undefined"
+COUNTING = ("--coverage", "-O0")
+"""At -O1, gcov knows not all lines."""
 LARGEST = 4_000_000
 """Pixels that a damaged header may claim; more would only take longer."""
 STEPS = 40
@@ -42,12 +44,13 @@ RECYCLED = "in PyTuple_New "
 """Python uses small tuples again: who first asked for one need not be who lost it when memory ran out."""
 
 
-def build(folder: Path) -> dict[str, str]:
-    """Compile into `folder`; gives the environment in which Python can load what was made."""
+def build(folder: Path, *more: str) -> dict[str, str]:
+    """Compile into `folder`, with `more` options; gives the environment in which Python can load what was made."""
     include = sysconfig.get_paths()["include"]
     command = ["gcc", "-g", "-O1", SANITIZERS, "-fno-sanitize-recover=all", "-shared", "-fPIC", "-std=gnu11"]
     command += [
         "-Dclock_gettime=ticking",
+        *more,
         f"-I{include}",
         "-o",
         str(folder / "_planes.so"),
@@ -276,11 +279,13 @@ def main() -> None:
     parser.add_argument("seconds", type=float, nargs="?", default=60.0)
     parser.add_argument("seed", type=int, nargs="?", default=int(time.time()))
     parser.add_argument("--corpus", type=Path, help="every file below is tried as it is, then damaged")
+    parser.add_argument("--counters", type=Path, help="a folder for what gcov reads")
     arguments = parser.parse_args()
     if "FUZZED" not in os.environ:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=arguments.counters) as folder:
             command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:]]
-            code = subprocess.run(command, env=build(Path(folder)), check=False).returncode
+            environment = build(Path(folder), *(COUNTING if arguments.counters else ()))
+            code = subprocess.run(command, env=environment, check=False).returncode
             if code == ABORTED:
                 print(*(file.read_text() for file in Path(folder).glob("found.*")), sep="\n", file=sys.stderr)
             sys.exit(code)

@@ -17,7 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hotfolder.errors import Reason, SourceError
 from hotfolder.imaging import Limits, formats, open_image
-from hotfolder.imaging.containers import Endless, boxes, chunks, directories, riff, segments
+from hotfolder.imaging.containers import Endless, boxes, chunks, directories, resources, riff, segments
 from tests.helpers import jpeg
 from tests.unit.imaging import corner, encoded
 from tests.unit.test_hostile import FRAME, chunk, gif, png, tiff
@@ -309,6 +309,35 @@ def test_more_parts_than_wanted_are_endless(walk: Any, data: bytes) -> None:
     with pytest.raises(Endless):
         list(walk(data, most=100))
     assert len(list(islice(walk(data), 300))) == 200
+
+
+def test_a_box_whose_long_length_is_cut_off_is_none() -> None:
+    first = struct.pack(">I4s", 12, b"free") + b"body"
+    long = struct.pack(">I4sQ", 1, b"mdat", 16)
+    assert [box.kind for box in boxes.walk(first + long)] == [b"free", b"mdat"]
+    assert [box.kind for box in boxes.walk(first + long[:-1])] == [b"free"]
+
+
+def test_more_boxes_than_any_file_has_are_not_taken_for_a_file_cut_short() -> None:
+    many = b"\0\0\0\x08free" * boxes.MOST
+    assert not boxes.cut(many + b"\0\0")
+    assert boxes.cut(many[8:] + b"\0\0\1")
+
+
+def resource(number: int, body: bytes, name: bytes = b"\0\0") -> bytes:
+    return struct.pack(">4sH", resources.MARK, number) + name + struct.pack(">I", len(body)) + body
+
+
+def test_resources_end_where_a_name_or_a_length_leads_out_of_them() -> None:
+    first = resource(1028, b"abcd")
+    assert [each.number for each in resources.walk(first + resource(1, b"", b"\x03abc"))] == [1028, 1]
+    assert [each.number for each in resources.walk(first + resource(1, b"", b"\xffab") + b"ab")] == [1028]
+    assert [each.number for each in resources.walk(first + resource(1, b"")[:-1])] == [1028]
+
+
+def test_more_resources_than_any_photo_has_are_endless() -> None:
+    with pytest.raises(Endless):
+        list(resources.walk(resource(1, b"") * (resources.MOST + 1)))
 
 
 def test_a_directory_that_points_to_itself_is_read_once() -> None:

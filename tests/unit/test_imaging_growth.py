@@ -94,7 +94,8 @@ for name, call in calls.items():
 def test_memory_that_runs_out_anywhere_in_the_core_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
     library = tmp_path / "failing.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, ROOT / "native" / "failing.c"], check=True)
-    environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": str(ROOT), "MALLOC_CHECK_": "3"}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "LD_PRELOAD": str(library), "PYTHONPATH": path, "MALLOC_CHECK_": "3"}
     done = subprocess.run([sys.executable, "-c", STARVED], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
