@@ -1,9 +1,10 @@
 """The accelerator under sanitizers, on damaged pictures: ``python native/fuzz.py [SECONDS [SEED]] [--corpus FOLDER]``.
 
 Builds it with those for addresses, leaks and undefined behaviour, then decodes, resamples and encodes what seeded
-mutations make of small JPEGs of every kind, and takes lines, planes and packed strips by chance; with some of them
-memory runs out on the way. Ends with 0 where nothing was found; libjpeg itself comes from the system, and is not built
-anew.
+mutations make of small JPEGs of every kind and of the kept ones (tests/corpus), and takes lines, planes and packed
+strips by chance; with some of them memory runs out on the way. What leads the decoders to a new step is mutated again.
+Ends with 0 where nothing was found; else the picture that it died of is kept. libjpeg itself comes from the system, and
+is not built anew. ``--renew`` keeps, of all that was tried, the smallest pictures that lead to every step.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
+import hashlib
 import io
 import os
 import random
+import re
 import subprocess
 import sys
 import sysconfig
@@ -31,23 +34,33 @@ COUNTING = ("--coverage", "-O0")
 """At -O1, gcov knows not all lines."""
 LARGEST = 4_000_000
 """Pixels that a damaged header may claim; more would only take longer."""
+LAST = "last"
+"""The file that has the picture that is tried now."""
 STEPS = 40
 """More allocations than one call makes."""
 LOOKS = 60
 """As often a call looks at the clock, mostly."""
 ABORTED = 99
 """Exit status where the sanitizer for addresses ended it."""
-SOURCES = sorted(path for path in Path(__file__).parent.glob("*.c") if path.name != "failing.c")
+HERE = Path(__file__).parent
+MARKERS = re.compile(rb"\xff[\xc0\xc2\xc4\xda\xdd]")
+LIES = (0, 1, 2, 3, 4, 8, 0x11, 0x12, 0x21, 0x22, 0x41, 0x14, 63, 64, 255)
+SOURCES = sorted(path for path in HERE.glob("*.c") if path.name not in ("failing.c", "tracing.c"))
+CORPUS, FOUND = (HERE.parent / "tests/corpus" / name for name in ("core", "found"))
+"""What leads everywhere, made anew by --renew; and what hurt once, or was made by hand."""
+LARGEST_KEPT = 4096
+"""Bytes of a picture that is kept."""
 OURS = (*(f"/{path.name}" for path in SOURCES), "/libjpeg.so")
 """Who asked for memory that counts as lost: what Python and its libraries lose is not looked for here."""
-RECYCLED = "in PyTuple_New "
-"""Python uses small tuples again: who first asked for one need not be who lost it when memory ran out."""
 
 
 def build(folder: Path, *more: str) -> dict[str, str]:
     """Compile into `folder`, with `more` options; gives the environment in which Python can load what was made."""
     include = sysconfig.get_paths()["include"]
+    tracing = str(folder / "tracing.o")
+    subprocess.run(["gcc", "-O1", "-fPIC", "-c", "-o", tracing, str(HERE / "tracing.c")], check=True)
     command = ["gcc", "-g", "-O1", SANITIZERS, "-fno-sanitize-recover=all", "-shared", "-fPIC", "-std=gnu11"]
+    command += ["-fsanitize-coverage=trace-pc", "-Wl,-Bsymbolic", tracing]
     command += [
         "-Dclock_gettime=ticking",
         *more,
@@ -60,9 +73,7 @@ def build(folder: Path, *more: str) -> dict[str, str]:
     ]
     subprocess.run(command, check=True)
     failing = str(folder / "failing.so")
-    subprocess.run(
-        ["gcc", "-O1", "-shared", "-fPIC", "-o", failing, str(Path(__file__).with_name("failing.c"))], check=True
-    )
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", failing, str(HERE / "failing.c")], check=True)
     names = [f"-print-file-name={name}.so" for name in ("libasan", "libubsan")]
     found = [subprocess.check_output(["gcc", name], text=True).strip() for name in names]
     # Leaks are asked for while Python lives, when all that it holds can be reached; whole stacks tell whose they are.
@@ -83,8 +94,7 @@ def leaks(folder: Path) -> list[str]:
     """What the leak sanitizer finds now of ours: a paragraph each."""
     ctypes.CDLL(None).__lsan_do_recoverable_leak_check()
     found = "".join(file.read_text() for file in sorted(folder.glob("found.*")))
-    lost = (each for each in found.split("\n\n") if "leak of" in each and RECYCLED not in each)
-    return [each for each in lost if any(name in each for name in OURS)]
+    return [each for each in found.split("\n\n") if "leak of" in each and any(name in each for name in OURS)]
 
 
 def corpus(dice: random.Random) -> list[bytes]:
@@ -108,7 +118,7 @@ def _jpeg(image: Image.Image, **options: Any) -> bytes:
 
 
 def damaged(data: bytes, dice: random.Random) -> bytes:
-    """Some bytes changed, lost, doubled or cut off; or a frame header that lies."""
+    """Some bytes changed, lost, doubled or cut off; or a header, of a frame, of tables, of a scan, that lies."""
     found = bytearray(data)
     for _ in range(dice.choice((0, 1, 1, 2, 4, 16))):
         at = dice.randrange(len(found))
@@ -124,13 +134,63 @@ def damaged(data: bytes, dice: random.Random) -> bytes:
         elif kind == 4:
             del found[max(4, at) :]
         else:
-            frame = max(found.find(b"\xff\xc0"), found.find(b"\xff\xc2"))
-            if 0 < frame < len(found) - 19:
-                lies = (0, 1, 2, 3, 4, 8, 0x11, 0x12, 0x21, 0x22, 0x41, 0x14, 255)
-                found[frame + 4 + dice.randrange(15)] = dice.choice(lies)
+            places = [place.start() for place in MARKERS.finditer(found)]
+            at = dice.choice(places or [0]) + 2 + dice.randrange(17)
+            if at < len(found):
+                found[at] = dice.choice(LIES)
         if not found:
             return b"\xff\xd8"
     return bytes(found)
+
+
+class Trace:
+    """The steps of decoding, as bits of a number; and which pictures led to new ones."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+        self._taken = (ctypes.c_uint8 * (1 << 16)).in_dll(ctypes.CDLL(core.__file__), "steps_taken")
+        self._seen = 0
+        self.known: list[tuple[bytes, int]] = []
+
+    def look(self, data: bytes) -> bool:
+        """Whether it leads to a new one."""
+        size = stated(data)
+        if size is None or size[0] * size[1] > LARGEST:
+            return False
+        ctypes.memset(self._taken, 0, len(self._taken))
+        for scale in (1, 2, 8):
+            with contextlib.suppress(self._core.Declined, ValueError):
+                self._core.decode(data, *size, scale)
+        taken = int.from_bytes(self._taken, "little")
+        if not taken & ~self._seen:
+            return False
+        self._seen |= taken
+        self.known.append((data, taken))
+        return True
+
+    def smallest(self) -> list[bytes]:
+        """Of the pictures that led to new ones, as many as lead to all."""
+        reached, found = 0, []
+        for data, taken in sorted(self.known, key=lambda each: len(each[0])):
+            if taken & ~reached and len(data) <= LARGEST_KEPT:
+                reached |= taken
+                found.append(data)
+        return found
+
+
+def stated(data: bytes) -> tuple[int, int] | None:
+    """The size in its header."""
+    try:
+        return Image.open(io.BytesIO(data)).size
+    except Exception:  # noqa: BLE001 - whatever Pillow says of it, the accelerator is asked all the same
+        return None
+
+
+def keep(folder: Path, files: list[bytes]) -> None:
+    """Each named by its content."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for data in files:
+        (folder / hashlib.sha256(data).hexdigest()[:12]).write_bytes(data)
 
 
 def compare(core: Any, data: bytes, size: tuple[int, int], scale: int, ours: Any) -> None:
@@ -160,10 +220,7 @@ def hurry(ask: Callable[[None, float], object], looks: int) -> None:
 
 def attack(core: Any, data: bytes, dice: random.Random) -> bool:
     """Everything that can be asked of one file; whether it was decoded at all."""
-    try:
-        size = Image.open(io.BytesIO(data)).size
-    except Exception:  # noqa: BLE001 - whatever Pillow says of it, the accelerator is asked all the same
-        size = (dice.choice((1, 16, 64)), dice.choice((1, 16, 48)))
+    size = stated(data) or (dice.choice((1, 16, 64)), dice.choice((1, 16, 48)))
     if size[0] * size[1] > LARGEST:
         return False
     scale = dice.choice((1, 2, 4, 8))
@@ -274,39 +331,61 @@ def starve_large(core: Any, dice: random.Random) -> None:
             starve(partial(whole.jpeg, 95, scans), number)
 
 
+def supervise(counters: Path | None) -> int:
+    """Build it, and fuzz in a process that may die; gives its exit status."""
+    with tempfile.TemporaryDirectory(dir=counters) as made:
+        folder = Path(made)
+        command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:]]
+        environment = build(folder, *(COUNTING if counters else ()))
+        code = subprocess.run(command, env=environment, check=False).returncode
+        if code == ABORTED:
+            print(*(file.read_text() for file in folder.glob("found.*")), sep="\n", file=sys.stderr)
+        if code and (folder / LAST).exists():
+            keep(FOUND, [(folder / LAST).read_bytes()])
+    return code
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("seconds", type=float, nargs="?", default=60.0)
     parser.add_argument("seed", type=int, nargs="?", default=int(time.time()))
     parser.add_argument("--corpus", type=Path, help="every file below is tried as it is, then damaged")
     parser.add_argument("--counters", type=Path, help="a folder for what gcov reads")
+    parser.add_argument("--renew", action="store_true", help="the kept pictures, instead of adding to them")
     arguments = parser.parse_args()
     if "FUZZED" not in os.environ:
-        with tempfile.TemporaryDirectory(dir=arguments.counters) as folder:
-            command = [sys.executable, "-W", "ignore", __file__, *sys.argv[1:]]
-            environment = build(Path(folder), *(COUNTING if arguments.counters else ()))
-            code = subprocess.run(command, env=environment, check=False).returncode
-            if code == ABORTED:
-                print(*(file.read_text() for file in Path(folder).glob("found.*")), sep="\n", file=sys.stderr)
-            sys.exit(code)
+        sys.exit(supervise(arguments.counters))
     import _planes  # type: ignore[import-not-found]
 
-    dice = random.Random(arguments.seed)
+    dice, folder, trace = random.Random(arguments.seed), Path(os.environ["FUZZED"]), Trace(_planes)
     sources = corpus(dice)
+    kept, found = (sorted(each.glob("*")) for each in (CORPUS, FOUND))
+    given = sorted(path for path in arguments.corpus.rglob("*") if path.is_file()) if arguments.corpus else []
     starve_large(_planes, dice)
     tried, decoded = 0, 0
-    for path in sorted(arguments.corpus.rglob("*")) if arguments.corpus else ():
-        if path.is_file() and path.stat().st_size:
-            sources.append(path.read_bytes())
-            decoded += attack(_planes, sources[-1], dice)
-            tried += 1
+
+    def attempt(data: bytes) -> None:
+        nonlocal tried, decoded
+        (folder / LAST).write_bytes(data)
+        decoded += attack(_planes, data, dice)
+        if trace.look(data):
+            sources.append(data)
+        tried += 1
+
+    sources += [path.read_bytes() for path in (*kept, *found, *given) if path.stat().st_size]
+    for data in tuple(sources):
+        attempt(data)
     end = time.monotonic() + arguments.seconds
     while time.monotonic() < end:
-        decoded += attack(_planes, damaged(dice.choice(sources), dice), dice)
+        attempt(damaged(dice.choice(sources), dice))
         attack_lines(_planes, dice)
         attack_packed(_planes, dice)
-        tried += 1
-    lost = leaks(Path(os.environ["FUZZED"]))
+    (folder / LAST).unlink()
+    if arguments.renew:
+        for path in kept:
+            path.unlink()
+        keep(CORPUS, trace.smallest())
+    lost = leaks(folder)
     if lost:
         sys.exit(
             "\n\n".join(lost[:5]) + f"\n\nseed {arguments.seed}: {tried} files, {decoded} decoded, {len(lost)} leaks"

@@ -1,4 +1,5 @@
-"""Mutated images: no crash, no hang, no growth; each ends done or with a reason. By hand: MUTATIONS=20000 SEED=7."""
+"""Mutated images, and those that fuzzing kept: no crash, no hang, no growth; each ends done or with a reason.
+By hand: MUTATIONS=20000 SEED=7."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ import pytest
 from PIL import Image
 
 from hotfolder.errors import Reason
+from hotfolder.imaging import formats
 from tests.fuzzing import Judge, mutated, table
 from tests.helpers import picture
+from tests.walkers import CORPUS
 
 MUTATIONS = int(os.environ.get("MUTATIONS", "2000"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -45,6 +48,19 @@ def exif() -> bytes:
     return found.tobytes()
 
 
+def heic() -> bytes:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return encoded("HEIF", exif=exif())
+
+
+def jxl() -> bytes:
+    import pillow_jxl  # noqa: F401 - registers itself
+
+    return encoded("JXL", exif=exif())
+
+
 def sequence(name: str) -> bytes:
     file = io.BytesIO()
     frames = [picture(24, 18, seed) for seed in range(3)]
@@ -68,12 +84,15 @@ SEEDS: dict[str, Callable[[], bytes]] = {
     "gif": lambda: sequence("GIF"),
     "bmp": lambda: encoded("BMP"),
     "tif": lambda: encoded("TIFF", exif=exif()),
+    "big.tif": lambda: encoded("TIFF", big_tiff=True, exif=exif()),
     "lzw.tif": lambda: encoded("TIFF", compression="tiff_lzw"),
     "fax.tif": lambda: encoded("TIFF", "1", compression="group4"),
     "jpeg.tif": lambda: encoded("TIFF", compression="jpeg"),
     "ico": lambda: encoded("ICO"),
     "ppm": lambda: encoded("PPM"),
     "tga": lambda: encoded("TGA", compression="tga_rle"),
+    **({"heic": heic} if formats.of("heif").is_installed else {}),
+    **({"jxl": jxl} if formats.of("jxl").is_installed else {}),
 }
 
 
@@ -94,3 +113,17 @@ def test_no_mutation_hurts() -> None:
     assert findings == []
     assert counts["done"] > MUTATIONS / 20
     assert counts[Reason.DAMAGED] + counts[Reason.TRUNCATED] > MUTATIONS / 20
+
+
+def test_no_file_hurts_that_fuzzing_has_kept() -> None:
+    """What hurt once, and what leads the core and the walkers everywhere."""
+    judge, findings, ends = Judge(), [], Counter[str]()
+    for path in sorted(path for path in CORPUS.rglob("*") if path.is_file()):
+        verdict = judge.judge(path.read_bytes(), path.name)
+        ends[verdict.reason] += 1
+        if verdict.bad or verdict.reason not in ENDS:
+            findings.append((path, verdict))
+    judge.close()
+    assert findings == []
+    assert ends["done"] > 10
+    assert ends[Reason.DAMAGED] + ends[Reason.TRUNCATED] > 10
