@@ -63,9 +63,21 @@ def with_size(data: bytes, box: bytes) -> bytes:
     return data[:at] + struct.pack(">II", 65535, 65535) + data[at + 8 :]
 
 
+DISPOSED = b"\x21\xf9\x04\x08\0\0\0\0"
+"""Behind it, the frame that follows is to be cleared: decoders take the room of it for that."""
+COMMENT = b"\x21\xfe\x03\x21\xf9\x04\0"
 HUGE = {
     "png": png(65535, 65535),
     "gif": gif(65535, 65535, FRAME),
+    "gif disposed": gif(10, 10, DISPOSED, b"\x2c" + struct.pack("<HHHH", 0, 0, 20000, 20000) + b"\0\x02\x02\x44\x01\0"),
+    "gif disposed late": gif(
+        10,
+        10,
+        b"rubbish",
+        COMMENT,
+        DISPOSED,
+        b"\x2c" + struct.pack("<HHHH", 9, 9, 17000, 17000) + b"\0\x02\x02\x44\x01\0",
+    ),
     "gif frame": gif(10, 10, b"\x2c" + struct.pack("<HHHH", 0, 0, 65535, 65535) + b"\0\x02\x02\x44\x01\0"),
     "jpeg": jpeg(64, 64).replace(struct.pack(">HH", 64, 64), b"\xff\xff\xff\xff", 1),
     "ppm": b"P6\n99999 99999\n255\n" + bytes(100),
@@ -124,6 +136,18 @@ def test_a_size_that_is_only_claimed_costs_nothing(judge: Judge, kind: str) -> N
     verdict = judge.judge(HUGE[kind], f"x.{kind}")
     assert verdict.reason == Reason.TOO_MANY_PIXELS, verdict
     assert verdict.over < 8_000_000
+
+
+@pytest.mark.parametrize("disposal", [1, 2, 3])
+def test_what_is_to_become_of_the_first_frame_changes_nothing_of_it(tmp_path: Path, disposal: int) -> None:
+    """The files of animations as they are common are smaller than one frame."""
+    frames = [Image.new("L", (300, 200), grey) for grey in (10, 90, 200)]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:], disposal=disposal, loop=0, comment=b"x")
+    data = (tmp_path / "x.gif").read_bytes()
+    assert len(data) < 300 * 200
+    opened = open_image(data, Limits())
+    assert (opened.animated, opened.size, opened.data) == (True, (300, 200), data)
+    assert max(thumb(data, tmp_path).convert("L").tobytes()) < 13
 
 
 def test_a_size_that_only_a_box_claims(judge: Judge) -> None:
