@@ -138,6 +138,15 @@ def test_a_size_that_is_only_claimed_costs_nothing(judge: Judge, kind: str) -> N
     assert verdict.over < 8_000_000
 
 
+@pytest.mark.parametrize("progressive", [True, False])
+@pytest.mark.parametrize("factors", [0x00, 0x01, 0x10, 0xFF])
+def test_a_jpeg_that_claims_no_samples_is_refused(judge: Judge, factors: int, progressive: bool) -> None:
+    data = bytearray(jpeg(64, 64, progressive=progressive))
+    frame = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+    data[frame + 11 : frame + 20 : 3] = bytes([factors] * 3)
+    assert judge.judge(bytes(data), "x.jpg").reason in (Reason.DAMAGED, Reason.TRUNCATED)
+
+
 @pytest.mark.parametrize("disposal", [1, 2, 3])
 def test_what_is_to_become_of_the_first_frame_changes_nothing_of_it(tmp_path: Path, disposal: int) -> None:
     """The files of animations as they are common are smaller than one frame."""

@@ -126,10 +126,10 @@ def _stays_planes(opened: Opened, plan: Plan, wanted: Collection[str]) -> bool:
 
 
 def _samples(opened: Opened) -> float:
-    """Of a pixel of a JPEG: 3, or fewer where colour is halved."""
+    """Of a pixel of a JPEG: 3, or fewer where colour is halved. Damaged ones may say that they have none."""
     factors = [(layer[1], layer[2]) for layer in getattr(opened.image, "layer", ())]
-    full = max(h for h, _ in factors) * max(v for _, v in factors) if factors else 1
-    return sum(h * v for h, v in factors) / full if factors else 3
+    full = max((h for h, _ in factors), default=0) * max((v for _, v in factors), default=0)
+    return sum(h * v for h, v in factors) / full if full else 3
 
 
 def _coefficients(opened: Opened, scale: int) -> int:
