@@ -250,6 +250,7 @@ def test_two_sources_that_want_one_name_at_once(bench: Callable[..., Bench], mon
     monkeypatch.setattr(outputs, "_ignores_case", lambda fd: True)
     made = bench()
     (made.base / "inbox/sub/X.JPG").write_bytes(jpeg(seed=3))
+    (made.base / "inbox2/y.jpg").unlink()  # it would take one of perhaps two workers
     render = Picture.render
     second = threading.Event()
 
