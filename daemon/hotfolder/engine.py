@@ -82,7 +82,7 @@ class Engine:
         self.leftovers = Leftovers(self.index, self.inflight)
         # What work needs, and who does it.
         self.memory = Reservation(sizing.memory_limit(config.pool.memory_limit))
-        self.queue = JobQueue(HIGH * config.pool.queue_per_worker)
+        self.queue = JobQueue(HIGH, lambda name: self.watchers.worked_off(name))  # noqa: PLW0108 - made below
         self.pool = ElasticPool(sizing.bounds(config.pool.workers, self.memory.limit).first)
         self.balance = Balance(self.pool, self.queue, self.memory, self.metrics)
         self._bound()
@@ -124,6 +124,7 @@ class Engine:
         pool = self.config.pool
         limit = sizing.memory_limit(pool.memory_limit)
         bounds = sizing.bounds(pool.workers, limit)
+        self.queue.resize(HIGH * pool.queue_per_worker)
         self.memory.resize(limit, sizing.own_memory(bounds.high))
         self.balance.bound(bounds.low, bounds.high, auto_memory=pool.memory_limit == "auto")
 
@@ -257,7 +258,6 @@ class Engine:
         names = {watch.name for watch in config.watches}
         wiring.check_folders([watch for watch in config.watches if watch.name in anew])
         self.settings.config = config
-        self.queue.resize(HIGH * config.pool.queue_per_worker)
         self._bound()
         if ended := self.watchers.end(anew | (self.watchers.keys() - names), config.shutdown_timeout):
             recognition.settle(self.index, config)

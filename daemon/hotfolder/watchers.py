@@ -80,6 +80,11 @@ class Watchers(Mapping[str, Watcher]):
         watcher = self.get(name)
         return watcher is not None and watcher.outstanding.is_idle()
 
+    def worked_off(self, name: str) -> None:
+        """Its last job has ended."""
+        if (watcher := self.get(name)) is not None:
+            watcher.agenda.worked_off()
+
     def changed_by(self, config: Config) -> set[str]:
         """The names of watches that this configuration adds, or of which it wants something else."""
         wanted = {watch.name: wiring.wanted(config, watch) for watch in config.watches}

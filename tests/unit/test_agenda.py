@@ -37,3 +37,9 @@ def test_a_sweep_that_fails_is_made_again_with_the_users_word(agenda: Agenda) ->
         assert confirmed
     with agenda.sweeping() as confirmed:
         assert not confirmed
+
+
+def test_who_waits_for_the_end_of_work_hears_of_it(agenda: Agenda) -> None:
+    agenda.leave_open(Request((b"",)))
+    agenda.worked_off()
+    agenda.take(lambda: None)  # at once, where otherwise it waited for ever

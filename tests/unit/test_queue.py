@@ -317,3 +317,23 @@ def test_a_cancelled_order_leaves_what_others_announced() -> None:
     assert queue.busy() == 1  # the other, in work
     assert not queue.depth(Lane.FRESH)
     assert not queue.depth(Lane.BACKLOG)
+
+
+def test_the_end_of_a_watchs_last_job_is_told() -> None:
+    told: list[str] = []
+    queue = JobQueue(4, idle=told.append)
+    for path in (b"a", b"b"):
+        queue.offer(job(path))
+    first, second = queue.take(), queue.take()
+    assert first is not None and second is not None
+    queue.finish(first)
+    queue.offer(second)  # it is looked at once more
+    queue.finish(second)
+    assert told == []
+    last = queue.take()
+    assert last is not None
+    queue.finish(last)
+    assert told == ["w"]
+    assert queue.claim("w", b"a")
+    queue.release("w", b"a")
+    assert told == ["w", "w"]

@@ -74,7 +74,7 @@ def scan(
         _say_held(control.call("GET", "/api/status"))
         job_id = control.call("POST", "/api/rescan", asked | in_body(wanted))["job_id"]
         try:
-            job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event())
+            job = _follow(lambda: control.call("GET", f"/api/jobs/{job_id}"), threading.Event().wait)
             quarantined = sum(each["failed"] for each in control.call("GET", "/api/status")["watches"])
         except NotRunning as error:
             raise StoppedEarly("the daemon ended before the scan; what is missing is made at its next start") from error
@@ -121,7 +121,11 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
             found: dict[str, Any] = plain(rescans.one(job_id))
             return found
 
-        job = _follow(ask, stop)
+        def rest(seconds: float) -> bool:
+            rescans.wait(job_id, seconds)
+            return stop.is_set()
+
+        job = _follow(ask, rest)
         quarantined = len(quarantine.failures(engine))
         if not caught:
             engine.couriers.deliver_now(stop)
@@ -131,13 +135,14 @@ def _scan_here(config: Config, paths: list[str], asked: dict[str, Any]) -> tuple
     return job, quarantined
 
 
-def _follow(ask: Callable[[], dict[str, Any]], stop: threading.Event) -> dict[str, Any]:
-    """Show progress until the job is done: a bar on a terminal, now and then a line elsewhere."""
+def _follow(ask: Callable[[], dict[str, Any]], rest: Callable[[float], bool]) -> dict[str, Any]:
+    """Show progress until the job is done: a bar on a terminal, now and then a line elsewhere. `rest`, so many seconds
+    at most, gives whether to stop."""
     if sys.stderr.isatty():
-        return _follow_with_bar(ask, stop)
+        return _follow_with_bar(ask, rest)
     said = time.monotonic()
     pause = FIRST_POLL_SECONDS
-    while (job := ask())["state"] == "running" and not stop.wait(pause):
+    while (job := ask())["state"] == "running" and not rest(pause):
         pause = min(POLL_SECONDS, 2 * pause)
         if time.monotonic() - said >= LINE_SECONDS:
             said = time.monotonic()
@@ -145,14 +150,14 @@ def _follow(ask: Callable[[], dict[str, Any]], stop: threading.Event) -> dict[st
     return job
 
 
-def _follow_with_bar(ask: Callable[[], dict[str, Any]], stop: threading.Event) -> dict[str, Any]:
+def _follow_with_bar(ask: Callable[[], dict[str, Any]], rest: Callable[[float], bool]) -> dict[str, Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("scan", total=None)
-        while (job := ask())["state"] == "running" and not stop.wait(POLL_SECONDS):
+        while (job := ask())["state"] == "running" and not rest(POLL_SECONDS):
             text = f"scan, {job['failed']} failed" if job["failed"] else "scan"
             progress.update(task, description=text, total=job["total"] or None, completed=job["done"])
     return job

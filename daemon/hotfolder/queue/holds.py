@@ -14,7 +14,8 @@ from hotfolder.config import Window
 from hotfolder.index import meta
 from hotfolder.index.database import Database
 from hotfolder.model import Lane
-from hotfolder.queue.queue import Held, JobQueue
+from hotfolder.queue.lane import Held
+from hotfolder.queue.queue import JobQueue
 from hotfolder.telemetry import logs
 from hotfolder.telemetry.metrics import Metrics
 

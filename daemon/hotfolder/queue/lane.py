@@ -12,6 +12,8 @@ from dataclasses import replace
 from hotfolder.model import Job, Lane, Rank
 
 Key = tuple[str, bytes]
+Held = frozenset[tuple[Lane, str | None]]
+"""Lanes from which nothing is taken: of one watch, or of all (None)."""
 
 OLDEST_EVERY = 4
 """A lane that takes the newest first takes the oldest every fourth time, so that none waits for ever."""

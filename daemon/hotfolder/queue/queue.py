@@ -11,25 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 from hotfolder.model import Job, Lane, Rank
-from hotfolder.queue.lane import Key, Ranked, merged
+from hotfolder.queue.lane import Held, Key, Ranked, merged
 
 BACKLOG_EVERY = 16
 """While fresh drops keep coming, the backlog still has one turn in sixteen."""
 HIGHEST = 1 << 30
-Held = frozenset[tuple[Lane, str | None]]
-"""Lanes from which nothing is taken: of one watch, or of all (None)."""
 
 
 class JobQueue:
-    """All operations are O(1) and thread-safe. `capacity` bounds each lane.
+    """All operations are O(1) and thread-safe. `capacity` bounds each lane; `idle` hears of a watch without jobs.
 
-    Whoever takes, feeds or waits for room or rest waits on one condition, so each change wakes all: waking one might
-    wake the wrong one.
+    All who wait do so on one condition, and each change wakes all: waking one might wake the wrong one.
     """
 
-    def __init__(self, capacity: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, capacity: int, idle: Callable[[str], None] | None = None) -> None:
         self.capacity = capacity
-        self._clock = clock
+        self._idle = idle
         self._changed = threading.Condition()
         self._lanes = {lane: Ranked(newest_first=lane is Lane.FRESH) for lane in Lane}
         self._in_work: dict[Key, Job | None] = {}
@@ -220,6 +217,9 @@ class JobQueue:
             if (again := self._again.pop(key, None)) is not None:  # may pass the bound by as many as there are workers
                 self._insert(again)
             self._changed.notify_all()
+            idle = self._idle if not self.busy(key[0]) else None
+        if idle is not None:
+            idle(key[0])
 
     # -- asking ----------------------------------------------------------------------------------------------------
 
@@ -256,7 +256,7 @@ class JobQueue:
         """Seconds that the longest waiting job of this lane has waited; None where none waits."""
         with self._changed:
             first = min((job.queued for job in self._lanes[lane].jobs()), default=None)
-        return None if first is None else max(0.0, self._clock() - first)
+        return None if first is None else max(0.0, time.monotonic() - first)
 
     def wait_room(self, lane: Lane, timeout: float) -> bool:
         """Wait until the lane is at most half full; True where it is. Half, so that its feeder works in pages."""

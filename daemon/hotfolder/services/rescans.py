@@ -130,6 +130,15 @@ class Rescans:
                 self._asked.popitem(last=False)
         return job.id
 
+    def wait(self, job_id: str, seconds: float) -> None:
+        """Until it has ended, or so long."""
+        with self._lock:
+            asked = self._asked.get(job_id)
+        for request in asked.requests if asked is not None else ():
+            if not request.done.is_set():
+                request.done.wait(seconds)
+                return
+
     def _of_watches(self, scope: Scope) -> list[Request]:
         watchers = self._engine.watchers
         names = list(watchers) if scope.watch is None else [scope.watch]

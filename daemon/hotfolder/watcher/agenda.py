@@ -90,6 +90,12 @@ class Agenda:
             self._anew = True
             self._nudge()
 
+    def worked_off(self) -> None:
+        """All jobs of the watch have ended: who waits for that need not wait for the next look."""
+        with self.changed:
+            if self.open or self.sweep_since is not None:
+                self._nudge()
+
     def nudge(self) -> None:
         """Have the rounds look at once."""
         with self.changed:
