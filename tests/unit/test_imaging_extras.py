@@ -291,3 +291,24 @@ def test_what_libheif_holds_is_given_back() -> None:
     assert given == []
     del samples
     assert given == ["second", "first"]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "full_range", "found"), [(6, 1, True), (5, 0, False), (2, 0, False), (1, 1, None), (9, 0, None)]
+)
+def test_which_colours_libheif_says_that_it_hands_over(matrix: int, full_range: int, found: bool | None) -> None:
+    """Those of today bring all to full range and BT.601 by themselves; what another says is believed."""
+    from hotfolder.imaging.formats import heifplanes
+
+    freed: list[Any] = []
+
+    class Library:
+        heif_nclx_color_profile_free = staticmethod(freed.append)
+
+        @staticmethod
+        def heif_image_get_nclx_color_profile(image: Any, out: Any) -> Any:
+            out._obj.contents = heifplanes._Nclx(1, 1, 13, matrix, full_range)
+            return heifplanes._Error()
+
+    assert heifplanes._is_full_range(Library(), c_void_p()) is found
+    assert len(freed) == 1
